@@ -1,0 +1,1 @@
+//! An EVM node, read through alloy, as payments::Update.

@@ -1,0 +1,324 @@
+//! Blocks, transfers, and how a new stretch of chain connects to the recorded one.
+//!
+//! In: the kept headers and a scan of a node. Out: which blocks are new, which are orphaned.
+//! Never: a gap, a block without its parent, a reorg below the finalized height.
+//! Why: everything about reorgs is decided here, once, on values.
+
+use std::fmt;
+
+use ruint::aliases::U256;
+
+use crate::address::{Address, from_hex, lower_hex};
+use crate::name::ChainName;
+use crate::time::Time;
+
+macro_rules! hash {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; 32]);
+
+        impl $name {
+            /// From 64 hex digits, with or without `0x`; `None` for anything else.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                from_hex(text.strip_prefix("0x").unwrap_or(text)).map(Self)
+            }
+
+            /// 64 lower-case hex digits without a prefix, TRON's spelling.
+            #[must_use]
+            pub fn bare(&self) -> String {
+                lower_hex(&self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.pad(&format!("0x{}", self.bare()))
+            }
+        }
+    };
+}
+
+hash!(
+    /// The hash (on TRON: the id) of a block.
+    BlockHash
+);
+hash!(
+    /// The hash (on TRON: the id) of a transaction.
+    TxHash
+);
+
+/// A block by height and hash: two blocks are the same only if both agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockId {
+    /// The height, counted from genesis at 0.
+    pub height: u64,
+    /// The hash.
+    pub hash: BlockHash,
+}
+
+/// What is kept of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// The block itself.
+    pub id: BlockId,
+    /// The hash of the block below.
+    pub parent: BlockHash,
+    /// The block's own time.
+    pub time: Time,
+}
+
+/// A token Transfer log, read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// The transaction.
+    pub tx: TxHash,
+    /// Its place among this token's Transfer logs inside the transaction, from 0. With the
+    /// transaction this is its identity: a reorg that mines the transaction again keeps it.
+    pub n: u32,
+    /// Its place among all logs of the block: where it sits now, never who it is.
+    pub log_index: u64,
+    /// The block it sits in.
+    pub block: BlockId,
+    /// The block's time.
+    pub time: Time,
+    /// The token contract.
+    pub token: Address,
+    /// The account debited.
+    pub from: Address,
+    /// The account credited.
+    pub to: Address,
+    /// The value in the token's base units.
+    pub raw: U256,
+}
+
+/// What one look at a chain found: a contiguous stretch of blocks, read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// The chain.
+    pub chain: ChainName,
+    /// The recorded block this stretch stands on; none only where it begins at genesis.
+    pub base: Option<BlockId>,
+    /// Ascending and linked by parent hash, the first one standing on `base`. Empty when nothing
+    /// is new.
+    pub blocks: Vec<Header>,
+    /// The Transfers of these blocks with one of our addresses at either end, in chain order.
+    pub transfers: Vec<Transfer>,
+    /// The newest block the node calls finalized (TRON: solidified).
+    pub finalized: Option<BlockId>,
+    /// The height the node calls safe, where the chain has such a thing.
+    pub safe: Option<u64>,
+    /// The height of the node's newest block, which may be far above this stretch.
+    pub tip: u64,
+}
+
+/// How far a chain has been recorded. It moves only in the transaction that records what was
+/// seen below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// The chain.
+    pub chain: ChainName,
+    /// Rises by one with every commit; a commit that read another generation is refused.
+    pub generation: u64,
+    /// Headers from the finalized height to the last recorded block, ascending and linked. The
+    /// last one is where scanning goes on; empty before the first scan.
+    pub kept: Vec<Header>,
+    /// The highest finalized block ever recorded: it never goes back.
+    pub finalized: Option<BlockId>,
+    /// The highest safe height recorded.
+    pub safe: Option<u64>,
+    /// Why crediting is paused, where it is.
+    pub paused: Option<String>,
+}
+
+impl Cursor {
+    /// A chain of which nothing is recorded yet.
+    #[must_use]
+    pub const fn new(chain: ChainName) -> Self {
+        Self { chain, generation: 0, kept: Vec::new(), finalized: None, safe: None, paused: None }
+    }
+
+    /// The last block that was recorded whole.
+    #[must_use]
+    pub fn last(&self) -> Option<&Header> {
+        self.kept.last()
+    }
+
+    /// The kept header at `height`.
+    #[must_use]
+    pub fn at(&self, height: u64) -> Option<&Header> {
+        let first = self.kept.first()?.id.height;
+        self.kept.get(usize::try_from(height.checked_sub(first)?).ok()?)
+    }
+}
+
+/// How a scan joins the recorded chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Recorded blocks that are no longer part of the chain, ascending.
+    pub orphaned: Vec<Header>,
+    /// Blocks that were not recorded before, ascending.
+    pub added: Vec<Header>,
+    /// The headers to keep: from the finalized height to the new last block.
+    pub kept: Vec<Header>,
+    /// The finalized block after this scan.
+    pub finalized: Option<BlockId>,
+    /// The safe height after this scan.
+    pub safe: Option<u64>,
+}
+
+/// Why a scan cannot join the recorded chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The scan stands on a block that is not recorded: scan again from this height.
+    #[error("the scan does not stand on a recorded block, try from height {try_height}")]
+    CannotConnect {
+        /// The highest height at which the two may still agree.
+        try_height: u64,
+    },
+    /// The scan's own blocks do not follow from each other.
+    #[error("the block at height {height} does not follow from its parent")]
+    Unlinked {
+        /// The first height that does not.
+        height: u64,
+    },
+    /// The chain below the finalized height is no longer the recorded one.
+    #[error("the reorg reaches height {height}, below the finalized height {finalized}")]
+    BelowFinalized {
+        /// The lowest height that changed.
+        height: u64,
+        /// The recorded finalized height.
+        finalized: u64,
+    },
+    /// More blocks would be orphaned than the chain's bound allows.
+    #[error("the reorg is {depth} blocks deep, the bound is {bound}")]
+    TooDeep {
+        /// Blocks that would be orphaned.
+        depth: u64,
+        /// The configured bound.
+        bound: u64,
+    },
+    /// The node calls a block finalized that is not part of the chain it showed.
+    #[error("the finalized block at height {height} is not part of the scanned chain")]
+    FinalizedElsewhere {
+        /// Its height.
+        height: u64,
+    },
+}
+
+/// Joins `scan` to what `cursor` keeps. `bound` is the number of blocks a reorg may orphan.
+///
+/// # Errors
+/// [`ConnectError`]; the caller rescans on [`ConnectError::CannotConnect`] and pauses the chain on
+/// [`ConnectError::BelowFinalized`] and [`ConnectError::TooDeep`].
+pub fn connect(cursor: &Cursor, scan: &Scan, bound: u64) -> Result<Connection, ConnectError> {
+    linked(scan)?;
+    standing(cursor, scan)?;
+    let fork = scan
+        .blocks
+        .iter()
+        .find(|header| cursor.at(header.id.height).is_some_and(|kept| kept.id != header.id))
+        .map(|header| header.id.height);
+    let orphaned: Vec<Header> = match fork {
+        None => Vec::new(),
+        Some(fork) => cursor.kept.iter().filter(|h| h.id.height >= fork).copied().collect(),
+    };
+    if let (Some(fork), Some(finalized)) = (fork, cursor.finalized)
+        && fork <= finalized.height
+    {
+        return Err(ConnectError::BelowFinalized { height: fork, finalized: finalized.height });
+    }
+    let depth = u64::try_from(orphaned.len()).unwrap_or(u64::MAX);
+    if depth > bound {
+        return Err(ConnectError::TooDeep { depth, bound });
+    }
+    let surviving = cursor.kept.iter().filter(|h| fork.is_none_or(|fork| h.id.height < fork));
+    let mut whole: Vec<Header> = surviving.copied().collect();
+    let above = whole.last().map(|h| h.id.height);
+    let added: Vec<Header> = scan
+        .blocks
+        .iter()
+        .filter(|h| above.is_none_or(|above| h.id.height > above))
+        .copied()
+        .collect();
+    whole.extend_from_slice(&added);
+    let finalized = finality(cursor, scan, &whole)?;
+    let from = finalized.map_or(0, |block| block.height);
+    let last = whole.last().map_or(0, |h| h.id.height);
+    let kept = whole.into_iter().filter(|h| h.id.height >= from.min(last)).collect();
+    Ok(Connection { orphaned, added, kept, finalized, safe: cursor.safe.max(scan.safe) })
+}
+
+/// The blocks of a scan follow from each other and from its base.
+fn linked(scan: &Scan) -> Result<(), ConnectError> {
+    let mut below = scan.base;
+    for header in &scan.blocks {
+        if let Some(below) = below {
+            let follows = below.height.checked_add(1) == Some(header.id.height);
+            if !follows || below.hash != header.parent {
+                return Err(ConnectError::Unlinked { height: header.id.height });
+            }
+        } else if header.id.height != 0 {
+            return Err(ConnectError::Unlinked { height: header.id.height });
+        }
+        below = Some(header.id);
+    }
+    Ok(())
+}
+
+/// The base of a scan is a recorded block, unless nothing is recorded yet.
+fn standing(cursor: &Cursor, scan: &Scan) -> Result<(), ConnectError> {
+    let (Some(first), Some(last)) = (cursor.kept.first(), cursor.kept.last()) else {
+        return Ok(());
+    };
+    let Some(base) = scan.base else {
+        // From genesis again: only a chain of which genesis is still kept can be compared.
+        return if first.id.height == 0 {
+            Ok(())
+        } else {
+            Err(ConnectError::BelowFinalized { height: 0, finalized: first.id.height })
+        };
+    };
+    if base.height > last.id.height {
+        return Err(ConnectError::CannotConnect { try_height: last.id.height });
+    }
+    match cursor.at(base.height) {
+        Some(kept) if kept.id == base => Ok(()),
+        Some(kept) if kept.id.height > first.id.height => {
+            Err(ConnectError::CannotConnect { try_height: kept.id.height.saturating_sub(1) })
+        }
+        _ => Err(ConnectError::BelowFinalized {
+            height: base.height,
+            finalized: cursor.finalized.map_or(first.id.height, |block| block.height),
+        }),
+    }
+}
+
+/// The finalized block after a scan: never lower than before, and part of the chain that was
+/// scanned. A finalized height above the stretch means that all of it is final.
+fn finality(
+    cursor: &Cursor,
+    scan: &Scan,
+    whole: &[Header],
+) -> Result<Option<BlockId>, ConnectError> {
+    let (Some(claimed), Some(first), Some(last)) = (scan.finalized, whole.first(), whole.last())
+    else {
+        return Ok(cursor.finalized);
+    };
+    let known = cursor.finalized.map_or(0, |block| block.height);
+    if cursor.finalized.is_some() && claimed.height <= known {
+        return Ok(cursor.finalized);
+    }
+    if claimed.height > last.id.height {
+        return Ok(Some(last.id));
+    }
+    let offset = claimed.height.checked_sub(first.id.height);
+    let ours = offset.and_then(|at| usize::try_from(at).ok()).and_then(|at| whole.get(at));
+    match ours {
+        Some(header) if header.id == claimed => Ok(Some(claimed)),
+        // Below everything that is kept: scanning began above it.
+        None => Ok(cursor.finalized),
+        Some(_) => Err(ConnectError::FinalizedElsewhere { height: claimed.height }),
+    }
+}

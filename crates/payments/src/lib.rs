@@ -1,0 +1,13 @@
+//! The rules of being paid: pure functions over values.
+//!
+//! In: a snapshot of the books and one update. Out: the changes to write, or a named refusal.
+//! Never: async, a clock, randomness, a float, serde, logging, hash-map iteration.
+//! Why: a rule that is a function can be tested by giving it values, a thousand histories a
+//! second, and run again over recorded facts to prove the books.
+
+pub mod address;
+pub mod amount;
+pub mod chain;
+pub mod name;
+pub mod time;
+pub mod watch;

@@ -1,0 +1,1 @@
+//! The books: SQLite or PostgreSQL through sqlx.
