@@ -180,11 +180,7 @@ fn checksum(text: &str, found: Option<(usize, char)>, offset: usize) -> AddressE
 }
 
 /// The one position at which another character satisfies `fits`, if there is exactly one such.
-fn single_change(
-    text: &str,
-    alphabet: &str,
-    fits: impl Fn(&str) -> bool,
-) -> Option<(usize, char)> {
+fn single_change(text: &str, alphabet: &str, fits: impl Fn(&str) -> bool) -> Option<(usize, char)> {
     let mut hit = None;
     for (at, original) in text.char_indices() {
         let (before, rest) = text.split_at(at);

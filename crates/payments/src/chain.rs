@@ -93,6 +93,16 @@ pub struct Transfer {
     pub raw: U256,
 }
 
+/// The time of the newest block that is final once `scan` is recorded: no block that is still to
+/// come below it can change what is due. `None` where no such block's header is at hand.
+#[must_use]
+pub fn final_time(cursor: &Cursor, scan: &Scan) -> Option<Time> {
+    let known = cursor.finalized.map(|block| block.height);
+    let height = scan.finalized.map(|block| block.height).max(known)?;
+    let headers = scan.blocks.iter().rev().chain(cursor.kept.iter().rev());
+    headers.filter(|header| header.id.height <= height).map(|header| header.time).max()
+}
+
 /// What one look at a chain found: a contiguous stretch of blocks, read whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
@@ -130,13 +140,23 @@ pub struct Cursor {
     pub safe: Option<u64>,
     /// Why crediting is paused, where it is.
     pub paused: Option<String>,
+    /// Why the block above the last one cannot be read, where it cannot.
+    pub stalled: Option<String>,
 }
 
 impl Cursor {
     /// A chain of which nothing is recorded yet.
     #[must_use]
     pub const fn new(chain: ChainName) -> Self {
-        Self { chain, generation: 0, kept: Vec::new(), finalized: None, safe: None, paused: None }
+        Self {
+            chain,
+            generation: 0,
+            kept: Vec::new(),
+            finalized: None,
+            safe: None,
+            paused: None,
+            stalled: None,
+        }
     }
 
     /// The last block that was recorded whole.

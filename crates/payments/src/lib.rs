@@ -7,7 +7,15 @@
 
 pub mod address;
 pub mod amount;
+pub mod case;
 pub mod chain;
+pub mod changes;
+pub mod deposit;
+pub mod event;
+pub mod ledger;
 pub mod name;
+pub mod order;
 pub mod time;
 pub mod watch;
+
+pub use changes::{Changes, Snapshot, Update};

@@ -1,0 +1,204 @@
+//! What goes into the rules and what comes out of them.
+//!
+//! In: `Snapshot` (what is remembered) and `Update` (what happened). Out: `Changes` (what to write).
+//! Never: anything that cannot be compared as a value.
+//! Why: the store writes `Changes` in one transaction, or nothing of it.
+
+use std::collections::BTreeMap;
+
+use crate::address::Address;
+use crate::amount::Usdt;
+use crate::case::Case;
+use crate::chain::{BlockId, Connection, Cursor, Header, Scan, Transfer};
+use crate::deposit::Deposit;
+use crate::event::Event;
+use crate::ledger::Journal;
+use crate::name::{ChainName, OrderId};
+use crate::order::{Dossier, Order};
+use crate::time::Time;
+
+/// When a deposit is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finality {
+    /// At or below the finalized height (TRON: solidified).
+    Finalized,
+    /// At or below the safe height.
+    Safe,
+    /// With this many confirmations, its own block being the first.
+    Confirmations(u64),
+}
+
+/// A line of the confirmation rules; the first that fits an amount decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinalityRule {
+    /// The largest amount this line is for; none fits every amount.
+    pub up_to: Option<Usdt>,
+    /// When such a deposit is final.
+    pub finality: Finality,
+}
+
+/// What the config says of a chain. It is the same for every order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainRules {
+    /// The configured token contract.
+    pub token: Address,
+    /// Its decimals.
+    pub decimals: u8,
+    /// How many blocks a reorg may orphan before the chain is paused.
+    pub max_reorg: u64,
+    /// First-match by amount. Where none fits, the finalized height decides.
+    pub finality: Vec<FinalityRule>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// A chain was looked at.
+    Scan(Scan),
+    /// A recorded stretch was read again: transfers that are not recorded are recorded now.
+    Rescan {
+        /// The chain.
+        chain: ChainName,
+        /// Transfers of canonical blocks at or below the cursor.
+        transfers: Vec<Transfer>,
+    },
+    /// A shop asks for an order.
+    Create(Order),
+    /// A shop takes an order back.
+    Cancel(OrderId),
+    /// The block above the cursor cannot be read whole. The next scan that adds a block ends it.
+    Stall {
+        /// The chain.
+        chain: ChainName,
+        /// Why, in words.
+        why: String,
+    },
+    /// Crediting on a chain must wait for a person.
+    Pause {
+        /// The chain.
+        chain: ChainName,
+        /// Why, in words.
+        why: String,
+    },
+    /// A person lets crediting go on.
+    Resume {
+        /// The chain.
+        chain: ChainName,
+        /// Who.
+        by: String,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// What is remembered and may matter to one update.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// The chain's cursor, for updates that concern a chain.
+    pub cursor: Option<Cursor>,
+    /// Who owns the addresses that the update's transfers went to: an order, or nobody (an
+    /// imported address without one). Addresses that are not ours are absent.
+    pub owners: BTreeMap<Address, Option<OrderId>>,
+    /// The orders the update may touch: those that own such an address; those with a deposit on
+    /// this chain that is pending or above the finalized height; those of this chain whose expiry
+    /// the update's finalized time has passed; the one a shop names.
+    pub dossiers: BTreeMap<OrderId, Dossier>,
+    /// Recorded deposits to addresses without an order that are pending, above the finalized
+    /// height, or among the update's transfers.
+    pub unassigned: Vec<Deposit>,
+    /// Cases and journals of those deposits.
+    pub unassigned_cases: Vec<Case>,
+    /// Journals of those deposits, oldest first.
+    pub unassigned_journals: Vec<Journal>,
+}
+
+/// How the cursor moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CursorMove {
+    /// The chain.
+    pub chain: ChainName,
+    /// The generation that was read; the commit is refused if it has changed.
+    pub generation: u64,
+    /// Recorded blocks that are no longer part of the chain.
+    pub orphaned: Vec<Header>,
+    /// The headers to keep from now on, replacing the kept ones.
+    pub kept: Vec<Header>,
+    /// The finalized block from now on.
+    pub finalized: Option<BlockId>,
+    /// The safe height from now on.
+    pub safe: Option<u64>,
+    /// Why crediting is paused from now on, where it is.
+    pub paused: Option<String>,
+    /// Why the next block cannot be read from now on, where it cannot.
+    pub stalled: Option<String>,
+}
+
+impl CursorMove {
+    /// The move that a connection makes.
+    #[must_use]
+    pub fn new(cursor: &Cursor, connection: Connection) -> Self {
+        Self {
+            chain: cursor.chain.clone(),
+            generation: cursor.generation,
+            orphaned: connection.orphaned,
+            kept: connection.kept,
+            finalized: connection.finalized,
+            safe: connection.safe,
+            paused: cursor.paused.clone(),
+            stalled: cursor.stalled.clone(),
+        }
+    }
+}
+
+/// An order that an update touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The order.
+    pub order: OrderId,
+    /// The version that was read; the commit is refused if it has changed.
+    pub version: u64,
+    /// When it was covered.
+    pub paid: Option<Time>,
+    /// When it was found expired.
+    pub expired: Option<Time>,
+    /// When it was cancelled.
+    pub cancelled: Option<Time>,
+}
+
+/// Everything one update changes, to be written in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// How the cursor moves.
+    pub cursor: Option<CursorMove>,
+    /// A new order; its address becomes watched with it.
+    pub created: Option<Order>,
+    /// Orders whose version was read and whose facts may have changed.
+    pub touched: Vec<Touched>,
+    /// Deposits seen for the first time, in the order they are to be recorded.
+    pub recorded: Vec<Deposit>,
+    /// Recorded deposits whose block or state changed, whole.
+    pub moved: Vec<Deposit>,
+    /// Cases that are new, or whose deposits, amount or decision changed, whole.
+    pub cases: Vec<Case>,
+    /// New journals, in order.
+    pub journals: Vec<Journal>,
+    /// New events, in order.
+    pub events: Vec<Event>,
+    /// Transfers to our addresses that carry nothing; counted, not recorded.
+    pub empty_transfers: u64,
+}
+
+impl Changes {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.cursor.is_none()
+            && self.created.is_none()
+            && self.touched.is_empty()
+            && self.recorded.is_empty()
+            && self.moved.is_empty()
+            && self.cases.is_empty()
+            && self.journals.is_empty()
+            && self.events.is_empty()
+    }
+}

@@ -1,0 +1,90 @@
+//! Facts to tell.
+//!
+//! In: a change the rules made. Out: an event, written in the transaction of that change.
+//! Never: something that is not committed. Why: the billing service acts on what it is told.
+
+use crate::case::CaseId;
+use crate::deposit::DepositId;
+use crate::name::{ChainName, OrderId};
+use crate::time::Time;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $word:literal),+ $(,)?) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum EventKind { $($(#[$doc])* $name),+ }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The type's name, as it is told.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word),+ }
+            }
+
+            /// The kind of a name; `None` for anything else.
+            #[must_use]
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.word() == word)
+            }
+        }
+    };
+}
+
+kinds! {
+    /// An order was made and its address is watched.
+    OrderCreated = "order.created",
+    /// Enough was seen; it is not yet final.
+    OrderConfirming = "order.confirming",
+    /// Something arrived, not enough.
+    OrderPartiallyPaid = "order.partially_paid",
+    /// Covered.
+    OrderPaid = "order.paid",
+    /// Its time is over, uncovered.
+    OrderExpired = "order.expired",
+    /// The shop took it back.
+    OrderCancelled = "order.cancelled",
+    /// A transfer to one of our addresses is in a block.
+    DepositDetected = "deposit.detected",
+    /// It is final and in the books.
+    DepositConfirmed = "deposit.confirmed",
+    /// Its block is no longer part of the chain.
+    DepositOrphaned = "deposit.orphaned",
+    /// Something needs a person.
+    CaseOpened = "case.opened",
+    /// A person, or a later fact, settled it.
+    CaseResolved = "case.resolved",
+    /// A customer has more credits.
+    CreditsGranted = "credits.granted",
+    /// A grant was taken back.
+    CreditsReversed = "credits.reversed",
+    /// A refund was seen on chain.
+    RefundVerified = "refund.verified",
+    /// A block cannot be read whole; nothing above it is scanned.
+    ChainStalled = "chain.stalled",
+    /// Scanning goes on.
+    ChainRecovered = "chain.recovered",
+    /// Crediting waits for a person.
+    ChainPaused = "chain.paused",
+}
+
+/// A fact to tell. The store gives it its id and its gapless sequence number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// When it was recorded.
+    pub at: Time,
+    /// The chain it concerns.
+    pub chain: Option<ChainName>,
+    /// The order it concerns.
+    pub order: Option<OrderId>,
+    /// The deposit it concerns.
+    pub deposit: Option<DepositId>,
+    /// The case it concerns.
+    pub case: Option<CaseId>,
+    /// Further facts; amounts are decimal text.
+    pub data: Vec<(&'static str, String)>,
+}

@@ -1,0 +1,265 @@
+//! An order, and its status, computed from its deposits.
+//!
+//! In: the order's terms and the facts recorded since. Out: one status word.
+//! Never: a stored status. Why: a second truth would one day disagree with the first.
+
+use crate::address::Address;
+use crate::amount::{Credits, Usdt};
+use crate::case::{Case, CaseKind};
+use crate::deposit::{Deposit, State};
+use crate::ledger::Journal;
+use crate::name::{ChainName, CustomerId, OrderId};
+use crate::time::Time;
+
+/// What a customer gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Price {
+    /// These credits for the amount due.
+    Fixed(Credits),
+    /// Credits by the amount: `floor(millionths of USDT × num / den)` millionths of a credit.
+    Rate {
+        /// Millionths of a credit …
+        num: u64,
+        /// … for so many millionths of a USDT. Never zero.
+        den: u64,
+    },
+}
+
+/// Whether what went wrong waits for a person, or is credited at the order's rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Wait for a person.
+    Hold,
+    /// Credit what arrived, at the order's rate.
+    Credit,
+}
+
+/// The rules an order was made under. Frozen with it: a later change of the config touches later
+/// orders only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How far below the amount due still covers it.
+    pub tolerance: Usdt,
+    /// Deposits below this are recorded as dust.
+    pub dust: Usdt,
+    /// Milliseconds after expiry or cancelling in which a deposit still counts.
+    pub late_window: i64,
+    /// What happens to less than the amount due at expiry.
+    pub underpaid: Policy,
+    /// What happens to the excess over the amount due.
+    pub overpaid: Policy,
+    /// What happens to a deposit after the late window.
+    pub late: Policy,
+}
+
+/// What a customer asked to pay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The shop's id.
+    pub id: OrderId,
+    /// Who gets the credits.
+    pub customer: CustomerId,
+    /// The chain it is to be paid on.
+    pub chain: ChainName,
+    /// The amount due; none for an open order, a top-up of any amount.
+    pub due: Option<Usdt>,
+    /// What the customer gets.
+    pub price: Price,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it expires; an open order may never.
+    pub expires_at: Option<Time>,
+    /// The deposit address, for ever its own.
+    pub address: Address,
+    /// The index the address was derived at; none for an imported one.
+    pub address_index: Option<u32>,
+    /// The only refund destination that needs no second person.
+    pub refund_to: Option<Address>,
+    /// The shop's own words, as JSON text.
+    pub metadata: Option<String>,
+    /// The rules it was made under.
+    pub terms: Terms,
+}
+
+/// The status of an order, computed when asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// Nothing arrived yet.
+    AwaitingPayment,
+    /// Enough has been seen, not all of it final.
+    Confirming,
+    /// Something arrived, not enough.
+    PartiallyPaid,
+    /// Covered; the credits are granted.
+    Paid,
+    /// Its time is over and it is not covered. It can still become paid.
+    Expired,
+    /// The shop took it back.
+    Cancelled,
+}
+
+impl Status {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AwaitingPayment => "awaiting_payment",
+            Self::Confirming => "confirming",
+            Self::PartiallyPaid => "partially_paid",
+            Self::Paid => "paid",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// An order with everything recorded about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dossier {
+    /// The order.
+    pub order: Order,
+    /// Rises with every commit that touches the order.
+    pub version: u64,
+    /// When it was covered: the block time of the deposit that covered it.
+    pub paid: Option<Time>,
+    /// When a finalized block past `expires_at` found it not covered.
+    pub expired: Option<Time>,
+    /// When the shop took it back.
+    pub cancelled: Option<Time>,
+    /// Its deposits in the order they were first recorded.
+    pub deposits: Vec<Deposit>,
+    /// Its cases, oldest first.
+    pub cases: Vec<Case>,
+    /// Its journals, oldest first.
+    pub journals: Vec<Journal>,
+}
+
+impl Dossier {
+    /// A new order of which nothing else is recorded.
+    #[must_use]
+    pub const fn new(order: Order) -> Self {
+        Self {
+            order,
+            version: 0,
+            paid: None,
+            expired: None,
+            cancelled: None,
+            deposits: Vec::new(),
+            cases: Vec::new(),
+            journals: Vec::new(),
+        }
+    }
+
+    /// The status now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        if self.paid.is_some() {
+            return Status::Paid;
+        }
+        let seen = self.sum(|state| matches!(state, State::Pending) || Self::is_counting(state));
+        if self.cancelled.is_some() {
+            Status::Cancelled
+        } else if !seen.is_zero() && self.covers(seen) {
+            Status::Confirming
+        } else if self.expired.is_some() {
+            Status::Expired
+        } else if seen.is_zero() {
+            Status::AwaitingPayment
+        } else {
+            Status::PartiallyPaid
+        }
+    }
+
+    /// What is final and counts towards the amount due.
+    #[must_use]
+    pub fn counted(&self) -> Usdt {
+        self.sum(Self::is_counting)
+    }
+
+    /// What has been seen on the order's chain and is not yet final.
+    #[must_use]
+    pub fn pending(&self) -> Usdt {
+        self.sum(|state| state == State::Pending)
+    }
+
+    /// Whether `amount` covers the order. Any amount covers an open one.
+    #[must_use]
+    pub fn covers(&self, amount: Usdt) -> bool {
+        self.order.due.is_none_or(|due| amount >= due.minus_or_zero(self.order.terms.tolerance))
+    }
+
+    /// When deposits begin to be late: at expiry or cancelling, whichever came first.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        match (self.order.expires_at, self.cancelled) {
+            (Some(expiry), Some(cancelled)) => Some(expiry.min(cancelled)),
+            (expiry, cancelled) => expiry.or(cancelled),
+        }
+    }
+
+    /// Whether the order's time is over as far as finalized blocks tell.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.expired.is_some() || self.cancelled.is_some()
+    }
+
+    /// States of deposits whose amount counts towards the amount due.
+    pub(crate) const fn is_counting(state: State) -> bool {
+        matches!(state, State::Confirmed | State::Credited | State::Suspended(CaseKind::Underpaid))
+    }
+
+    fn sum(&self, counts: impl Fn(State) -> bool) -> Usdt {
+        self.deposits
+            .iter()
+            .filter(|deposit| deposit.id.chain == self.order.chain)
+            .filter(|deposit| deposit.id.other_token.is_none() && counts(deposit.state))
+            .filter(|deposit| deposit.amount >= self.order.terms.dust)
+            .fold(Usdt::ZERO, |sum, deposit| sum.plus(deposit.amount).unwrap_or(Usdt::MAX))
+    }
+}
+
+impl Price {
+    /// The credits for `amount` of an order with `due`, rounded down, and the remainder that the
+    /// rounding left: (credits, numerator over `den` of one millionth). `None` where the product
+    /// is out of range.
+    #[must_use]
+    pub fn credits(self, amount: Usdt, due: Option<Usdt>) -> Option<(Credits, u64)> {
+        let (num, den) = match (self, due) {
+            (Self::Rate { num, den }, _) => (num, den),
+            (Self::Fixed(credits), Some(due)) if amount == due => return Some((credits, 0)),
+            (Self::Fixed(credits), Some(due)) => {
+                (u64::try_from(credits.micro()).ok()?, u64::try_from(due.micro()).ok()?)
+            }
+            (Self::Fixed(credits), None) => return Some((credits, 0)),
+        };
+        let product = u128::try_from(amount.micro()).ok()?.checked_mul(u128::from(num))?;
+        let micro = product.checked_div(u128::from(den))?;
+        let remainder = product.checked_rem(u128::from(den))?;
+        let credits = Credits::from_micro(i64::try_from(micro).ok()?)?;
+        Some((credits, u64::try_from(remainder).ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usdt(text: &str) -> Usdt {
+        Usdt::parse(text).unwrap()
+    }
+
+    #[test]
+    fn prices_of_the_shop() {
+        let rate = Price::Rate { num: 100, den: 1 };
+        let credits = |text: &str| Credits::parse(text).unwrap();
+        assert_eq!(rate.credits(usdt("20"), None), Some((credits("2000"), 0)));
+        let pack = Price::Fixed(credits("500"));
+        assert_eq!(pack.credits(usdt("45"), Some(usdt("45"))), Some((credits("500"), 0)));
+        assert_eq!(
+            pack.credits(usdt("50"), Some(usdt("45"))),
+            Some((credits("555.555555"), 25_000_000))
+        );
+        assert_eq!(Price::Rate { num: u64::MAX, den: 1 }.credits(Usdt::MAX, None), None);
+        assert_eq!(Price::Rate { num: 1, den: 0 }.credits(usdt("1"), None), None);
+    }
+}
