@@ -50,6 +50,9 @@ pub struct ChainRules {
     pub finality: Vec<FinalityRule>,
 }
 
+/// The rules of every configured chain.
+pub type Rules = BTreeMap<ChainName, ChainRules>;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {

@@ -11,11 +11,16 @@ pub mod case;
 pub mod chain;
 pub mod changes;
 pub mod deposit;
+mod desk;
 pub mod event;
 pub mod ledger;
+mod loose;
 pub mod name;
 pub mod order;
+pub mod plan;
+mod settle;
 pub mod time;
 pub mod watch;
 
 pub use changes::{Changes, Snapshot, Update};
+pub use plan::{PlanError, plan};

@@ -1,0 +1,393 @@
+//! The desk an update is worked on: orders taken out of the snapshot, and what they gain.
+//!
+//! In: a snapshot. Out: the changes of every order that was touched, in a stable order.
+//! Never: decides anything; the rules are in `settle`.
+//! Why: an order that was only looked at must not be written, or every commit would conflict.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::amount::Usdt;
+use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
+use crate::changes::{Changes, Snapshot, Touched};
+use crate::deposit::{Deposit, DepositId, State};
+use crate::event::{Event, EventKind};
+use crate::ledger::{Entry, Journal};
+use crate::loose::Loose;
+use crate::name::{ChainName, OrderId};
+use crate::order::{Dossier, Order, Price, Status};
+use crate::plan::PlanError;
+use crate::time::Time;
+
+/// Who is named where a later fact decided a case.
+pub(crate) const ITSELF: &str = "bursar";
+
+pub(crate) struct Desk {
+    now: Time,
+    works: BTreeMap<OrderId, Work>,
+    pub(crate) loose: Loose,
+    pub(crate) empty_transfers: u64,
+    events: Vec<Event>,
+}
+
+impl Desk {
+    pub(crate) fn new(snapshot: &Snapshot, now: Time) -> Self {
+        let works = snapshot
+            .dossiers
+            .iter()
+            .map(|(id, dossier)| (id.clone(), Work::new(dossier, now)))
+            .collect();
+        let loose = Loose::new(snapshot, now);
+        Self { now, works, loose, empty_transfers: 0, events: Vec::new() }
+    }
+
+    /// Does `act` on every order.
+    pub(crate) fn each(
+        &mut self,
+        mut act: impl FnMut(&mut Work) -> Result<(), PlanError>,
+    ) -> Result<(), PlanError> {
+        self.works.values_mut().try_for_each(&mut act)
+    }
+
+    /// Does `act` on one order, where the snapshot has it.
+    pub(crate) fn work(&mut self, order: &OrderId, act: impl FnOnce(&mut Work)) {
+        if let Some(work) = self.works.get_mut(order) {
+            act(work);
+        }
+    }
+
+    /// Does `act`, which may refuse, on one order.
+    pub(crate) fn try_work(
+        &mut self,
+        order: &OrderId,
+        act: impl FnOnce(&mut Work) -> Result<(), PlanError>,
+    ) -> Result<(), PlanError> {
+        self.works.get_mut(order).map_or(Ok(()), act)
+    }
+
+    pub(crate) fn tell_chain(
+        &mut self,
+        kind: EventKind,
+        chain: &ChainName,
+        data: Vec<(&'static str, String)>,
+    ) {
+        self.events.push(Event {
+            kind,
+            at: self.now,
+            chain: Some(chain.clone()),
+            order: None,
+            deposit: None,
+            case: None,
+            data,
+        });
+    }
+
+    pub(crate) fn tell_created(&mut self, order: &Order) {
+        let mut data = vec![("customer", order.customer.to_string())];
+        if let Some(due) = order.due {
+            data.push(("amount", due.to_string()));
+        }
+        if let Price::Fixed(credits) = order.price {
+            data.push(("credits", credits.to_string()));
+        }
+        data.push(("address", order.address.to_string()));
+        self.events.push(Event {
+            kind: EventKind::OrderCreated,
+            at: self.now,
+            chain: Some(order.chain.clone()),
+            order: Some(order.id.clone()),
+            deposit: None,
+            case: None,
+            data,
+        });
+    }
+
+    /// What changed, and nothing else.
+    pub(crate) fn finish(mut self) -> Changes {
+        let mut changes = Changes { empty_transfers: self.empty_transfers, ..Changes::default() };
+        changes.events.append(&mut self.events);
+        for work in self.works.into_values() {
+            work.finish(&mut changes);
+        }
+        self.loose.finish(&mut changes);
+        changes.recorded.sort_by(|a, b| {
+            let place = |d: &Deposit| (d.block.height, d.log_index);
+            place(a).cmp(&place(b)).then_with(|| a.id.cmp(&b.id))
+        });
+        changes
+    }
+}
+
+/// One order on the desk.
+pub(crate) struct Work {
+    pub(crate) dossier: Dossier,
+    pub(crate) now: Time,
+    before: Status,
+    facts: (Option<Time>, Option<Time>, Option<Time>),
+    known_deposits: usize,
+    known_journals: usize,
+    moved: BTreeSet<usize>,
+    cases: BTreeSet<usize>,
+    events: Vec<Event>,
+}
+
+impl Work {
+    fn new(dossier: &Dossier, now: Time) -> Self {
+        Self {
+            dossier: dossier.clone(),
+            now,
+            before: dossier.status(),
+            facts: (dossier.paid, dossier.expired, dossier.cancelled),
+            known_deposits: dossier.deposits.len(),
+            known_journals: dossier.journals.len(),
+            moved: BTreeSet::new(),
+            cases: BTreeSet::new(),
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> OrderId {
+        self.dossier.order.id.clone()
+    }
+
+    /// Records a transfer to this order's address, or finds it again.
+    pub(crate) fn observe(&mut self, seen: &Deposit) {
+        let known = self.dossier.deposits.iter().position(|deposit| deposit.id == seen.id);
+        let Some(at) = known else {
+            self.dossier.deposits.push(seen.clone());
+            self.tell_detected(seen);
+            return;
+        };
+        // On chain already: a repeated answer, not a second payment.
+        let again = self.dossier.deposits.get_mut(at).filter(|d| !d.state.is_on_chain());
+        if let Some(deposit) = again {
+            *deposit = Deposit { late: deposit.late, ..seen.clone() };
+            self.moved.insert(at);
+            self.tell_detected(seen);
+        }
+    }
+
+    pub(crate) fn deposit(&self, at: usize) -> Result<Deposit, PlanError> {
+        self.dossier.deposits.get(at).cloned().ok_or_else(|| PlanError::Range(self.id()))
+    }
+
+    pub(crate) fn set_state(&mut self, at: usize, state: State) {
+        if let Some(deposit) = self.dossier.deposits.get_mut(at) {
+            deposit.state = state;
+            self.moved.insert(at);
+        }
+    }
+
+    pub(crate) fn set_late(&mut self, at: usize) {
+        if let Some(deposit) = self.dossier.deposits.get_mut(at) {
+            deposit.late = true;
+            self.moved.insert(at);
+        }
+    }
+
+    /// Writes a journal under `base`, or `base#2`, `base#3` … where a reversal used it up.
+    pub(crate) fn post(
+        &mut self,
+        base: &str,
+        deposit: Option<DepositId>,
+        effective: Time,
+        remainder: u64,
+        entries: Vec<Entry>,
+    ) {
+        if entries.is_empty() {
+            return;
+        }
+        let used = self.dossier.journals.iter().filter(|journal| is_round_of(&journal.key, base));
+        let key = match used.count() {
+            0 => base.to_owned(),
+            rounds => format!("{base}#{}", rounds.saturating_add(1)),
+        };
+        self.dossier.journals.push(Journal {
+            key,
+            order: Some(self.id()),
+            deposit,
+            effective,
+            recorded: self.now,
+            remainder,
+            entries,
+        });
+    }
+
+    /// Writes the reversal of every journal in `keys` that has none yet, newest first.
+    pub(crate) fn reverse(&mut self, keys: &[String]) {
+        for key in keys.iter().rev() {
+            let reversal = format!("reverse:{key}");
+            if self.dossier.journals.iter().any(|journal| journal.key == reversal) {
+                continue;
+            }
+            let journal = self.dossier.journals.iter().find(|journal| journal.key == *key);
+            if let Some(undone) = journal.map(|journal| journal.reversed(self.now)) {
+                self.dossier.journals.push(undone);
+            }
+        }
+    }
+
+    /// The keys of journals that `fits` and that are not reversed, oldest first.
+    pub(crate) fn live(&self, fits: impl Fn(&Journal) -> bool) -> Vec<String> {
+        let journals = &self.dossier.journals;
+        journals
+            .iter()
+            .filter(|journal| !journal.key.starts_with("reverse:") && fits(journal))
+            .filter(|journal| {
+                let reversal = format!("reverse:{}", journal.key);
+                !journals.iter().any(|other| other.key == reversal)
+            })
+            .map(|journal| journal.key.clone())
+            .collect()
+    }
+
+    /// Opens a case about `subject`, or adds the deposit to the open one.
+    pub(crate) fn open_case(
+        &mut self,
+        kind: CaseKind,
+        subject: &str,
+        deposit: &Deposit,
+        held: Usdt,
+    ) {
+        let base = format!("{}:{subject}", kind.word());
+        let open = self
+            .dossier
+            .cases
+            .iter()
+            .position(|case| is_round_of(&case.id.0, &base) && case.decision.is_none());
+        if let Some(at) = open {
+            if let Some(case) = self.dossier.cases.get_mut(at) {
+                case.amount = case.amount.plus(held).unwrap_or(case.amount);
+                case.deposits.push(deposit.id.clone());
+                self.cases.insert(at);
+            }
+            return;
+        }
+        let rounds =
+            self.dossier.cases.iter().filter(|case| is_round_of(&case.id.0, &base)).count();
+        let id = match rounds {
+            0 => CaseId(base),
+            rounds => CaseId(format!("{base}#{}", rounds.saturating_add(1))),
+        };
+        self.cases.insert(self.dossier.cases.len());
+        self.dossier.cases.push(Case {
+            id: id.clone(),
+            kind,
+            order: Some(self.id()),
+            deposits: vec![deposit.id.clone()],
+            chain: deposit.id.chain.clone(),
+            amount: held,
+            opened_at: self.now,
+            decision: None,
+        });
+        let data = vec![("kind", kind.word().to_owned()), ("amount", held.to_string())];
+        self.tell(EventKind::CaseOpened, Some(deposit), Some(id), data);
+    }
+
+    /// Settles every open case that `fits` because a later fact did.
+    pub(crate) fn close_cases(&mut self, why: &str, fits: impl Fn(&Case) -> bool) {
+        let at = self.now;
+        let mut closed = Vec::new();
+        for (index, case) in self.dossier.cases.iter_mut().enumerate() {
+            if case.decision.is_none() && fits(case) {
+                case.decision = Some(Decision {
+                    resolution: Resolution::Itself,
+                    by: ITSELF.to_owned(),
+                    why: why.to_owned(),
+                    at,
+                });
+                self.cases.insert(index);
+                closed.push((case.id.clone(), case.kind));
+            }
+        }
+        for (id, kind) in closed {
+            let data = vec![("kind", kind.word().to_owned()), ("why", why.to_owned())];
+            self.tell(EventKind::CaseResolved, None, Some(id), data);
+        }
+    }
+
+    /// Changes an open case in place.
+    pub(crate) fn change_case(&mut self, fits: impl Fn(&Case) -> bool, act: impl Fn(&mut Case)) {
+        for (index, case) in self.dossier.cases.iter_mut().enumerate() {
+            if case.decision.is_none() && fits(case) {
+                act(case);
+                self.cases.insert(index);
+            }
+        }
+    }
+
+    fn tell_detected(&mut self, seen: &Deposit) {
+        let data = vec![
+            ("amount", seen.amount.to_string()),
+            ("raw", seen.raw.to_string()),
+            ("tx", seen.id.tx.to_string()),
+            ("from", seen.from.to_string()),
+            ("height", seen.block.height.to_string()),
+        ];
+        self.tell(EventKind::DepositDetected, Some(seen), None, data);
+    }
+
+    pub(crate) fn tell(
+        &mut self,
+        kind: EventKind,
+        deposit: Option<&Deposit>,
+        case: Option<CaseId>,
+        data: Vec<(&'static str, String)>,
+    ) {
+        let chain = deposit.map_or(&self.dossier.order.chain, |deposit| &deposit.id.chain);
+        self.events.push(Event {
+            kind,
+            at: self.now,
+            chain: Some(chain.clone()),
+            order: Some(self.id()),
+            deposit: deposit.map(|deposit| deposit.id.clone()),
+            case,
+            data,
+        });
+    }
+
+    fn finish(mut self, changes: &mut Changes) {
+        let after = self.dossier.status();
+        let told = match after {
+            Status::Confirming => Some(EventKind::OrderConfirming),
+            Status::PartiallyPaid => Some(EventKind::OrderPartiallyPaid),
+            _ => None,
+        };
+        if let Some(kind) = told.filter(|_| after != self.before) {
+            let data = vec![
+                ("counted", self.dossier.counted().to_string()),
+                ("pending", self.dossier.pending().to_string()),
+            ];
+            self.tell(kind, None, None, data);
+        }
+        let facts = (self.dossier.paid, self.dossier.expired, self.dossier.cancelled);
+        let grown = self.dossier.deposits.len() > self.known_deposits;
+        let written = self.dossier.journals.len() > self.known_journals;
+        let changed = facts != self.facts || grown || written;
+        if !changed && self.moved.is_empty() && self.cases.is_empty() && self.events.is_empty() {
+            return;
+        }
+        changes.touched.push(Touched {
+            order: self.dossier.order.id.clone(),
+            version: self.dossier.version,
+            paid: facts.0,
+            expired: facts.1,
+            cancelled: facts.2,
+        });
+        for (at, deposit) in self.dossier.deposits.into_iter().enumerate() {
+            if at >= self.known_deposits {
+                changes.recorded.push(deposit);
+            } else if self.moved.contains(&at) {
+                changes.moved.push(deposit);
+            }
+        }
+        let cases = self.dossier.cases.into_iter().enumerate();
+        changes.cases.extend(cases.filter(|(at, _)| self.cases.contains(at)).map(|(_, c)| c));
+        changes.journals.extend(self.dossier.journals.into_iter().skip(self.known_journals));
+        changes.events.append(&mut self.events);
+    }
+}
+
+/// Whether `key` is `base` or a later round of it.
+pub(crate) fn is_round_of(key: &str, base: &str) -> bool {
+    key.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+}

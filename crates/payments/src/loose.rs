@@ -1,0 +1,204 @@
+//! Deposits to imported addresses that no order owns.
+//!
+//! In: such transfers. Out: the money in `suspense:unassigned`, a case for each.
+//! Never: guesses whose it is. Why: nothing that reached an address of ours is dropped.
+
+use std::collections::BTreeSet;
+
+use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
+use crate::changes::{Changes, Snapshot};
+use crate::deposit::{Deposit, State};
+use crate::desk::{ITSELF, is_round_of};
+use crate::event::{Event, EventKind};
+use crate::ledger::{Account, Entry, Journal};
+use crate::name::ChainName;
+use crate::plan::View;
+use crate::time::Time;
+
+pub(crate) struct Loose {
+    now: Time,
+    deposits: Vec<Deposit>,
+    cases: Vec<Case>,
+    journals: Vec<Journal>,
+    known: usize,
+    known_journals: usize,
+    moved: BTreeSet<usize>,
+    changed_cases: BTreeSet<usize>,
+    events: Vec<Event>,
+}
+
+impl Loose {
+    pub(crate) fn new(snapshot: &Snapshot, now: Time) -> Self {
+        Self {
+            now,
+            deposits: snapshot.unassigned.clone(),
+            cases: snapshot.unassigned_cases.clone(),
+            journals: snapshot.unassigned_journals.clone(),
+            known: snapshot.unassigned.len(),
+            known_journals: snapshot.unassigned_journals.len(),
+            moved: BTreeSet::new(),
+            changed_cases: BTreeSet::new(),
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn observe(&mut self, seen: &Deposit) {
+        let known = self.deposits.iter().position(|deposit| deposit.id == seen.id);
+        match known {
+            None => self.deposits.push(seen.clone()),
+            Some(at) => {
+                let again = self.deposits.get_mut(at).filter(|d| !d.state.is_on_chain());
+                let Some(deposit) = again else { return };
+                *deposit = seen.clone();
+                self.moved.insert(at);
+            }
+        }
+        let data = vec![("amount", seen.amount.to_string()), ("tx", seen.id.tx.to_string())];
+        self.tell(EventKind::DepositDetected, seen, None, data);
+    }
+
+    pub(crate) fn settle(&mut self, view: &View<'_>) {
+        for at in 0..self.deposits.len() {
+            let Some(deposit) = self.deposits.get(at).cloned() else { continue };
+            if deposit.state == State::Pending && view.is_final(&deposit) {
+                self.hold(at, &deposit);
+            }
+        }
+    }
+
+    /// Books a final one and asks a person whose it is.
+    fn hold(&mut self, at: usize, deposit: &Deposit) {
+        let kind = if deposit.id.other_token.is_some() {
+            CaseKind::WrongAsset
+        } else {
+            CaseKind::Unassigned
+        };
+        let chain = &deposit.id.chain;
+        let custody = Account::Custody(chain.clone(), deposit.to);
+        let entry = Entry::usdt(chain, custody, Account::Suspense(kind), deposit.amount);
+        let base = format!("deposit:{}", deposit.id);
+        let rounds = self.journals.iter().filter(|j| is_round_of(&j.key, &base)).count();
+        if let Some(entry) = entry {
+            self.journals.push(Journal {
+                key: round(&base, rounds),
+                order: None,
+                deposit: Some(deposit.id.clone()),
+                effective: deposit.time,
+                recorded: self.now,
+                remainder: 0,
+                entries: vec![entry],
+            });
+        }
+        let base = format!("{}:{}", kind.word(), deposit.id);
+        let rounds = self.cases.iter().filter(|case| is_round_of(&case.id.0, &base)).count();
+        let id = CaseId(round(&base, rounds));
+        self.changed_cases.insert(self.cases.len());
+        self.cases.push(Case {
+            id: id.clone(),
+            kind,
+            order: None,
+            deposits: vec![deposit.id.clone()],
+            chain: chain.clone(),
+            amount: deposit.amount,
+            opened_at: self.now,
+            decision: None,
+        });
+        self.set_state(at, State::Suspended(kind));
+        let amount = || ("amount", deposit.amount.to_string());
+        self.tell(EventKind::DepositConfirmed, deposit, None, vec![amount()]);
+        let data = vec![("kind", kind.word().to_owned()), amount()];
+        self.tell(EventKind::CaseOpened, deposit, Some(id), data);
+    }
+
+    /// Takes back everything on `chain` at or above `fork`.
+    pub(crate) fn orphan_from(&mut self, chain: &ChainName, fork: u64) {
+        for at in 0..self.deposits.len() {
+            let Some(deposit) = self.deposits.get(at).cloned() else { continue };
+            let gone = deposit.id.chain == *chain
+                && deposit.state.is_on_chain()
+                && deposit.block.height >= fork;
+            if gone {
+                self.orphan(at, &deposit);
+            }
+        }
+    }
+
+    fn orphan(&mut self, at: usize, deposit: &Deposit) {
+        let base = format!("deposit:{}", deposit.id);
+        let last = self.journals.iter().rev().find(|journal| is_round_of(&journal.key, &base));
+        if let Some(undone) = last.map(|journal| journal.reversed(self.now)) {
+            let reversed = self.journals.iter().any(|journal| journal.key == undone.key);
+            if !reversed {
+                self.journals.push(undone);
+            }
+        }
+        self.set_state(at, State::Orphaned);
+        let height = vec![("height", deposit.block.height.to_string())];
+        self.tell(EventKind::DepositOrphaned, deposit, None, height);
+        let open = self
+            .cases
+            .iter()
+            .position(|case| case.decision.is_none() && case.deposits.contains(&deposit.id));
+        let Some(index) = open else { return };
+        let why = "its deposit is no longer part of the chain".to_owned();
+        let Some(case) = self.cases.get_mut(index) else { return };
+        let decision = Decision {
+            resolution: Resolution::Itself,
+            by: ITSELF.to_owned(),
+            why: why.clone(),
+            at: self.now,
+        };
+        case.decision = Some(decision);
+        let (id, kind) = (case.id.clone(), case.kind);
+        self.changed_cases.insert(index);
+        let data = vec![("kind", kind.word().to_owned()), ("why", why)];
+        self.tell(EventKind::CaseResolved, deposit, Some(id), data);
+    }
+
+    fn set_state(&mut self, at: usize, state: State) {
+        if let Some(deposit) = self.deposits.get_mut(at) {
+            deposit.state = state;
+            self.moved.insert(at);
+        }
+    }
+
+    fn tell(
+        &mut self,
+        kind: EventKind,
+        deposit: &Deposit,
+        case: Option<CaseId>,
+        data: Vec<(&'static str, String)>,
+    ) {
+        self.events.push(Event {
+            kind,
+            at: self.now,
+            chain: Some(deposit.id.chain.clone()),
+            order: None,
+            deposit: Some(deposit.id.clone()),
+            case,
+            data,
+        });
+    }
+
+    pub(crate) fn finish(mut self, changes: &mut Changes) {
+        for (at, deposit) in self.deposits.into_iter().enumerate() {
+            if at >= self.known {
+                changes.recorded.push(deposit);
+            } else if self.moved.contains(&at) {
+                changes.moved.push(deposit);
+            }
+        }
+        let cases = self.cases.into_iter().enumerate();
+        let changed = cases.filter(|(at, _)| self.changed_cases.contains(at));
+        changes.cases.extend(changed.map(|(_, case)| case));
+        changes.journals.extend(self.journals.into_iter().skip(self.known_journals));
+        changes.events.append(&mut self.events);
+    }
+}
+
+fn round(base: &str, rounds: usize) -> String {
+    match rounds {
+        0 => base.to_owned(),
+        rounds => format!("{base}#{}", rounds.saturating_add(1)),
+    }
+}

@@ -1,0 +1,426 @@
+//! The one place the rules meet: a snapshot and an update in, changes out.
+//!
+//! In: `Rules`, `Snapshot`, `Update`, the time. Out: `Changes`, or a refusal that changes nothing.
+//! Never: anything but a function of its arguments.
+//! Why: everything that changes the books goes through here, so it can be run again over them.
+
+use crate::amount::AmountError;
+use crate::chain::{ConnectError, Connection, Cursor, Scan, Transfer, connect, final_time};
+use crate::changes::{ChainRules, Changes, CursorMove, Finality, Rules, Snapshot, Update};
+use crate::deposit::{Deposit, DepositId, State};
+use crate::desk::Desk;
+use crate::event::EventKind;
+use crate::name::{ChainName, OrderId};
+use crate::order::{Dossier, Order, Price};
+use crate::time::Time;
+
+/// Why an update changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The scan does not join the recorded chain.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The update names a chain that is not configured.
+    #[error("chain `{0}` is not configured")]
+    UnknownChain(ChainName),
+    /// The update names an order that does not exist.
+    #[error("order `{0}` does not exist")]
+    UnknownOrder(OrderId),
+    /// An order with this id exists under other terms.
+    #[error("order `{order}` exists with another {field}")]
+    OrderExists {
+        /// The order.
+        order: OrderId,
+        /// The first field that differs.
+        field: &'static str,
+    },
+    /// The order's own terms contradict each other.
+    #[error("{field} of order `{order}` {why}")]
+    BadOrder {
+        /// The order.
+        order: OrderId,
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The address belongs to another order.
+    #[error("the address of order `{0}` belongs to another order")]
+    AddressTaken(OrderId),
+    /// An order that is paid cannot be taken back.
+    #[error("order `{0}` is paid")]
+    AlreadyPaid(OrderId),
+    /// A deposit's value does not fit the books.
+    #[error("deposit {deposit}")]
+    Value {
+        /// The deposit.
+        deposit: DepositId,
+        /// What is wrong with its value.
+        #[source]
+        why: AmountError,
+    },
+    /// A sum or a price of this order is beyond the range of the books.
+    #[error("a sum of order `{0}` is beyond the range of the books")]
+    Range(OrderId),
+}
+
+/// What `update` changes, given what is remembered. `now` is when it is recorded.
+///
+/// # Errors
+/// [`PlanError`]; nothing is to be written then.
+pub fn plan(
+    rules: &Rules,
+    snapshot: &Snapshot,
+    update: &Update,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    match update {
+        Update::Scan(scan) => plan_scan(rules_of(rules, &scan.chain)?, snapshot, scan, now),
+        Update::Rescan { chain, transfers } => {
+            let mut desk = Desk::new(snapshot, now);
+            let rules = rules_of(rules, chain)?;
+            let cursor = snapshot.cursor.clone().unwrap_or_else(|| Cursor::new(chain.clone()));
+            observe_all(&mut desk, rules, chain, snapshot, transfers)?;
+            let view = View::of_cursor(rules, &cursor);
+            settle(&mut desk, &view)?;
+            let mut changes = desk.finish();
+            if !changes.is_empty() {
+                // Moving the generation keeps a scan that runs beside this from overtaking it.
+                changes.cursor = Some(unmoved(&cursor));
+            }
+            Ok(changes)
+        }
+        Update::Create(order) => {
+            rules_of(rules, &order.chain)?;
+            create(snapshot, order, now)
+        }
+        Update::Cancel(order) => cancel(snapshot, order, now),
+        Update::Stall { chain, why } => {
+            Ok(mark(snapshot, chain, now, EventKind::ChainStalled, why, |mv, why| {
+                mv.stalled = Some(why);
+            }))
+        }
+        Update::Pause { chain, why } => {
+            Ok(mark(snapshot, chain, now, EventKind::ChainPaused, why, |mv, why| {
+                mv.paused = Some(why);
+            }))
+        }
+        Update::Resume { chain, by, why } => {
+            let why = format!("{by}: {why}");
+            Ok(mark(snapshot, chain, now, EventKind::ChainRecovered, &why, |mv, _| {
+                mv.paused = None;
+            }))
+        }
+    }
+}
+
+fn rules_of<'a>(rules: &'a Rules, chain: &ChainName) -> Result<&'a ChainRules, PlanError> {
+    rules.get(chain).ok_or_else(|| PlanError::UnknownChain(chain.clone()))
+}
+
+/// How far a chain is known: what decides whether a deposit is final.
+pub(crate) struct View<'a> {
+    pub(crate) chain: ChainName,
+    rules: &'a ChainRules,
+    last: u64,
+    finalized: Option<u64>,
+    safe: Option<u64>,
+    paused: bool,
+    /// The time of the newest final block; what expires, expires by it.
+    pub(crate) final_time: Option<Time>,
+}
+
+impl<'a> View<'a> {
+    fn of_cursor(rules: &'a ChainRules, cursor: &Cursor) -> Self {
+        Self {
+            chain: cursor.chain.clone(),
+            rules,
+            last: cursor.last().map_or(0, |header| header.id.height),
+            finalized: cursor.finalized.map(|block| block.height),
+            safe: cursor.safe,
+            paused: cursor.paused.is_some(),
+            final_time: None,
+        }
+    }
+
+    fn of_move(rules: &'a ChainRules, mv: &CursorMove, final_time: Option<Time>) -> Self {
+        Self {
+            chain: mv.chain.clone(),
+            rules,
+            last: mv.kept.last().map_or(0, |header| header.id.height),
+            finalized: mv.finalized.map(|block| block.height),
+            safe: mv.safe,
+            paused: mv.paused.is_some(),
+            final_time,
+        }
+    }
+
+    /// Whether a deposit can be credited: its block is recorded as canonical, and the chain can no
+    /// longer take it back by the rule for its amount.
+    pub(crate) fn is_final(&self, deposit: &Deposit) -> bool {
+        if self.paused || deposit.id.chain != self.chain || deposit.block.height > self.last {
+            return false;
+        }
+        let height = deposit.block.height;
+        if self.finalized.is_some_and(|finalized| height <= finalized) {
+            return true;
+        }
+        let rule = self
+            .rules
+            .finality
+            .iter()
+            .find(|rule| rule.up_to.is_none_or(|up_to| deposit.amount <= up_to));
+        match rule.map_or(Finality::Finalized, |rule| rule.finality) {
+            Finality::Finalized => false,
+            Finality::Safe => self.safe.is_some_and(|safe| height <= safe),
+            Finality::Confirmations(wanted) => {
+                let confirmations = self.last.saturating_sub(height).saturating_add(1);
+                confirmations >= wanted
+            }
+        }
+    }
+
+    /// Whether this order's own chain is the one looked at, and crediting on it goes on.
+    pub(crate) fn is_crediting(&self, dossier: &Dossier) -> bool {
+        !self.paused && dossier.order.chain == self.chain
+    }
+
+    /// Whether a final block of the order's chain is at or past `moment`.
+    pub(crate) fn has_passed(&self, dossier: &Dossier, moment: Time) -> bool {
+        self.is_crediting(dossier) && self.final_time.is_some_and(|time| time >= moment)
+    }
+}
+
+fn plan_scan(
+    rules: &ChainRules,
+    snapshot: &Snapshot,
+    scan: &Scan,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let fresh = Cursor::new(scan.chain.clone());
+    let cursor = snapshot.cursor.as_ref().unwrap_or(&fresh);
+    let connection = connect(cursor, scan, rules.max_reorg)?;
+    let mut desk = Desk::new(snapshot, now);
+    orphan(&mut desk, &scan.chain, &connection)?;
+    observe_all(&mut desk, rules, &scan.chain, snapshot, &scan.transfers)?;
+    let grown = !connection.added.is_empty();
+    let moves = grown
+        || connection.finalized != cursor.finalized
+        || connection.safe != cursor.safe
+        || !connection.orphaned.is_empty();
+    let mut mv = CursorMove::new(cursor, connection);
+    if grown && mv.stalled.take().is_some() {
+        let height = mv.kept.last().map_or(0, |header| header.id.height);
+        let data = vec![("height", height.to_string())];
+        desk.tell_chain(EventKind::ChainRecovered, &scan.chain, data);
+    }
+    let view = View::of_move(rules, &mv, final_time(cursor, scan));
+    settle(&mut desk, &view)?;
+    let mut changes = desk.finish();
+    if moves || !changes.is_empty() {
+        changes.cursor = Some(mv);
+    }
+    Ok(changes)
+}
+
+/// Takes back every deposit whose block is no longer part of the chain.
+fn orphan(desk: &mut Desk, chain: &ChainName, connection: &Connection) -> Result<(), PlanError> {
+    let Some(fork) = connection.orphaned.first().map(|header| header.id.height) else {
+        return Ok(());
+    };
+    desk.each(|work| {
+        for at in 0..work.dossier.deposits.len() {
+            let gone = work.dossier.deposits.get(at).is_some_and(|deposit| {
+                deposit.id.chain == *chain
+                    && deposit.state.is_on_chain()
+                    && deposit.block.height >= fork
+            });
+            if gone {
+                work.orphan(at)?;
+            }
+        }
+        Ok(())
+    })?;
+    desk.loose.orphan_from(chain, fork);
+    Ok(())
+}
+
+fn observe_all(
+    desk: &mut Desk,
+    rules: &ChainRules,
+    chain: &ChainName,
+    snapshot: &Snapshot,
+    transfers: &[Transfer],
+) -> Result<(), PlanError> {
+    for transfer in transfers {
+        let Some(owner) = snapshot.owners.get(&transfer.to) else {
+            continue;
+        };
+        // Nothing moves when nothing is sent, or when an account sends to itself.
+        if transfer.raw.is_zero() || transfer.from == transfer.to {
+            desk.empty_transfers = desk.empty_transfers.saturating_add(1);
+            continue;
+        }
+        let deposit = read(rules, chain, owner.as_ref(), transfer)?;
+        match owner {
+            Some(order) => desk.work(order, |work| work.observe(&deposit)),
+            None => desk.loose.observe(&deposit),
+        }
+    }
+    Ok(())
+}
+
+/// The deposit that a transfer to one of our addresses is.
+fn read(
+    rules: &ChainRules,
+    chain: &ChainName,
+    order: Option<&OrderId>,
+    transfer: &Transfer,
+) -> Result<Deposit, PlanError> {
+    let other_token = (transfer.token != rules.token).then_some(transfer.token);
+    let id = DepositId { chain: chain.clone(), tx: transfer.tx, n: transfer.n, other_token };
+    let amount = match other_token {
+        // A foreign token has no value in the books, whatever number it carries.
+        Some(_) => crate::amount::Usdt::ZERO,
+        None => crate::amount::Usdt::from_raw(transfer.raw, rules.decimals)
+            .map_err(|why| PlanError::Value { deposit: id.clone(), why })?,
+    };
+    Ok(Deposit {
+        id,
+        order: order.cloned(),
+        from: transfer.from,
+        to: transfer.to,
+        raw: transfer.raw,
+        amount,
+        block: transfer.block,
+        time: transfer.time,
+        log_index: transfer.log_index,
+        state: State::Pending,
+        late: false,
+    })
+}
+
+/// Confirms what is final and expires what is over.
+fn settle(desk: &mut Desk, view: &View<'_>) -> Result<(), PlanError> {
+    desk.each(|work| work.settle(view))?;
+    desk.loose.settle(view);
+    Ok(())
+}
+
+fn create(snapshot: &Snapshot, order: &Order, now: Time) -> Result<Changes, PlanError> {
+    if let Some(existing) = snapshot.dossiers.get(&order.id) {
+        return match other_terms(&existing.order, order) {
+            None => Ok(Changes::default()),
+            Some(field) => Err(PlanError::OrderExists { order: order.id.clone(), field }),
+        };
+    }
+    if let Some(Some(_)) = snapshot.owners.get(&order.address) {
+        return Err(PlanError::AddressTaken(order.id.clone()));
+    }
+    contradiction(order)?;
+    let mut desk = Desk::new(snapshot, now);
+    desk.tell_created(order);
+    Ok(Changes { created: Some(order.clone()), ..desk.finish() })
+}
+
+/// The first term in which two orders of one id differ. What is assigned (address, times) and
+/// what the config froze are not terms of the shop.
+fn other_terms(existing: &Order, asked: &Order) -> Option<&'static str> {
+    let lifetime =
+        |order: &Order| order.expires_at.map(|at| at.0.saturating_sub(order.created_at.0));
+    [
+        ("customer", existing.customer != asked.customer),
+        ("chain", existing.chain != asked.chain),
+        ("amount", existing.due != asked.due),
+        ("price", existing.price != asked.price),
+        ("expiry", lifetime(existing) != lifetime(asked)),
+        ("refund address", existing.refund_to != asked.refund_to),
+        ("metadata", existing.metadata != asked.metadata),
+    ]
+    .into_iter()
+    .find_map(|(field, differs)| differs.then_some(field))
+}
+
+fn contradiction(order: &Order) -> Result<(), PlanError> {
+    let bad = |field, why: &str| {
+        Err(PlanError::BadOrder { order: order.id.clone(), field, why: why.to_owned() })
+    };
+    match order.due {
+        Some(due) if due.is_zero() => return bad("amount", "is zero"),
+        Some(due) if due <= order.terms.tolerance => {
+            return bad("amount", "is not above the tolerance");
+        }
+        Some(due) if due.minus_or_zero(order.terms.tolerance) < order.terms.dust => {
+            return bad("amount", "is below the dust limit");
+        }
+        _ => {}
+    }
+    match order.price {
+        Price::Rate { num: 0, .. } | Price::Rate { den: 0, .. } => {
+            return bad("price", "has a zero in its rate");
+        }
+        Price::Fixed(credits) if credits.is_zero() => return bad("credits", "are zero"),
+        Price::Fixed(_) if order.due.is_none() => {
+            return bad("credits", "are fixed although the amount is open");
+        }
+        _ => {}
+    }
+    if let Some(due) = order.due
+        && order.price.credits(due, order.due).is_none_or(|(credits, _)| credits.is_zero())
+    {
+        return bad("credits", "are zero or beyond the range of the books");
+    }
+    if order.expires_at.is_some_and(|at| at <= order.created_at) {
+        return bad("expiry", "is not after its creation");
+    }
+    Ok(())
+}
+
+fn cancel(snapshot: &Snapshot, order: &OrderId, now: Time) -> Result<Changes, PlanError> {
+    let dossier =
+        snapshot.dossiers.get(order).ok_or_else(|| PlanError::UnknownOrder(order.clone()))?;
+    if dossier.paid.is_some() {
+        return Err(PlanError::AlreadyPaid(order.clone()));
+    }
+    if dossier.cancelled.is_some() {
+        return Ok(Changes::default());
+    }
+    let mut desk = Desk::new(snapshot, now);
+    desk.try_work(order, |work| work.cancel())?;
+    Ok(desk.finish())
+}
+
+/// A mark on a chain's cursor, told once.
+fn mark(
+    snapshot: &Snapshot,
+    chain: &ChainName,
+    now: Time,
+    kind: EventKind,
+    why: &str,
+    set: impl FnOnce(&mut CursorMove, String),
+) -> Changes {
+    let cursor = snapshot.cursor.clone().unwrap_or_else(|| Cursor::new(chain.clone()));
+    let before = unmoved(&cursor);
+    let mut after = before.clone();
+    set(&mut after, why.to_owned());
+    let marked = |mv: &CursorMove| (mv.paused.is_some(), mv.stalled.is_some());
+    if marked(&after) == marked(&before) {
+        return Changes::default();
+    }
+    let mut desk = Desk::new(snapshot, now);
+    desk.tell_chain(kind, chain, vec![("why", why.to_owned())]);
+    Changes { cursor: Some(after), ..desk.finish() }
+}
+
+fn unmoved(cursor: &Cursor) -> CursorMove {
+    CursorMove {
+        chain: cursor.chain.clone(),
+        generation: cursor.generation,
+        orphaned: Vec::new(),
+        kept: cursor.kept.clone(),
+        finalized: cursor.finalized,
+        safe: cursor.safe,
+        paused: cursor.paused.clone(),
+        stalled: cursor.stalled.clone(),
+    }
+}

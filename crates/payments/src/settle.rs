@@ -1,0 +1,410 @@
+//! The rules of an order's deposits: which count, which wait for a person, what is credited.
+//!
+//! In: an order on the desk and how far its chain is known. Out: journals, cases, events.
+//! Never: relabels what was credited; a later discovery is judged after what came before it.
+//! Why: `design/domain.md`, "Which deposits of an order count", read from top to bottom.
+
+use crate::amount::Usdt;
+use crate::case::CaseKind;
+use crate::deposit::{Deposit, State};
+use crate::desk::Work;
+use crate::event::EventKind;
+use crate::ledger::{Account, Entry};
+use crate::order::Policy;
+use crate::plan::{PlanError, View};
+
+/// What becomes of a final deposit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Suspend(CaseKind),
+    Dust,
+    Count { late: bool },
+}
+
+impl Work {
+    /// Judges every deposit that is final, in the order they were first recorded, and expires the
+    /// order where its time is over.
+    pub(crate) fn settle(&mut self, view: &View<'_>) -> Result<(), PlanError> {
+        let mut waiting = false;
+        for at in 0..self.dossier.deposits.len() {
+            let deposit = self.deposit(at)?;
+            if deposit.state != State::Pending {
+                continue;
+            }
+            let on_its_chain = self.may_count(&deposit);
+            if !view.is_final(&deposit) {
+                waiting |= on_its_chain;
+                continue;
+            }
+            // What counts is judged in order: an earlier one that is not final comes first.
+            if on_its_chain && (waiting || !self.expiry_is_known(&deposit, view)?) {
+                waiting = true;
+                continue;
+            }
+            self.judge(at, &deposit)?;
+        }
+        self.expire(view)?;
+        self.settle_rest(view)
+    }
+
+    /// What is left counting after a reversal covers the order anew, or waits for a person where
+    /// the order is over.
+    fn settle_rest(&mut self, view: &View<'_>) -> Result<(), PlanError> {
+        let open = self.dossier.paid.is_none() && view.is_crediting(&self.dossier);
+        let confirmed = |deposit: &&Deposit| deposit.state == State::Confirmed;
+        let last = self.dossier.deposits.iter().rfind(confirmed).cloned();
+        let Some(last) = last.filter(|_| open) else {
+            return Ok(());
+        };
+        if self.dossier.order.due.is_some() && self.dossier.covers(self.dossier.counted()) {
+            self.pay(&last)
+        } else if self.dossier.is_closed() {
+            self.close_uncovered()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether this deposit can change what the order has: right chain, right token, not dust.
+    fn may_count(&self, deposit: &Deposit) -> bool {
+        let order = &self.dossier.order;
+        deposit.id.chain == order.chain
+            && deposit.id.other_token.is_none()
+            && deposit.amount >= order.terms.dust
+    }
+
+    /// A deposit after the expiry is judged once the expiry itself is decided, so that reading the
+    /// chain in other portions gives the same books.
+    fn expiry_is_known(&mut self, deposit: &Deposit, view: &View<'_>) -> Result<bool, PlanError> {
+        let after = self.dossier.order.expires_at.is_some_and(|expiry| deposit.time > expiry);
+        if !after || self.is_decided() {
+            return Ok(true);
+        }
+        self.expire(view)?;
+        Ok(self.is_decided())
+    }
+
+    fn is_decided(&self) -> bool {
+        self.dossier.paid.is_some() || self.dossier.is_closed()
+    }
+
+    fn verdict(&self, deposit: &Deposit) -> Verdict {
+        let order = &self.dossier.order;
+        if deposit.id.other_token.is_some() {
+            return Verdict::Suspend(CaseKind::WrongAsset);
+        }
+        if deposit.id.chain != order.chain {
+            return Verdict::Suspend(CaseKind::WrongNetwork);
+        }
+        if deposit.amount < order.terms.dust {
+            return Verdict::Dust;
+        }
+        if order.due.is_some() && self.dossier.paid.is_some() {
+            return Verdict::Suspend(CaseKind::Duplicate);
+        }
+        let deadline = self.dossier.deadline();
+        let late = deadline.is_some_and(|deadline| deposit.time > deadline);
+        let window = deadline.map(|deadline| deadline.after(order.terms.late_window));
+        let too_late = late && window.is_some_and(|end| deposit.time > end);
+        if too_late && order.terms.late == Policy::Hold {
+            return Verdict::Suspend(CaseKind::Late);
+        }
+        Verdict::Count { late }
+    }
+
+    fn judge(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {
+        match self.verdict(deposit) {
+            Verdict::Suspend(CaseKind::WrongAsset) => {
+                self.set_state(at, State::Suspended(CaseKind::WrongAsset));
+                self.tell_confirmed(deposit);
+                let subject = deposit.id.to_string();
+                self.open_case(CaseKind::WrongAsset, &subject, deposit, Usdt::ZERO);
+            }
+            Verdict::Suspend(kind) => {
+                self.receive(deposit, Account::Order(self.id()));
+                self.suspend(deposit, kind, &deposit.id.to_string(), deposit.amount);
+                self.set_state(at, State::Suspended(kind));
+            }
+            Verdict::Dust => {
+                self.receive(deposit, Account::Dust);
+                self.set_state(at, State::Dust);
+            }
+            Verdict::Count { late } => {
+                if late {
+                    self.set_late(at);
+                }
+                self.receive(deposit, Account::Order(self.id()));
+                self.set_state(at, State::Confirmed);
+                self.count(at, deposit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A deposit that counts has arrived: the order is covered, or waits, or is over.
+    fn count(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {
+        if self.dossier.order.due.is_none() {
+            self.credit_open(at, deposit)
+        } else if self.dossier.covers(self.dossier.counted()) {
+            self.pay(deposit)
+        } else if self.dossier.is_closed() {
+            self.close_uncovered()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Books what arrived: `deposit:<id>`.
+    fn receive(&mut self, deposit: &Deposit, credit: Account) {
+        let chain = &deposit.id.chain;
+        let custody = Account::Custody(chain.clone(), deposit.to);
+        let entry = Entry::usdt(chain, custody, credit, deposit.amount);
+        let base = format!("deposit:{}", deposit.id);
+        let id = Some(deposit.id.clone());
+        self.post(&base, id, deposit.time, 0, entry.into_iter().collect());
+        self.tell_confirmed(deposit);
+    }
+
+    fn tell_confirmed(&mut self, deposit: &Deposit) {
+        let data = vec![
+            ("amount", deposit.amount.to_string()),
+            ("tx", deposit.id.tx.to_string()),
+            ("height", deposit.block.height.to_string()),
+        ];
+        self.tell(EventKind::DepositConfirmed, Some(deposit), None, data);
+    }
+
+    /// Moves an amount of a deposit to suspense: `suspend:<deposit>:<kind>`.
+    fn suspend(&mut self, deposit: &Deposit, kind: CaseKind, subject: &str, held: Usdt) {
+        let (order, suspense) = (Account::Order(self.id()), Account::Suspense(kind));
+        let entry = Entry::usdt(&deposit.id.chain, order, suspense, held);
+        let base = format!("suspend:{}:{}", deposit.id, kind.word());
+        let id = Some(deposit.id.clone());
+        self.post(&base, id, deposit.time, 0, entry.into_iter().collect());
+        self.open_case(kind, subject, deposit, held);
+    }
+
+    /// Each deposit of an open order is credited by the rate: `paid:<order>:<deposit>`.
+    fn credit_open(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {
+        let base = format!("paid:{}:{}", self.id(), deposit.id);
+        self.grant(&base, Some(deposit), deposit.amount, deposit.amount)?;
+        self.set_state(at, State::Credited);
+        let paid = self.dossier.paid.unwrap_or(deposit.time);
+        self.dossier.paid = Some(paid);
+        Ok(())
+    }
+
+    /// The order is covered: `paid:<order>`, the excess apart.
+    fn pay(&mut self, covering: &Deposit) -> Result<(), PlanError> {
+        self.release_underpaid();
+        let total = self.dossier.counted();
+        let due = self.dossier.order.due.unwrap_or(total);
+        let excess = total.minus_or_zero(due);
+        let terms = self.dossier.order.terms;
+        let held = excess > terms.tolerance && terms.overpaid == Policy::Hold;
+        let base = format!("paid:{}", self.id());
+        let (sold, worth) = if held {
+            (due, due)
+        } else if excess > terms.tolerance {
+            (total, total)
+        } else {
+            // Within the tolerance, below or above, the order is paid as agreed.
+            (total, due)
+        };
+        self.grant(&base, None, sold, worth)?;
+        if held {
+            self.suspend(covering, CaseKind::Overpaid, &covering.id.to_string(), excess);
+        }
+        self.credit_counted();
+        self.dossier.paid = Some(covering.time);
+        let why = "a later deposit covered the order";
+        self.close_cases(why, |case| {
+            matches!(case.kind, CaseKind::Underpaid | CaseKind::ReversedAfterCredit)
+        });
+        Ok(())
+    }
+
+    fn credit_counted(&mut self) {
+        for at in 0..self.dossier.deposits.len() {
+            let state = self.dossier.deposits.get(at).map(|deposit| deposit.state);
+            if state == Some(State::Confirmed) {
+                self.set_state(at, State::Credited);
+            }
+        }
+    }
+
+    /// Sells `sold` and grants the credits that `worth` buys.
+    fn grant(
+        &mut self,
+        base: &str,
+        deposit: Option<&Deposit>,
+        sold: Usdt,
+        worth: Usdt,
+    ) -> Result<(), PlanError> {
+        let order = self.dossier.order.clone();
+        let (credits, remainder) = order
+            .price
+            .credits(worth, order.due)
+            .ok_or_else(|| PlanError::Range(order.id.clone()))?;
+        let from = Account::Order(order.id.clone());
+        let entries = [
+            Entry::usdt(&order.chain, from, Account::Sales, sold),
+            Entry::grant(&order.customer, credits),
+        ];
+        let last = self.dossier.deposits.iter().filter(|d| d.state.is_on_chain()).map(|d| d.time);
+        let effective = deposit.map(|d| d.time).or_else(|| last.max()).unwrap_or(self.now);
+        let id = deposit.map(|deposit| deposit.id.clone());
+        self.post(base, id, effective, remainder, entries.into_iter().flatten().collect());
+        let paid = vec![("amount", sold.to_string()), ("credits", credits.to_string())];
+        self.tell(EventKind::OrderPaid, deposit, None, paid);
+        let granted =
+            vec![("customer", order.customer.to_string()), ("credits", credits.to_string())];
+        self.tell(EventKind::CreditsGranted, deposit, None, granted);
+        Ok(())
+    }
+
+    /// Takes back from suspense what an expiry put there: `release:<deposit>:underpaid`.
+    fn release_underpaid(&mut self) {
+        let kind = CaseKind::Underpaid;
+        for at in 0..self.dossier.deposits.len() {
+            let Some(deposit) = self.dossier.deposits.get(at).cloned() else {
+                continue;
+            };
+            if deposit.state != State::Suspended(kind) {
+                continue;
+            }
+            let (order, suspense) = (Account::Order(self.id()), Account::Suspense(kind));
+            let entry = Entry::usdt(&deposit.id.chain, suspense, order, deposit.amount);
+            let base = format!("release:{}:{}", deposit.id, kind.word());
+            let id = Some(deposit.id.clone());
+            self.post(&base, id, deposit.time, 0, entry.into_iter().collect());
+            self.set_state(at, State::Confirmed);
+        }
+    }
+
+    /// Expires the order where a final block has passed its time and nothing on time is open.
+    fn expire(&mut self, view: &View<'_>) -> Result<(), PlanError> {
+        let Some(expiry) = self.dossier.order.expires_at else {
+            return Ok(());
+        };
+        if self.is_decided() || !view.has_passed(&self.dossier, expiry) {
+            return Ok(());
+        }
+        let open = self.dossier.deposits.iter().any(|deposit| {
+            deposit.state == State::Pending && deposit.time <= expiry && self.may_count(deposit)
+        });
+        if open {
+            return Ok(());
+        }
+        self.dossier.expired = Some(expiry);
+        let counted = vec![("counted", self.dossier.counted().to_string())];
+        self.tell(EventKind::OrderExpired, None, None, counted);
+        self.close_uncovered()
+    }
+
+    /// What arrived of an order that is over and not covered: a case, or credited by policy.
+    fn close_uncovered(&mut self) -> Result<(), PlanError> {
+        let counted = self.dossier.counted();
+        if counted.is_zero() {
+            return Ok(());
+        }
+        if self.dossier.order.terms.underpaid == Policy::Credit {
+            let base = format!("paid:{}", self.id());
+            self.release_underpaid();
+            self.grant(&base, None, counted, counted)?;
+            self.credit_counted();
+            self.dossier.paid = self.dossier.deadline().or(Some(self.now));
+            return Ok(());
+        }
+        let subject = self.id().to_string();
+        for at in 0..self.dossier.deposits.len() {
+            let deposit = self.deposit(at)?;
+            if deposit.state == State::Confirmed {
+                self.suspend(&deposit, CaseKind::Underpaid, &subject, deposit.amount);
+                self.set_state(at, State::Suspended(CaseKind::Underpaid));
+            }
+        }
+        Ok(())
+    }
+
+    /// The shop takes the order back.
+    pub(crate) fn cancel(&mut self) -> Result<(), PlanError> {
+        self.dossier.cancelled = Some(self.now);
+        let counted = vec![("counted", self.dossier.counted().to_string())];
+        self.tell(EventKind::OrderCancelled, None, None, counted);
+        self.close_uncovered()
+    }
+
+    /// The deposit's block is no longer part of the chain: everything booked for it is reversed.
+    pub(crate) fn orphan(&mut self, at: usize) -> Result<(), PlanError> {
+        let deposit = self.deposit(at)?;
+        let credited = deposit.state == State::Credited;
+        if credited {
+            self.unpay(&deposit)?;
+        }
+        let id = deposit.id.clone();
+        let keys = self.live(|journal| journal.deposit.as_ref() == Some(&id));
+        self.reverse(&keys);
+        self.set_state(at, if credited { State::Reversed } else { State::Orphaned });
+        let height = vec![("height", deposit.block.height.to_string())];
+        self.tell(EventKind::DepositOrphaned, Some(&deposit), None, height);
+        self.drop_from_cases(&deposit);
+        Ok(())
+    }
+
+    /// Removes an orphaned deposit from its open cases; an empty case is settled by that.
+    fn drop_from_cases(&mut self, deposit: &Deposit) {
+        let holds = |case: &crate::case::Case| {
+            case.kind != CaseKind::ReversedAfterCredit && case.deposits.contains(&deposit.id)
+        };
+        let why = "its deposit is no longer part of the chain";
+        self.close_cases(why, |case| holds(case) && case.deposits.len() == 1);
+        self.change_case(holds, |case| {
+            case.deposits.retain(|id| *id != deposit.id);
+            case.amount = case.amount.minus_or_zero(deposit.amount);
+        });
+    }
+
+    /// Takes back the credits that a deposit, now orphaned, had helped to grant.
+    fn unpay(&mut self, deposit: &Deposit) -> Result<(), PlanError> {
+        let order = self.id();
+        let base = match self.dossier.order.due {
+            Some(_) => format!("paid:{order}"),
+            None => format!("paid:{order}:{}", deposit.id),
+        };
+        let overpaid = format!(":{}", CaseKind::Overpaid.word());
+        let keys = self.live(|journal| {
+            crate::desk::is_round_of(&journal.key, &base)
+                || (journal.key.starts_with("suspend:") && journal.key.contains(&overpaid))
+        });
+        let customer = Account::Customer(self.dossier.order.customer.clone());
+        let granted: i64 = self
+            .dossier
+            .journals
+            .iter()
+            .filter(|journal| keys.contains(&journal.key))
+            .flat_map(|journal| &journal.entries)
+            .filter(|entry| entry.credit == customer)
+            .fold(0, |sum, entry| sum.saturating_add(entry.amount));
+        self.reverse(&keys);
+        self.close_cases("the order is no longer paid", |case| case.kind == CaseKind::Overpaid);
+        for at in 0..self.dossier.deposits.len() {
+            let other = self.deposit(at)?;
+            let affected = self.dossier.order.due.is_some() || other.id == deposit.id;
+            if other.state == State::Credited && affected {
+                self.set_state(at, State::Confirmed);
+            }
+        }
+        let credited = |d: &Deposit| (d.state == State::Credited).then_some(d.time);
+        self.dossier.paid = self.dossier.deposits.iter().filter_map(credited).min();
+        let credits = crate::amount::Credits::from_micro(granted).unwrap_or_default();
+        let data = vec![
+            ("customer", self.dossier.order.customer.to_string()),
+            ("credits", credits.to_string()),
+        ];
+        self.tell(EventKind::CreditsReversed, Some(deposit), None, data);
+        let subject = order.to_string();
+        self.open_case(CaseKind::ReversedAfterCredit, &subject, deposit, Usdt::ZERO);
+        Ok(())
+    }
+}
