@@ -1,0 +1,431 @@
+//! `eth_getLogs` answers, straight from the bytes of the body.
+//!
+//! In: a body, and the verified blocks its logs may sit in. Out: each Transfer, checked, borrowed
+//! from the body until somebody wants it. Never: a log of another contract, event or block, out of
+//! order, twice, or taken back; a count that was not earned by reading the log.
+//! Why: nothing on the chain binds this answer (see `proof`), so all that can be checked is, and
+//! at catch-up speed this is where the time goes.
+
+use std::fmt;
+
+use hashbrown::HashSet;
+use payments::address::Address;
+use payments::chain::{BlockHash, Header, Transfer, TxHash};
+use payments::watch::WatchSet;
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::hex;
+use crate::token::{TRANSFER_TEXT, Token};
+
+/// A block whose header was verified, with what bounds the logs it may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// What is kept of the header.
+    pub header: Header,
+    /// The root of its receipts.
+    pub receipts_root: [u8; 32],
+    /// What its bloom says about Transfers of the token.
+    pub bloom: BloomSays,
+}
+
+/// What a header's bloom says about Transfers of the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BloomSays {
+    /// There is provably none.
+    None,
+    /// There may be some; usually there are.
+    Perhaps,
+    /// Nothing: the header's hash was not recomputed, so its bloom binds nobody.
+    Nothing,
+}
+
+/// Why a body is not an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The body is a JSON-RPC error: its `error` member as JSON.
+    #[error("the node answered with an error")]
+    Refused(String),
+    /// The body is not the JSON it should be; truncated, for instance.
+    #[error("the answer is not what eth_getLogs answers: {0}")]
+    Garbled(String),
+    /// The body is well-formed, and cannot be the truth.
+    #[error("the answer cannot be true: {0}")]
+    Lie(String),
+}
+
+/// One Transfer log that passed every check, borrowed from the body.
+#[derive(Debug)]
+pub struct Log<'a> {
+    /// The place of its block among the blocks given.
+    pub at: usize,
+    /// The account debited.
+    pub from: Address,
+    /// The account credited.
+    pub to: Address,
+    /// Its place among the token's Transfer logs inside its transaction.
+    pub n: u32,
+    /// Its place among all logs of the block.
+    pub log_index: u64,
+    tx: &'a str,
+    data: &'a str,
+}
+
+/// A Transfer log read whole, without what its block already says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The place of its block among the blocks given.
+    pub at: u32,
+    /// Its place among the token's Transfer logs inside its transaction.
+    pub n: u32,
+    /// Its place among all logs of the block.
+    pub log_index: u64,
+    /// The account debited.
+    pub from: Address,
+    /// The account credited.
+    pub to: Address,
+    /// The transaction, as the node names it: the receipts root does not bind it.
+    pub tx: [u8; 32],
+    /// The value in base units, big-endian.
+    pub raw: [u8; 32],
+}
+
+impl Log<'_> {
+    /// Reads the rest of the log.
+    ///
+    /// # Errors
+    /// [`DecodeError::Lie`] when the transaction or the value is not hex.
+    pub fn row(&self) -> Result<Row, DecodeError> {
+        let hex = |text, what: &str| {
+            hex::fixed::<32>(text).ok_or_else(|| DecodeError::Lie(format!("its {what} is not hex")))
+        };
+        Ok(Row {
+            at: u32::try_from(self.at).unwrap_or(u32::MAX),
+            n: self.n,
+            log_index: self.log_index,
+            from: self.from,
+            to: self.to,
+            tx: hex(self.tx, "transaction")?,
+            raw: hex(self.data, "value")?,
+        })
+    }
+}
+
+impl Row {
+    /// The transfer, in its block and with its token.
+    #[must_use]
+    pub fn transfer(&self, header: &Header, token: Address) -> Transfer {
+        Transfer {
+            tx: TxHash(self.tx),
+            n: self.n,
+            log_index: self.log_index,
+            block: header.id,
+            time: header.time,
+            token,
+            from: self.from,
+            to: self.to,
+            raw: alloy::primitives::U256::from_be_bytes(self.raw),
+        }
+    }
+}
+
+/// Reads a body of `eth_getLogs`, checks every log and hands it to `each`. `body` is a whole
+/// JSON-RPC answer or its bare result; `blocks` are the contiguous blocks that were asked for.
+/// Answers how many logs each block had.
+///
+/// # Errors
+/// [`DecodeError`]; what `each` refuses is passed on.
+pub fn logs<'b>(
+    body: &'b [u8],
+    token: &Token,
+    blocks: &[Block],
+    each: impl FnMut(&Log<'b>) -> Result<(), DecodeError>,
+) -> Result<Vec<u32>, DecodeError> {
+    let mut checker = Checker::new(token, blocks, each);
+    let mut refused = None;
+    let mut reader = sonic_rs::Deserializer::from_slice(body);
+    let bare = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let read = if bare {
+        Logs(&mut checker).deserialize(&mut reader).map(|()| true)
+    } else {
+        Answer { checker: &mut checker, refused: &mut refused }.deserialize(&mut reader)
+    };
+    if let Some(found) = checker.found {
+        return Err(found);
+    }
+    if let Some(refused) = refused {
+        return Err(DecodeError::Refused(refused));
+    }
+    match read.and_then(|seen| reader.end().map(|()| seen)) {
+        Ok(true) => Ok(checker.counts),
+        Ok(false) => Err(DecodeError::Garbled("neither a result nor an error".to_owned())),
+        Err(error) => Err(DecodeError::Garbled(garbled(&error))),
+    }
+}
+
+/// The Transfers of `body` with an address of `watch` at either end, as [`logs`] reads them.
+///
+/// # Errors
+/// As [`logs`].
+pub fn matching(
+    body: &[u8],
+    token: &Token,
+    blocks: &[Block],
+    watch: &WatchSet,
+) -> Result<Vec<Transfer>, DecodeError> {
+    let mut found = Vec::new();
+    logs(body, token, blocks, |log| {
+        if watch.contains(&log.to) || watch.contains(&log.from) {
+            if let Some(block) = blocks.get(log.at) {
+                found.push(log.row()?.transfer(&block.header, token.address()));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The first line of a JSON error: the rest is an excerpt of the body.
+fn garbled(error: &sonic_rs::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// A log as nodes write it. A fourth topic or an escaped character does not parse.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    address: &'a str,
+    #[serde(borrow)]
+    topics: [&'a str; 3],
+    data: &'a str,
+    block_number: &'a str,
+    block_hash: &'a str,
+    transaction_hash: &'a str,
+    transaction_index: &'a str,
+    log_index: &'a str,
+    #[serde(default)]
+    removed: Option<bool>,
+}
+
+/// Holds every log against the one before it and against its block.
+struct Checker<'b, 'e, F> {
+    token: &'e Token,
+    blocks: &'e [Block],
+    each: F,
+    counts: Vec<u32>,
+    found: Option<DecodeError>,
+    last: Option<Last<'b>>,
+    /// The transactions of the current block that were left behind.
+    left: HashSet<&'b str>,
+}
+
+/// The log before this one.
+struct Last<'b> {
+    at: usize,
+    number: &'b str,
+    hash: &'b str,
+    tx: &'b str,
+    tx_index: u64,
+    log_index: u64,
+    n: u32,
+}
+
+impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
+    fn new(token: &'e Token, blocks: &'e [Block], each: F) -> Self {
+        let counts = vec![0; blocks.len()];
+        Self { token, blocks, each, counts, found: None, last: None, left: HashSet::new() }
+    }
+
+    fn take(&mut self, log: &Written<'b>) -> Result<(), DecodeError> {
+        let [topic, from, to] = log.topics;
+        if !log.address.eq_ignore_ascii_case(self.token.text()) {
+            return lie(log, "is of another contract");
+        }
+        if topic != TRANSFER_TEXT && !topic.eq_ignore_ascii_case(TRANSFER_TEXT) {
+            return lie(log, "is of another event");
+        }
+        if log.removed == Some(true) {
+            return lie(log, "was removed");
+        }
+        let at = self.block(log)?;
+        let log_index = number(log, log.log_index)?;
+        let tx_index = number(log, log.transaction_index)?;
+        let n = self.place(log, at, log_index, tx_index)?;
+        if log.data.len() != 66 {
+            return lie(log, "does not carry one value");
+        }
+        let (Some(from), Some(to)) = (hex::padded(from), hex::padded(to)) else {
+            return lie(log, "names something else than two accounts");
+        };
+        let (tx, data) = (log.transaction_hash, log.data);
+        let checked = Log { at, from: Address(from), to: Address(to), n, log_index, tx, data };
+        (self.each)(&checked)?;
+        if let Some(count) = self.counts.get_mut(at) {
+            *count = count.saturating_add(1);
+        }
+        let (number, hash) = (log.block_number, log.block_hash);
+        self.last = Some(Last { at, number, hash, tx, tx_index, log_index, n });
+        Ok(())
+    }
+
+    /// Which of the blocks the log is in.
+    fn block(&self, log: &Written<'b>) -> Result<usize, DecodeError> {
+        if let Some(last) = &self.last
+            && last.number == log.block_number
+            && last.hash == log.block_hash
+        {
+            return Ok(last.at);
+        }
+        let height = number(log, log.block_number)?;
+        let offset = self.blocks.first().and_then(|first| height.checked_sub(first.header.id.height));
+        let at = offset.and_then(|at| usize::try_from(at).ok());
+        let Some((at, block)) = at.and_then(|at| Some((at, self.blocks.get(at)?))) else {
+            return lie(log, "is outside the blocks that were asked for");
+        };
+        if hex::fixed(log.block_hash).map(BlockHash) != Some(block.header.id.hash) {
+            return lie(log, "names another block at that height");
+        }
+        if block.bloom == BloomSays::None {
+            return lie(log, "is not in the bloom of its block");
+        }
+        if self.last.as_ref().is_some_and(|last| at < last.at) {
+            return lie(log, "comes after a later block");
+        }
+        Ok(at)
+    }
+
+    /// The log's place among the token's Transfers of its transaction.
+    fn place(
+        &mut self,
+        log: &Written<'b>,
+        at: usize,
+        log_index: u64,
+        tx_index: u64,
+    ) -> Result<u32, DecodeError> {
+        let Some(last) = self.last.as_ref().filter(|last| last.at == at) else {
+            self.left.clear();
+            return if log.transaction_hash.len() == 66 { Ok(0) } else { lie(log, "has no hash") };
+        };
+        if log_index == last.log_index {
+            return lie(log, "comes twice");
+        }
+        if log_index < last.log_index {
+            return lie(log, "is out of order");
+        }
+        if log.transaction_hash == last.tx {
+            return if tx_index == last.tx_index {
+                Ok(last.n.saturating_add(1))
+            } else {
+                lie(log, "puts one transaction in two places")
+            };
+        }
+        self.left.insert(last.tx);
+        if log.transaction_hash.len() != 66 {
+            return lie(log, "has no hash");
+        }
+        if tx_index <= last.tx_index || self.left.contains(log.transaction_hash) {
+            return lie(log, "has its transaction out of order");
+        }
+        Ok(0)
+    }
+}
+
+fn lie<T>(log: &Written<'_>, what: &str) -> Result<T, DecodeError> {
+    let short = |text: &str| text.chars().take(66).collect::<String>();
+    let (index, block) = (short(log.log_index), short(log.block_number));
+    Err(DecodeError::Lie(format!("log {index} of block {block} {what}")))
+}
+
+fn number(log: &Written<'_>, text: &str) -> Result<u64, DecodeError> {
+    hex::quantity(text).map_or_else(|| lie(log, "has a number that is none"), Ok)
+}
+
+/// The list of logs.
+struct Logs<'c, C>(&'c mut C);
+
+impl<'b, F> DeserializeSeed<'b> for Logs<'_, Checker<'b, '_, F>>
+where
+    F: FnMut(&Log<'b>) -> Result<(), DecodeError>,
+{
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'b>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_seq(self)
+    }
+}
+
+impl<'b, F> Visitor<'b> for Logs<'_, Checker<'b, '_, F>>
+where
+    F: FnMut(&Log<'b>) -> Result<(), DecodeError>,
+{
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a list of logs")
+    }
+
+    fn visit_seq<A: SeqAccess<'b>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(log) = list.next_element::<Written<'b>>()? {
+            if let Err(found) = self.0.take(&log) {
+                self.0.found = Some(found);
+                return Err(de::Error::custom("refused"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A JSON-RPC answer around the list.
+struct Answer<'c, C> {
+    checker: &'c mut C,
+    refused: &'c mut Option<String>,
+}
+
+impl<'b, F> DeserializeSeed<'b> for Answer<'_, Checker<'b, '_, F>>
+where
+    F: FnMut(&Log<'b>) -> Result<(), DecodeError>,
+{
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'b>>(self, reader: D) -> Result<bool, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'b, F> Visitor<'b> for Answer<'_, Checker<'b, '_, F>>
+where
+    F: FnMut(&Log<'b>) -> Result<(), DecodeError>,
+{
+    type Value = bool;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON-RPC answer")
+    }
+
+    fn visit_map<A: MapAccess<'b>>(self, mut members: A) -> Result<bool, A::Error> {
+        let mut seen = false;
+        while let Some(member) = members.next_key::<&'b str>()? {
+            match member {
+                "result" if seen => return Err(de::Error::custom("two results")),
+                "result" => {
+                    members.next_value_seed(Logs(&mut *self.checker))?;
+                    seen = true;
+                }
+                "error" => {
+                    let error = members.next_value::<serde_json::Value>()?;
+                    if !error.is_null() {
+                        *self.refused = Some(error.to_string());
+                    }
+                }
+                _ => {
+                    members.next_value::<de::IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(seen)
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,0 +1,92 @@
+//! Where an endpoint is, as far as it may be told.
+//!
+//! In: an endpoint's URL, whose path, query or user part may be an API key. Out: scheme, host
+//! and port. Never: anything behind them in a log, an error or a `Debug`.
+//! Why: provider keys sit inside URLs, and error texts travel far.
+
+use std::fmt;
+
+use reqwest::Url;
+
+/// A URL that shows only its scheme, host and port.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Location(Url);
+
+/// Why a text is not an endpoint's URL. The text itself is not repeated: it may hold a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LocationError {
+    /// It is not a URL with a host.
+    #[error("the endpoint's url is not a url with a host")]
+    NotAUrl,
+    /// Its scheme is none of ours.
+    #[error("the endpoint's url begins with none of http, https, ws, wss")]
+    Scheme,
+}
+
+impl Location {
+    /// Parses `http`, `https`, `ws` and `wss` URLs.
+    ///
+    /// # Errors
+    /// [`LocationError`], which does not repeat the text.
+    pub fn parse(text: &str) -> Result<Self, LocationError> {
+        let url = Url::parse(text.trim()).map_err(|_| LocationError::NotAUrl)?;
+        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+            return Err(LocationError::Scheme);
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(LocationError::NotAUrl);
+        }
+        Ok(Self(url))
+    }
+
+    /// Whether it is spoken to over a WebSocket.
+    #[must_use]
+    pub fn is_websocket(&self) -> bool {
+        matches!(self.0.scheme(), "ws" | "wss")
+    }
+
+    /// The whole URL, secrets included: for the connection and nothing else.
+    pub(crate) const fn secret(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default())?;
+        if let Some(port) = self.0.port() {
+            write!(out, ":{port}")?;
+        }
+        if self.0.path().len() > 1 || self.0.query().is_some() { out.write_str("/…") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        for (url, shown) in [
+            ("https://mainnet.infura.io/v3/0123456789abcdef", "https://mainnet.infura.io/…"),
+            ("https://user:pa55@node.example:8545", "https://node.example:8545"),
+            ("wss://node.example/?apikey=k3y", "wss://node.example/…"),
+            ("http://127.0.0.1:8545/", "http://127.0.0.1:8545"),
+            ("http://[::1]:8545", "http://[::1]:8545"),
+        ] {
+            let location = Location::parse(url).unwrap();
+            assert_eq!(location.to_string(), shown);
+            assert_eq!(format!("{location:?}"), shown);
+        }
+        for url in ["k3y", "ftp://host/k3y", "http://", "file:///k3y"] {
+            let error = Location::parse(url).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("k3y"));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The token contract and the one event that is read of it.
+//!
+//! In: the contract's address. Out: the same as hex text, as a topic filter and as a bloom.
+//! Never: another event, another contract.
+//! Why: every answer is held against these, so they are spelled once.
+
+use alloy::primitives::{B256, Bloom, b256};
+use payments::address::Address;
+use serde_json::{Value, json};
+
+/// `keccak256("Transfer(address,address,uint256)")`, the first topic of every ERC-20 Transfer.
+pub(crate) const TRANSFER: B256 =
+    b256!("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
+/// The same as nodes write it.
+pub(crate) const TRANSFER_TEXT: &str =
+    "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
+
+/// A token contract.
+#[derive(Debug, Clone)]
+pub struct Token {
+    address: Address,
+    text: String,
+    bloom: Bloom,
+}
+
+impl Token {
+    /// The token at `address`.
+    #[must_use]
+    pub fn new(address: Address) -> Self {
+        let mut bloom = Bloom::default();
+        bloom.accrue_raw_log(address.0.into(), &[TRANSFER]);
+        Self { address, text: format!("{:#x}", alloy::primitives::Address::from(address.0)), bloom }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Its address as `0x` and 40 lower-case hex digits.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a block with this bloom may hold a Transfer of the token. False is certain.
+    pub(crate) fn may_be_in(&self, bloom: &Bloom) -> bool {
+        bloom.contains(&self.bloom)
+    }
+
+    /// The filter of all its Transfers in a range of heights, both ends counted. It names no
+    /// account: the node must not learn which are ours, and places inside a transaction can only
+    /// be counted over all of them.
+    pub(crate) fn in_range(&self, from: u64, to: u64) -> Value {
+        json!([{
+            "fromBlock": format!("{from:#x}"),
+            "toBlock": format!("{to:#x}"),
+            "address": self.text,
+            "topics": [TRANSFER_TEXT],
+        }])
+    }
+
+    /// The filter of all its Transfers in one block.
+    pub(crate) fn in_block(&self, hash: &payments::chain::BlockHash) -> Value {
+        json!([{
+            "blockHash": hash.to_string(),
+            "address": self.text,
+            "topics": [TRANSFER_TEXT],
+        }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::primitives::keccak256;
+
+    #[test]
+    fn the_topic_is_the_hash_of_the_signature() {
+        assert_eq!(TRANSFER, keccak256("Transfer(address,address,uint256)"));
+        assert_eq!(TRANSFER_TEXT, TRANSFER.to_string());
+    }
+
+    #[test]
+    fn a_bloom_needs_both_the_address_and_the_topic() {
+        let token = Token::new(Address([0x11; 20]));
+        let mut bloom = Bloom::default();
+        assert!(!token.may_be_in(&bloom));
+        bloom.accrue_raw_log([0x11; 20].into(), &[]);
+        assert!(!token.may_be_in(&bloom));
+        bloom.accrue_raw_log([0x22; 20].into(), &[TRANSFER]);
+        assert!(token.may_be_in(&bloom));
+    }
+}
