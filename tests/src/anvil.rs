@@ -1,8 +1,8 @@
 //! A live Ethereum node for the tests: anvil, and on it a token that behaves as USDT does.
 //!
 //! In: what to mine, pay, fork away. Out: real JSON-RPC and WebSocket on loopback.
-//! Never: a clock, a wait by time, a mock. Blocks are `BLOCK_SECONDS` apart from a fixed genesis and
-//! hold what was sent, in the order it was sent, so the same calls give the same hashes each run.
+//! Never: a clock, a wait by time, a mock. Blocks are `BLOCK_SECONDS` apart from a fixed genesis
+//! and hold what was sent, in that order, so the same calls give the same hashes in each run.
 //! Why: recorded answers show what a node said once; a live one shows what the daemon does next.
 
 use std::io::{BufRead, BufReader};
@@ -32,7 +32,7 @@ pub(crate) const GENESIS_SECONDS: u64 = 1_700_000_000;
 
 /// Longest wait for the node to say where it listens; beyond it the test fails.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// Enough for every call made here; a fixed limit asks nothing of the node and lets a transfer fail on chain.
+/// Enough for every call made here; a fixed limit lets a transfer fail on chain.
 const GAS: u64 = 3_000_000;
 
 /// How the node is started.
@@ -282,7 +282,8 @@ impl Anvil {
         contract
     }
 
-    /// Turns the fee on: `basis_points` (below 20) of each transfer, `maximum` (below 50) whole tokens at most.
+    /// Turns the fee on: `basis_points` (below 20) of each transfer, but `maximum` (below 50) whole
+    /// tokens at most.
     pub(crate) async fn set_fee(&self, token: Token, basis_points: u64, maximum: u64) {
         let fee = TestUsdt::setParamsCall {
             newBasisPoints: U256::from(basis_points),
@@ -613,7 +614,7 @@ mod tests {
         assert_eq!(parts(&anvil.moved(tx).await), [(receiver(1), USDT)]);
     }
 
-    /// The first bytes are those that the real contract's logs carry; see the facts about USDT on Ethereum.
+    /// The first bytes of each topic are those of the logs of USDT on Ethereum.
     #[tokio::test]
     async fn the_owners_events_have_the_real_topic_and_no_indexed_argument() {
         let (anvil, token) = node_with_token().await;
