@@ -1,0 +1,288 @@
+//! The books in memory: a third engine beside SQLite and PostgreSQL.
+//!
+//! In: `Changes`. Out: `Snapshot`s, and a dump to compare with another engine's.
+//! Never: accepts what a database refuses, nor keeps a part of what it refused.
+//! Why: the rules run through it a million steps a minute, and the databases must agree with it.
+
+mod check;
+mod dump;
+mod remember;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use payments::address::Address;
+use payments::case::{Case, CaseId};
+use payments::chain::Cursor;
+use payments::changes::{Changes, CursorMove, Touched};
+use payments::deposit::{Deposit, DepositId};
+use payments::event::Event;
+use payments::ledger::{Account, Asset, Balances, Journal, Sides};
+use payments::name::{ChainName, OrderId};
+use payments::order::{Dossier, Order};
+
+/// Why a commit is refused. Nothing of it was written then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The chain's cursor has moved since it was read.
+    Generation { chain: ChainName, read: u64, found: u64 },
+    /// The order was touched since it was read.
+    Version { order: OrderId, read: u64, found: u64 },
+    /// No such order.
+    UnknownOrder(OrderId),
+    /// An order of that id is there already.
+    OrderExists(OrderId),
+    /// The address belongs to another order.
+    AddressTaken(Address),
+    /// Something of an order is to be written although its version was not read.
+    Unread(OrderId),
+    /// The deposit is recorded already.
+    DepositKnown(DepositId),
+    /// The deposit is not recorded, or is another order's.
+    DepositUnknown(DepositId),
+    /// The case is decided, or is not what it was.
+    CaseClosed(CaseId),
+    /// A journal with this key is there already.
+    KeyTaken(String),
+    /// A journal without entries.
+    Hollow(String),
+    /// An entry that moves nothing, or less.
+    Amount(String),
+    /// An account that does not hold the asset.
+    AssetOf(String, Account, Asset),
+    /// An account would go below zero.
+    Bound(String, Account, i128),
+    /// Credits are taken from a customer by something other than a reversal.
+    CustomerDebited(String),
+}
+
+/// What a commit wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Committed {
+    /// The chain's generation from now on, where its cursor was written.
+    pub(crate) generation: Option<u64>,
+    /// The sequence numbers of the new events.
+    pub(crate) events: Range<u64>,
+}
+
+/// The books.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Memory {
+    cursors: BTreeMap<ChainName, Cursor>,
+    owners: BTreeMap<Address, Option<OrderId>>,
+    orders: BTreeMap<OrderId, Filed>,
+    deposits: Vec<Deposit>,
+    deposit_at: BTreeMap<DepositId, usize>,
+    cases: Vec<Case>,
+    case_at: BTreeMap<CaseId, usize>,
+    journals: Vec<Arc<Journal>>,
+    journal_at: BTreeMap<String, usize>,
+    events: Vec<Arc<Event>>,
+    balances: Balances,
+    empty_transfers: u64,
+}
+
+/// An order and where what belongs to it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Filed {
+    order: Order,
+    version: u64,
+    facts: Touched,
+    deposits: Vec<usize>,
+    cases: Vec<usize>,
+    journals: Vec<usize>,
+}
+
+impl Memory {
+    /// Empty books.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Watches addresses that belong to no order yet. One that is known stays as it is.
+    pub(crate) fn import(&mut self, addresses: &[Address]) {
+        for address in addresses {
+            self.owners.entry(*address).or_insert(None);
+        }
+    }
+
+    /// Writes all of `changes`, or nothing.
+    ///
+    /// # Errors
+    /// [`Refused`] names the first thing a database would refuse.
+    pub(crate) fn commit(&mut self, changes: &Changes) -> Result<Committed, Refused> {
+        let balances = self.check(changes)?;
+        let first = self.sequence();
+        for ((asset, account), sides) in balances {
+            self.balances.0.insert((asset, account), sides);
+        }
+        let generation = changes.cursor.as_ref().map(|mv| self.move_cursor(mv));
+        if let Some(order) = &changes.created {
+            self.file(order);
+        }
+        for touched in &changes.touched {
+            if let Some(filed) = self.orders.get_mut(&touched.order) {
+                filed.version += 1;
+                filed.facts = touched.clone();
+            }
+        }
+        self.write_deposits(changes);
+        self.write_cases(changes);
+        self.write_journals(changes);
+        self.events.extend(changes.events.iter().cloned().map(Arc::new));
+        self.empty_transfers += changes.empty_transfers;
+        Ok(Committed { generation, events: first..self.sequence() })
+    }
+
+    fn sequence(&self) -> u64 {
+        u64::try_from(self.events.len()).unwrap_or(u64::MAX)
+    }
+
+    fn move_cursor(&mut self, mv: &CursorMove) -> u64 {
+        let generation = mv.generation + 1;
+        let cursor = Cursor {
+            chain: mv.chain.clone(),
+            generation,
+            kept: mv.kept.clone(),
+            finalized: mv.finalized,
+            safe: mv.safe,
+            paused: mv.paused.clone(),
+            stalled: mv.stalled.clone(),
+        };
+        self.cursors.insert(mv.chain.clone(), cursor);
+        generation
+    }
+
+    fn file(&mut self, order: &Order) {
+        self.owners.insert(order.address, Some(order.id.clone()));
+        let facts = Touched {
+            order: order.id.clone(),
+            version: 0,
+            paid: None,
+            expired: None,
+            cancelled: None,
+        };
+        let filed = Filed {
+            order: order.clone(),
+            version: 0,
+            facts,
+            deposits: Vec::new(),
+            cases: Vec::new(),
+            journals: Vec::new(),
+        };
+        self.orders.insert(order.id.clone(), filed);
+    }
+
+    fn write_deposits(&mut self, changes: &Changes) {
+        for deposit in &changes.recorded {
+            let at = self.deposits.len();
+            self.deposit_at.insert(deposit.id.clone(), at);
+            if let Some(filed) = deposit.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
+                filed.deposits.push(at);
+            }
+            self.deposits.push(deposit.clone());
+        }
+        for deposit in &changes.moved {
+            if let Some(at) = self.deposit_at.get(&deposit.id) {
+                self.deposits[*at] = deposit.clone();
+            }
+        }
+    }
+
+    fn write_cases(&mut self, changes: &Changes) {
+        for case in &changes.cases {
+            if let Some(at) = self.case_at.get(&case.id) {
+                self.cases[*at] = case.clone();
+                continue;
+            }
+            let at = self.cases.len();
+            self.case_at.insert(case.id.clone(), at);
+            if let Some(filed) = case.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
+                filed.cases.push(at);
+            }
+            self.cases.push(case.clone());
+        }
+    }
+
+    fn write_journals(&mut self, changes: &Changes) {
+        for journal in &changes.journals {
+            let at = self.journals.len();
+            self.journal_at.insert(journal.key.clone(), at);
+            if let Some(filed) = journal.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
+                filed.journals.push(at);
+            }
+            self.journals.push(Arc::new(journal.clone()));
+        }
+    }
+
+    /// How far a chain is recorded.
+    pub(crate) fn cursor(&self, chain: &ChainName) -> Option<&Cursor> {
+        self.cursors.get(chain)
+    }
+
+    /// Who owns our addresses.
+    pub(crate) const fn owners(&self) -> &BTreeMap<Address, Option<OrderId>> {
+        &self.owners
+    }
+
+    /// The ids of all orders, ascending.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = &OrderId> {
+        self.orders.keys()
+    }
+
+    /// An order with everything recorded about it.
+    pub(crate) fn dossier(&self, order: &OrderId) -> Option<Dossier> {
+        let filed = self.orders.get(order)?;
+        Some(Dossier {
+            order: filed.order.clone(),
+            version: filed.version,
+            paid: filed.facts.paid,
+            expired: filed.facts.expired,
+            cancelled: filed.facts.cancelled,
+            deposits: filed.deposits.iter().map(|at| self.deposits[*at].clone()).collect(),
+            cases: filed.cases.iter().map(|at| self.cases[*at].clone()).collect(),
+            journals: filed.journals.iter().map(|at| (*self.journals[*at]).clone()).collect(),
+        })
+    }
+
+    /// All deposits in the order they were first recorded.
+    pub(crate) fn deposits(&self) -> &[Deposit] {
+        &self.deposits
+    }
+
+    /// All cases in the order they were opened.
+    pub(crate) fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// All journals in the order they were written.
+    pub(crate) fn journals(&self) -> &[Arc<Journal>] {
+        &self.journals
+    }
+
+    /// All events; the first has sequence number 0.
+    pub(crate) fn events(&self) -> &[Arc<Event>] {
+        &self.events
+    }
+
+    /// The sides of every account, kept up with each commit.
+    pub(crate) const fn balances(&self) -> &Balances {
+        &self.balances
+    }
+
+    /// Transfers to our addresses that carried nothing.
+    pub(crate) const fn empty_transfers(&self) -> u64 {
+        self.empty_transfers
+    }
+
+    /// Credits less debits of an account.
+    pub(crate) fn net(&self, asset: &Asset, account: &Account) -> i128 {
+        let sides = self.balances.0.get(&(asset.clone(), account.clone()));
+        sides.copied().unwrap_or_default().net()
+    }
+
+    fn sides(&self, asset: &Asset, account: &Account) -> Sides {
+        self.balances.0.get(&(asset.clone(), account.clone())).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,170 @@
+//! What a database refuses.
+//!
+//! In: changes to be written. Out: the balances after them, or the first refusal.
+//! Never: writes. Why: a rule that is wrong must meet the same walls in memory as on a disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use payments::changes::Changes;
+use payments::ledger::{Account, Asset, Entry, Journal, Sides};
+use payments::name::OrderId;
+
+use super::{Memory, Refused};
+
+/// Accounts whose balances change, with both their sides afterwards.
+pub(super) type After = BTreeMap<(Asset, Account), Sides>;
+
+impl Memory {
+    pub(super) fn check(&self, changes: &Changes) -> Result<After, Refused> {
+        self.check_generation(changes)?;
+        self.check_created(changes)?;
+        let read = self.check_versions(changes)?;
+        let unread = |order: &Option<OrderId>| match order {
+            Some(order) if !read.contains(order) => Err(Refused::Unread(order.clone())),
+            _ => Ok(()),
+        };
+        self.check_deposits(changes, &unread)?;
+        self.check_cases(changes, &unread)?;
+        let mut keys = BTreeSet::new();
+        let mut after = After::new();
+        for journal in &changes.journals {
+            unread(&journal.order)?;
+            let taken = self.journal_at.contains_key(&journal.key);
+            if taken || !keys.insert(journal.key.clone()) {
+                return Err(Refused::KeyTaken(journal.key.clone()));
+            }
+            self.check_journal(journal, &mut after)?;
+        }
+        Ok(after)
+    }
+
+    fn check_generation(&self, changes: &Changes) -> Result<(), Refused> {
+        let Some(mv) = &changes.cursor else { return Ok(()) };
+        let found = self.cursors.get(&mv.chain).map_or(0, |cursor| cursor.generation);
+        if found == mv.generation {
+            return Ok(());
+        }
+        Err(Refused::Generation { chain: mv.chain.clone(), read: mv.generation, found })
+    }
+
+    fn check_created(&self, changes: &Changes) -> Result<(), Refused> {
+        let Some(order) = &changes.created else { return Ok(()) };
+        if self.orders.contains_key(&order.id) {
+            return Err(Refused::OrderExists(order.id.clone()));
+        }
+        match self.owners.get(&order.address) {
+            Some(Some(_)) => Err(Refused::AddressTaken(order.address)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_versions(&self, changes: &Changes) -> Result<BTreeSet<OrderId>, Refused> {
+        let mut read = BTreeSet::new();
+        for touched in &changes.touched {
+            let filed = self.orders.get(&touched.order);
+            let found = filed.ok_or_else(|| Refused::UnknownOrder(touched.order.clone()))?.version;
+            if found != touched.version || !read.insert(touched.order.clone()) {
+                let order = touched.order.clone();
+                return Err(Refused::Version { order, read: touched.version, found });
+            }
+        }
+        Ok(read)
+    }
+
+    fn check_deposits(
+        &self,
+        changes: &Changes,
+        unread: &impl Fn(&Option<OrderId>) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let mut new = BTreeSet::new();
+        for deposit in &changes.recorded {
+            unread(&deposit.order)?;
+            let known = self.deposit_at.contains_key(&deposit.id);
+            if known || !new.insert(deposit.id.clone()) {
+                return Err(Refused::DepositKnown(deposit.id.clone()));
+            }
+        }
+        for deposit in &changes.moved {
+            unread(&deposit.order)?;
+            let known = self.deposit_at.get(&deposit.id).and_then(|at| self.deposits.get(*at));
+            if known.is_none_or(|known| known.order != deposit.order) {
+                return Err(Refused::DepositUnknown(deposit.id.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_cases(
+        &self,
+        changes: &Changes,
+        unread: &impl Fn(&Option<OrderId>) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        for case in &changes.cases {
+            unread(&case.order)?;
+            let known = self.case_at.get(&case.id).and_then(|at| self.cases.get(*at));
+            let Some(known) = known else { continue };
+            let same = (known.kind, &known.order, &known.chain, known.opened_at)
+                == (case.kind, &case.order, &case.chain, case.opened_at);
+            if known.decision.is_some() || !same {
+                return Err(Refused::CaseClosed(case.id.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_journal(&self, journal: &Journal, after: &mut After) -> Result<(), Refused> {
+        if journal.entries.is_empty() {
+            return Err(Refused::Hollow(journal.key.clone()));
+        }
+        for entry in &journal.entries {
+            if entry.amount <= 0 {
+                return Err(Refused::Amount(journal.key.clone()));
+            }
+            for account in [&entry.debit, &entry.credit] {
+                if !holds(account, &entry.asset) {
+                    let (account, asset) = (account.clone(), entry.asset.clone());
+                    return Err(Refused::AssetOf(journal.key.clone(), account, asset));
+                }
+            }
+            let reversal = journal.key.starts_with("reverse:");
+            if matches!(entry.debit, Account::Customer(_)) && !reversal {
+                return Err(Refused::CustomerDebited(journal.key.clone()));
+            }
+            self.check_bounds(journal, entry, after)?;
+        }
+        Ok(())
+    }
+
+    fn check_bounds(
+        &self,
+        journal: &Journal,
+        entry: &Entry,
+        after: &mut After,
+    ) -> Result<(), Refused> {
+        let amount = i128::from(entry.amount);
+        for (account, debits, credits) in [(&entry.debit, amount, 0), (&entry.credit, 0, amount)] {
+            let key = (entry.asset.clone(), account.clone());
+            let known = || self.sides(&entry.asset, account);
+            let sides = after.entry(key).or_insert_with(known);
+            sides.debits += debits;
+            sides.credits += credits;
+            let net = sides.net();
+            let below = (account.is_bounded_by_credits() && net < 0)
+                || (account.is_bounded_by_debits() && net > 0);
+            if below {
+                return Err(Refused::Bound(journal.key.clone(), account.clone(), net));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an account can hold an asset: credits are issued to customers, all else is USDT.
+fn holds(account: &Account, asset: &Asset) -> bool {
+    match (account, asset) {
+        (Account::Issued | Account::Customer(_), asset) => *asset == Asset::Credit,
+        (_, Asset::Credit) => false,
+        (Account::Custody(chain, _) | Account::Treasury(chain), Asset::Usdt(of)) => chain == of,
+        (_, Asset::Usdt(_)) => true,
+    }
+}

@@ -1,0 +1,150 @@
+//! The books as text, to compare two engines, or two ways to the same books.
+//!
+//! In: the books. Out: one line a row, in an order that does not depend on the engine.
+//! Never: an internal number. Why: two texts that differ show where.
+
+use std::fmt::Write as _;
+
+use payments::case::Case;
+use payments::deposit::Deposit;
+use payments::event::Event;
+use payments::ledger::Journal;
+use payments::order::Dossier;
+use payments::time::Time;
+
+use super::Memory;
+
+impl Memory {
+    /// Every row: cursors, addresses, orders, deposits, cases, journals, balances, events.
+    pub(crate) fn dump(&self) -> String {
+        let mut out = String::new();
+        for cursor in self.cursors.values() {
+            let _ = writeln!(out, "{cursor:?}");
+        }
+        for (address, owner) in &self.owners {
+            let owner = owner.as_ref().map_or("nobody", |order| order.as_str());
+            let _ = writeln!(out, "address {address} {owner}");
+        }
+        out.push_str(&self.dump_books());
+        for (sequence, event) in self.events.iter().enumerate() {
+            let _ = writeln!(out, "{sequence} {}", event_line(event));
+        }
+        out
+    }
+
+    /// Orders, deposits, cases, journals and balances.
+    pub(crate) fn dump_books(&self) -> String {
+        let mut out = String::new();
+        for dossier in self.orders.keys().filter_map(|id| self.dossier(id)) {
+            let _ = writeln!(out, "{}", order_line(&dossier));
+        }
+        for deposit in &self.deposits {
+            let _ = writeln!(out, "{}", deposit_line(deposit));
+        }
+        for case in &self.cases {
+            let _ = writeln!(out, "{}", case_line(case));
+        }
+        for journal in &self.journals {
+            let _ = writeln!(out, "{}", journal_text(journal));
+        }
+        out.push_str(&self.dump_balances());
+        out
+    }
+
+    /// Accounts that are not zero.
+    pub(crate) fn dump_balances(&self) -> String {
+        let mut out = String::new();
+        for ((asset, account), sides) in &self.balances.0 {
+            let net = sides.net();
+            if net != 0 {
+                let _ = writeln!(out, "{asset} {account} {net}");
+            }
+        }
+        out
+    }
+}
+
+/// An order on one line.
+pub(crate) fn order_line(dossier: &Dossier) -> String {
+    let at = |time: Option<Time>| time.map_or("-".to_owned(), |time| time.0.to_string());
+    format!(
+        "order {} {} version {} paid {} expired {} cancelled {}",
+        dossier.order.id,
+        dossier.status().word(),
+        dossier.version,
+        at(dossier.paid),
+        at(dossier.expired),
+        at(dossier.cancelled),
+    )
+}
+
+/// A deposit on one line.
+pub(crate) fn deposit_line(deposit: &Deposit) -> String {
+    let state = match deposit.state {
+        payments::deposit::State::Suspended(kind) => format!("suspended:{}", kind.word()),
+        state => state.word().to_owned(),
+    };
+    format!(
+        "deposit {} of {} {} raw {} from {} to {} in {}:{}:{} at {} {state}{}",
+        deposit.id,
+        deposit.order.as_ref().map_or("nobody", |order| order.as_str()),
+        deposit.amount,
+        deposit.raw,
+        deposit.from,
+        deposit.to,
+        deposit.block.height,
+        deposit.block.hash,
+        deposit.log_index,
+        deposit.time.0,
+        if deposit.late { " late" } else { "" },
+    )
+}
+
+/// A case on one line.
+pub(crate) fn case_line(case: &Case) -> String {
+    let deposits: Vec<String> = case.deposits.iter().map(ToString::to_string).collect();
+    let decision = case.decision.as_ref().map_or("open".to_owned(), |decision| {
+        let (word, by, why) = (decision.resolution.word(), &decision.by, &decision.why);
+        format!("{word} by {by} at {}: {why}", decision.at.0)
+    });
+    let (held, deposits) = (case.amount, deposits.join(" "));
+    format!("case {} holds {held} of [{deposits}] since {} {decision}", case.id, case.opened_at.0)
+}
+
+/// A journal: its key, and one line for each entry.
+pub(crate) fn journal_text(journal: &Journal) -> String {
+    let mut out = format!(
+        "journal {} of {} effective {} recorded {} remainder {}",
+        journal.key,
+        journal.order.as_ref().map_or("nobody", |order| order.as_str()),
+        journal.effective.0,
+        journal.recorded.0,
+        journal.remainder,
+    );
+    for entry in &journal.entries {
+        let (debit, credit) = (&entry.debit, &entry.credit);
+        let _ = write!(out, "\n  {} {debit} -> {credit} {}", entry.asset, entry.amount);
+    }
+    out
+}
+
+/// An event on one line.
+pub(crate) fn event_line(event: &Event) -> String {
+    let mut out = format!("{} at {}", event.kind.word(), event.at.0);
+    if let Some(chain) = &event.chain {
+        let _ = write!(out, " chain {chain}");
+    }
+    if let Some(order) = &event.order {
+        let _ = write!(out, " order {order}");
+    }
+    if let Some(deposit) = &event.deposit {
+        let _ = write!(out, " deposit {deposit}");
+    }
+    if let Some(case) = &event.case {
+        let _ = write!(out, " case {case}");
+    }
+    for (name, value) in &event.data {
+        let _ = write!(out, " {name}={value}");
+    }
+    out
+}

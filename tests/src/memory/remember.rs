@@ -1,0 +1,105 @@
+//! What the books remember that may matter to an update.
+//!
+//! In: an update. Out: the `Snapshot` that `payments::changes` documents, no less and no more.
+//! Never: an order that the update cannot touch. Why: a rule that needs more than it is given
+//! must fail here, where a thousand histories look for it, before it fails on a disk.
+
+use std::collections::BTreeSet;
+
+use payments::chain::{Scan, Transfer, TxHash, final_time};
+use payments::changes::{Snapshot, Update};
+use payments::deposit::{Deposit, State};
+use payments::name::{ChainName, OrderId};
+
+use super::{Filed, Memory};
+
+impl Memory {
+    /// What is remembered and may matter to `update`.
+    pub(crate) fn snapshot(&self, update: &Update) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let mut orders = BTreeSet::new();
+        match update {
+            Update::Scan(scan) => {
+                self.remember_chain(&scan.chain, &scan.transfers, &mut snapshot, &mut orders);
+                self.remember_expiring(scan, &mut orders);
+            }
+            Update::Rescan { chain, transfers } => {
+                self.remember_chain(chain, transfers, &mut snapshot, &mut orders);
+            }
+            Update::Create(order) => {
+                orders.insert(order.id.clone());
+                if let Some(owner) = self.owners.get(&order.address) {
+                    snapshot.owners.insert(order.address, owner.clone());
+                }
+            }
+            Update::Cancel(order) => {
+                let chain = self.orders.get(order).map(|filed| &filed.order.chain);
+                snapshot.cursor = chain.and_then(|chain| self.cursors.get(chain)).cloned();
+                orders.insert(order.clone());
+            }
+            Update::Stall { chain, .. }
+            | Update::Pause { chain, .. }
+            | Update::Resume { chain, .. } => {
+                snapshot.cursor = self.cursors.get(chain).cloned();
+            }
+        }
+        let dossiers = orders.into_iter().filter_map(|id| Some((id.clone(), self.dossier(&id)?)));
+        snapshot.dossiers = dossiers.collect();
+        snapshot
+    }
+
+    fn remember_chain(
+        &self,
+        chain: &ChainName,
+        transfers: &[Transfer],
+        snapshot: &mut Snapshot,
+        orders: &mut BTreeSet<OrderId>,
+    ) {
+        snapshot.cursor = self.cursors.get(chain).cloned();
+        for transfer in transfers {
+            if let Some(owner) = self.owners.get(&transfer.to) {
+                snapshot.owners.insert(transfer.to, owner.clone());
+                orders.extend(owner.clone());
+            }
+        }
+        let finalized = snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized);
+        let asked: BTreeSet<(TxHash, u32)> = transfers.iter().map(|t| (t.tx, t.n)).collect();
+        for deposit in self.deposits.iter().filter(|deposit| deposit.id.chain == *chain) {
+            let open = deposit.state == State::Pending
+                || finalized.is_none_or(|finalized| deposit.block.height > finalized.height);
+            match &deposit.order {
+                Some(order) if open => {
+                    orders.insert(order.clone());
+                }
+                None if open || asked.contains(&(deposit.id.tx, deposit.id.n)) => {
+                    self.remember_unassigned(deposit, snapshot);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn remember_unassigned(&self, deposit: &Deposit, snapshot: &mut Snapshot) {
+        snapshot.unassigned.push(deposit.clone());
+        let cases = self.cases.iter().filter(|case| case.order.is_none());
+        let about = cases.filter(|case| case.deposits.contains(&deposit.id));
+        snapshot.unassigned_cases.extend(about.cloned());
+        let journals = self.journals.iter().filter(|journal| journal.order.is_none());
+        let about = journals.filter(|journal| journal.deposit.as_ref() == Some(&deposit.id));
+        snapshot.unassigned_journals.extend(about.map(|journal| (**journal).clone()));
+    }
+
+    fn remember_expiring(&self, scan: &Scan, orders: &mut BTreeSet<OrderId>) {
+        let fresh = payments::chain::Cursor::new(scan.chain.clone());
+        let cursor = self.cursors.get(&scan.chain).unwrap_or(&fresh);
+        let Some(time) = final_time(cursor, scan) else { return };
+        let over = |filed: &&Filed| {
+            let facts = &filed.facts;
+            let open = facts.paid.is_none() && facts.expired.is_none();
+            let passed = filed.order.expires_at.is_some_and(|expiry| expiry <= time);
+            filed.order.chain == scan.chain && open && facts.cancelled.is_none() && passed
+        };
+        let over = self.orders.values().filter(over);
+        orders.extend(over.map(|filed| filed.order.id.clone()));
+    }
+}
