@@ -1,0 +1,240 @@
+//! The command line: what can be typed, and what it means.
+//!
+//! In: arguments. Out: a parsed command; wrong ones end with exit 2 and one clear line.
+//! Never: does anything itself. Why: `--help` teaches the product from one page.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Watches USDT arrive, matches it to orders, and turns it into credits in a double-entry ledger.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bursar",
+    version,
+    max_term_width = 100,
+    after_help = "Begin with `bursar demo`: it needs no set-up and no network.\n\
+                  Then `bursar init` writes a config, `bursar check` says what is wrong with it,\n\
+                  and `bursar run` starts the daemon.\n\n\
+                  Exit codes: 0 done · 1 it failed · 2 what was typed or configured is wrong."
+)]
+pub struct Cli {
+    /// The config file.
+    #[arg(
+        long,
+        global = true,
+        env = "BURSAR_CONFIG",
+        value_name = "FILE",
+        default_value = "bursar.toml"
+    )]
+    pub config: PathBuf,
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch payments turn into credits on a scripted chain: no config, no network
+    Demo(Demo),
+    /// Write a commented bursar.toml and say what to fill in
+    Init(Init),
+    /// Test the config, the database and every endpoint, and say what is wrong
+    Check,
+    /// Bring the database to this version's schema
+    Migrate,
+    /// Run the daemon: watch the chains until it is told to stop (SIGTERM or Ctrl-C)
+    Run,
+    /// Make, look at and cancel orders
+    #[command(subcommand)]
+    Order(Order),
+    /// Import deposit addresses that were made elsewhere
+    #[command(subcommand)]
+    Address(AddressCommand),
+    /// Look at the double-entry books
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Tell the whole story of an order, a transaction, an address or a case
+    Explain {
+        /// An order id, a transaction hash, an address or a case id
+        term: String,
+    },
+    /// Read blocks again that were read before, and record what was missed
+    Rescan(Rescan),
+    /// Record an endpoint's exact answers into a fixture that tests can replay
+    Record(Record),
+}
+
+/// Options of `bursar demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Do not wait between the scenes; exit 0 only if every order ended as its script says
+    #[arg(long)]
+    pub fast: bool,
+    /// Keep the demo's database in this folder instead of removing it at the end
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// Options of `bursar init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Overwrite a config that exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `bursar order …`
+#[derive(Debug, Subcommand)]
+pub enum Order {
+    /// Make an order and get its deposit address
+    Create(OrderCreate),
+    /// Show an order: its status, deposits, cases and ledger entries
+    Show {
+        /// The order's id
+        id: String,
+    },
+    /// List orders, newest first
+    List(OrderList),
+    /// Take an order back; what arrives later waits for a person
+    Cancel {
+        /// The order's id
+        id: String,
+    },
+}
+
+/// Options of `bursar order create`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    bursar order create --id A-1001 --customer acme --chain ethereum --amount 100.00 --credits 10000\n  \
+    bursar order create --id A-1002 --customer acme --chain ethereum --plan team\n  \
+    bursar order create --id T-1 --customer acme --chain ethereum --top-up\n\n\
+    The same id with the same terms gives the same order again; with other terms it is refused.")]
+pub struct OrderCreate {
+    /// Your own id of the order, used once for ever
+    #[arg(long)]
+    pub id: String,
+    /// Your own id of the customer who gets the credits
+    #[arg(long)]
+    pub customer: String,
+    /// The chain it is to be paid on, as named in the config
+    #[arg(long)]
+    pub chain: String,
+    /// The amount due in USDT, such as 100.00
+    #[arg(long, conflicts_with_all = ["plan", "top_up"], required_unless_present_any = ["plan", "top_up"])]
+    pub amount: Option<String>,
+    /// The credits for it; without it, the amount at the config's rate
+    #[arg(long, requires = "amount")]
+    pub credits: Option<String>,
+    /// A plan or pack of the config's [pricing.plans]
+    #[arg(long, conflicts_with = "top_up")]
+    pub plan: Option<String>,
+    /// An open order: any amount, credited at the config's rate
+    #[arg(long)]
+    pub top_up: bool,
+    /// How long it waits for its payment, such as 30m; the config's expires_after otherwise
+    #[arg(long, value_name = "DURATION")]
+    pub expires_after: Option<String>,
+    /// Where a refund may go without a second person
+    #[arg(long, value_name = "ADDRESS")]
+    pub refund_to: Option<String>,
+    /// Your own words about it, as JSON, up to 4 KiB
+    #[arg(long, value_name = "JSON")]
+    pub metadata: Option<String>,
+}
+
+/// Options of `bursar order list`.
+#[derive(Debug, Args)]
+pub struct OrderList {
+    /// Only orders with this status
+    #[arg(long, value_parser = ["awaiting_payment", "confirming", "partially_paid", "paid", "expired", "cancelled"])]
+    pub status: Option<String>,
+    /// Only orders of this customer
+    #[arg(long)]
+    pub customer: Option<String>,
+    /// Only orders on this chain
+    #[arg(long)]
+    pub chain: Option<String>,
+    /// Only orders after this one, from the last line of the list before
+    #[arg(long, value_name = "ID")]
+    pub after: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+/// `bursar address …`
+#[derive(Debug, Subcommand)]
+pub enum AddressCommand {
+    /// Import addresses, one a line, for chains with `imported = true`
+    Import {
+        /// The file; `-` for standard input
+        file: PathBuf,
+    },
+}
+
+/// `bursar ledger …`
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Show what every account holds
+    Balance {
+        /// Only accounts whose name begins so, such as customer: or suspense:
+        prefix: Option<String>,
+    },
+    /// List entries, oldest first
+    Entries {
+        /// Only entries that touch this account, such as customer:acme
+        #[arg(long)]
+        account: Option<String>,
+        /// Only journals after this number, from the last line of the list before
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        after: u64,
+        /// At most so many journals
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Prove that the books agree with themselves; exit 1 where they do not
+    Verify,
+}
+
+/// Options of `bursar rescan`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["from", "tx", "address"]))]
+pub struct Rescan {
+    /// The chain, as named in the config
+    #[arg(long)]
+    pub chain: String,
+    /// The first height to read again
+    #[arg(long, requires = "to", value_name = "HEIGHT")]
+    pub from: Option<u64>,
+    /// The last height to read again
+    #[arg(long, requires = "from", value_name = "HEIGHT")]
+    pub to: Option<u64>,
+    /// Read only the block of this transaction again
+    #[arg(long, value_name = "TXID")]
+    pub tx: Option<String>,
+    /// Read everything again since the order with this address was made
+    #[arg(long)]
+    pub address: Option<String>,
+}
+
+/// Options of `bursar record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// The chain, as named in the config; its first endpoint is recorded
+    #[arg(long)]
+    pub chain: String,
+    /// The tape to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// How many new blocks to record before it ends
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub blocks: u64,
+    /// Words about the recording, kept in its first line
+    #[arg(long, default_value = "")]
+    pub note: String,
+}

@@ -1,0 +1,265 @@
+//! The config: everything an operator decides, read once and checked whole.
+//!
+//! In: `bursar.toml`. Out: `Config`, every value typed and in range.
+//! Never: a default that a careful operator would not choose; a half-read file.
+//! Why: a mistake is found before the daemon runs, with its field and what is wrong with it.
+
+mod chain;
+mod file;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use payments::amount::{Credits, Usdt};
+use payments::changes::{ChainRules, Rules};
+use payments::name::ChainName;
+use payments::order::{Policy, Price, Terms};
+
+use crate::derive::Account;
+use crate::error::{Error, input};
+use crate::secret::{self, Secret};
+
+/// A larger config is a mistake.
+const LARGEST: u64 = 1024 * 1024;
+
+/// Everything an operator decides.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the books are.
+    pub database: Secret,
+    /// How orders are made.
+    pub orders: Orders,
+    /// What credits cost.
+    pub pricing: Pricing,
+    /// The chains, by name.
+    pub chains: BTreeMap<ChainName, Chain>,
+}
+
+/// How orders are made.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// How long an order waits for its payment.
+    pub expires_after: Duration,
+    /// The terms of a new order, but for a tolerance in percent.
+    pub terms: Terms,
+    /// Parts per million of the amount due that may be missing, where that is more.
+    pub tolerance_ppm: u32,
+}
+
+/// What credits cost.
+#[derive(Debug, Clone)]
+pub struct Pricing {
+    /// The rate of open orders.
+    pub rate: Option<Price>,
+    /// Named plans and packs: amount due and credits.
+    pub plans: BTreeMap<String, (Usdt, Credits)>,
+}
+
+/// Where a chain's deposit addresses come from.
+#[derive(Debug, Clone)]
+pub enum AddressSource {
+    /// Derived from an account; the file keeps the highest index ever used.
+    Account {
+        /// The account.
+        account: Account,
+        /// The high-water mark, outside the database.
+        high_water: PathBuf,
+    },
+    /// Taken from the imported list in the database.
+    Imported,
+}
+
+/// One chain.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    /// Its id, as `eth_chainId` answers.
+    pub chain_id: u64,
+    /// The rules that `payments` needs.
+    pub rules: ChainRules,
+    /// How its nodes are read.
+    pub node: erc20::Config,
+    /// Where its deposit addresses come from; none where orders on it are not offered.
+    pub addresses: Option<AddressSource>,
+    /// How long to wait between two looks where no subscription rings.
+    pub poll_interval: Duration,
+    /// For how long a block may be unreadable before the chain is told to be stalled.
+    pub stalled_after: Duration,
+}
+
+impl Config {
+    /// Reads and checks a config file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the file, the line and the field.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let named = |why: String| Error::Input(format!("{}: {why}", path.display()));
+        let facts = std::fs::metadata(path).map_err(|why| {
+            named(format!("cannot read it ({why}); `bursar init` writes one to start from"))
+        })?;
+        if facts.len() > LARGEST {
+            return Err(named("is larger than 1 MiB".to_owned()));
+        }
+        let text = std::fs::read_to_string(path).map_err(|why| named(why.to_string()))?;
+        let beside = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, beside).map_err(|error| match error {
+            Error::Input(why) => named(why),
+            other => other,
+        })
+    }
+
+    /// Reads and checks a config's text; files it names are looked for beside `beside`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the line or the field.
+    pub fn parse(text: &str, beside: &Path) -> Result<Self, Error> {
+        let file: file::File = toml::from_str(text).map_err(|error| {
+            let line = error.span().and_then(|span| text.get(..span.start)).map(|before| {
+                before.lines().count().saturating_add(usize::from(before.ends_with('\n'))).max(1)
+            });
+            let why = error.message().replace('\n', " ");
+            match line {
+                Some(line) => Error::Input(format!("line {line}: {why}")),
+                None => Error::Input(why),
+            }
+        })?;
+        let database = secret::read(
+            "database.url",
+            file.database.url.as_ref(),
+            file.database.url_file.as_ref(),
+            beside,
+        )?;
+        let database = match database {
+            Some(secret) => database_url(&secret, beside)?,
+            None => Secret::new(format!("sqlite:{}", beside.join("bursar.db").display())),
+        };
+        let mut chains = BTreeMap::new();
+        for (name, chain) in &file.chains {
+            let field = format!("chains.{name}");
+            let name = ChainName::new(name).map_err(|why| input(&field, why))?;
+            chains.insert(name.clone(), chain::read_chain(&name, chain, beside)?);
+        }
+        if chains.is_empty() {
+            return Err(input("chains", "no chain is configured; write [chains.ethereum]"));
+        }
+        Ok(Self {
+            database,
+            orders: read_orders(&file.orders)?,
+            pricing: read_pricing(&file.pricing)?,
+            chains,
+        })
+    }
+
+    /// The rules of every chain, as `plan` wants them.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.chains.iter().map(|(name, chain)| (name.clone(), chain.rules.clone())).collect()
+    }
+
+    /// The chain called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] that lists the configured ones.
+    pub fn chain(&self, name: &str) -> Result<(&ChainName, &Chain), Error> {
+        self.chains.iter().find(|(known, _)| known.as_str() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.chains.keys().map(ChainName::as_str).collect();
+            input("chain", format!("`{name}` is not configured; there is {}", known.join(", ")))
+        })
+    }
+}
+
+/// A relative SQLite path is meant beside the config, wherever the command is run from.
+fn database_url(secret: &Secret, beside: &Path) -> Result<Secret, Error> {
+    let url = secret.expose();
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(secret.clone());
+    }
+    let Some(path) = url.strip_prefix("sqlite:") else {
+        return Err(input("database.url", "begin it with sqlite: or postgres://"));
+    };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.contains('?') {
+        return Err(input("database.url", "write sqlite:PATH without parameters"));
+    }
+    Ok(Secret::new(format!("sqlite:{}", beside.join(path).display())))
+}
+
+fn duration(field: &str, text: Option<&String>, default: Duration) -> Result<Duration, Error> {
+    let Some(text) = text else { return Ok(default) };
+    let value = humantime::parse_duration(text)
+        .map_err(|why| input(field, format!("`{text}` is not a duration such as 30m: {why}")))?;
+    if value.is_zero() || value > Duration::from_secs(366 * 86_400) {
+        return Err(input(field, format!("`{text}` must be above zero and at most a year")));
+    }
+    Ok(value)
+}
+
+fn usdt(field: &str, text: Option<&String>, default: Usdt) -> Result<Usdt, Error> {
+    text.map_or(Ok(default), |text| Usdt::parse(text).map_err(|why| input(field, why)))
+}
+
+const fn policy(word: Option<file::PolicyWord>) -> Policy {
+    match word {
+        Some(file::PolicyWord::Credit) => Policy::Credit,
+        Some(file::PolicyWord::Hold) | None => Policy::Hold,
+    }
+}
+
+fn read_orders(orders: &file::Orders) -> Result<Orders, Error> {
+    let minutes = |n: u64| Duration::from_secs(n.saturating_mul(60));
+    let late = duration("orders.late_window", orders.late_window.as_ref(), minutes(24 * 60))?;
+    let dust = Usdt::from_micro(100_000).unwrap_or_default();
+    // A percentage with four decimals is a whole number of parts per million.
+    let percent = orders.tolerance_percent.as_deref().unwrap_or("0");
+    let field = "orders.tolerance_percent";
+    let ppm = Usdt::parse(percent).map_err(|why| input(field, why))?.micro();
+    if ppm % 100 != 0 || ppm > 50_000_000 {
+        return Err(input(field, format!("`{percent}` must be 0 to 50 with at most 4 decimals")));
+    }
+    Ok(Orders {
+        expires_after: duration(
+            "orders.expires_after",
+            orders.expires_after.as_ref(),
+            minutes(30),
+        )?,
+        terms: Terms {
+            tolerance: usdt("orders.tolerance", orders.tolerance.as_ref(), Usdt::ZERO)?,
+            dust: usdt("orders.dust", orders.dust.as_ref(), dust)?,
+            late_window: i64::try_from(late.as_millis()).unwrap_or(i64::MAX),
+            underpaid: policy(orders.underpaid),
+            overpaid: policy(orders.overpaid),
+            late: policy(orders.late),
+        },
+        tolerance_ppm: u32::try_from(ppm / 100).unwrap_or(0),
+    })
+}
+
+fn read_pricing(pricing: &file::Pricing) -> Result<Pricing, Error> {
+    let rate = match &pricing.credits_per_usdt {
+        None => None,
+        Some(text) => {
+            let field = "pricing.credits_per_usdt";
+            let credits = Credits::parse(text).map_err(|why| input(field, why))?;
+            if credits.is_zero() {
+                return Err(input(field, "is zero"));
+            }
+            // Millionths of a credit for each of 1,000,000 millionths of a USDT.
+            let num = u64::try_from(credits.micro()).unwrap_or(0);
+            Some(Price::Rate { num, den: 1_000_000 })
+        }
+    };
+    let mut plans = BTreeMap::new();
+    for (name, plan) in &pricing.plans {
+        let field = |what: &str| format!("pricing.plans.{name}.{what}");
+        let amount = Usdt::parse(&plan.amount).map_err(|why| input(&field("amount"), why))?;
+        let credits = Credits::parse(&plan.credits).map_err(|why| input(&field("credits"), why))?;
+        if amount.is_zero() || credits.is_zero() {
+            return Err(input(&field("amount"), "and credits must be above zero"));
+        }
+        plans.insert(name.clone(), (amount, credits));
+    }
+    Ok(Pricing { rate, plans })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! What a command can fail with, and the exit code it ends with.
+//!
+//! In: errors of every crate below. Out: one line for a person, a code for a script.
+//! Never: a secret. Why: `exit 2` means "change what you typed", `exit 1` means "the world".
+
+use std::path::PathBuf;
+
+/// Why a command stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was typed, or stands in the config, is wrong. The text names the field.
+    #[error("{0}")]
+    Input(String),
+    /// The rules refuse it.
+    #[error(transparent)]
+    Refused(#[from] payments::PlanError),
+    /// The database.
+    #[error("database")]
+    Store(#[from] std::io::Error),
+    /// The chain's nodes.
+    #[error("chain `{chain}`")]
+    Chain {
+        /// The chain.
+        chain: String,
+        /// What is wrong.
+        #[source]
+        source: erc20::Error,
+    },
+    /// A file.
+    #[error("{}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something did not end as it should have.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// The code the process ends with: 2 for wrong input, otherwise 1.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input(_) | Self::Refused(_) => 2,
+            Self::Chain { source, .. } if is_misconfigured(source) => 2,
+            Self::Store(_) | Self::Chain { .. } | Self::File { .. } | Self::Failed(_) => 1,
+        }
+    }
+
+    /// The whole chain of causes as one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            line.push_str(": ");
+            line.push_str(&error.to_string().replace('\n', " "));
+            cause = error.source();
+        }
+        line
+    }
+}
+
+/// A refusal of what was typed, naming the field.
+pub(crate) fn input(field: &str, why: impl std::fmt::Display) -> Error {
+    Error::Input(format!("{field}: {why}"))
+}
+
+/// Whether the config and the node contradict each other, so that waiting cannot help.
+const fn is_misconfigured(error: &erc20::Error) -> bool {
+    use erc20::Error as E;
+    matches!(
+        error,
+        E::WrongChain { .. } | E::WrongGenesis { .. } | E::WrongDecimals { .. } | E::NoCode { .. }
+    )
+}
