@@ -1,0 +1,206 @@
+//! The methods a node has.
+//!
+//! In: a method, its parameters and a view of the chain. Out: what geth would answer. Never: a
+//! write; the chain changes by its script alone.
+
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B256, Bytes, U256};
+use serde_json::{Value, json};
+
+use super::block::Block;
+use super::chain::TokenSpec;
+use super::fault::Fault;
+use super::filter::{Filter, Named, Tag, fixed};
+use super::view::View;
+use super::{logs, render};
+use crate::jsonrpc::{Answer, RpcError};
+
+/// What a token contract's code begins with; a watcher asks only whether there is any.
+const TOKEN_CODE: &str = "0x6060604052600436106101b75763ffffffff60e060020a";
+const VERSION: &str = "Geth/v1.16.7-stable-lab/linux-amd64/go1.25.3";
+
+/// Answers one call.
+pub(crate) fn answer(view: &View<'_>, method: &str, params: &Value) -> Answer {
+    match method {
+        "eth_chainId" => Ok(render::quantity(chain_id(view))),
+        "net_version" => Ok(Value::String(chain_id(view).to_string())),
+        "web3_clientVersion" => Ok(Value::from(VERSION)),
+        "eth_syncing" => Ok(Value::Bool(false)),
+        "eth_gasPrice" => Ok(render::quantity(2_000_000_000_u64)),
+        "eth_blockNumber" => Ok(render::quantity(view.tip())),
+        "eth_getBlockByNumber" => block_by_number(view, params),
+        "eth_getBlockByHash" => {
+            let hash = required(params, 0)?;
+            block(view, view.by_hash(hash).map(AsRef::as_ref), full(params))
+        }
+        "eth_getLogs" => logs::logs(view, &Filter::read(params.get(0).unwrap_or(&Value::Null))?),
+        "eth_getBlockReceipts" => receipts(view, params),
+        "eth_getTransactionReceipt" => {
+            let found = placed(view, required(params, 0)?);
+            Ok(found.map_or(Value::Null, |(block, place)| receipt(view, block, place)))
+        }
+        "eth_getTransactionByHash" => {
+            let found = placed(view, required(params, 0)?);
+            let found = found.and_then(|(block, place)| {
+                Some(render::transaction(block, place, block.txs.get(place)?))
+            });
+            Ok(found.unwrap_or(Value::Null))
+        }
+        "eth_call" => call(view, params),
+        "eth_getCode" => {
+            state_at(view, params.get(1), 1)?;
+            let known = view.state.tokens.contains_key(&required::<Address>(params, 0)?);
+            Ok(Value::from(if known { TOKEN_CODE } else { "0x" }))
+        }
+        "eth_getBalance" | "eth_getTransactionCount" => {
+            required::<Address>(params, 0)?;
+            state_at(view, params.get(1), 1)?;
+            Ok(render::quantity(0_u8))
+        }
+        _ => Err(RpcError::no_such_method(method)),
+    }
+}
+
+fn chain_id(view: &View<'_>) -> u64 {
+    let wrong = view.fault(|fault| match fault {
+        Fault::WrongChainId(id) => Some(*id),
+        _ => None,
+    });
+    wrong.unwrap_or(view.state.spec.chain_id)
+}
+
+fn block_by_number(view: &View<'_>, params: &Value) -> Answer {
+    let invalid = |why: String| RpcError::invalid_argument(0, &why);
+    let missing = || RpcError::new(-32602, "missing value for required argument 0");
+    let tag = Tag::read(params.get(0).ok_or_else(missing)?).map_err(invalid)?;
+    if tag == Tag::Pending {
+        return Ok(Value::Null);
+    }
+    let found = view.named(Named::Tag(tag))?;
+    block(view, found.map(AsRef::as_ref), full(params))
+}
+
+fn block(view: &View<'_>, found: Option<&Block>, full: bool) -> Answer {
+    let Some(block) = found else { return Ok(Value::Null) };
+    let mut shown = render::block(block, full);
+    let tampered = |fault: &Fault| match fault {
+        Fault::BadHeader { heights } => heights.contains(&block.header.number),
+        _ => false,
+    };
+    if let (true, Some(gas_used)) = (view.is(tampered), shown.get_mut("gasUsed")) {
+        *gas_used = render::quantity(block.header.gas_used.saturating_add(1));
+    }
+    Ok(shown)
+}
+
+fn full(params: &Value) -> bool {
+    params.get(1).and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn receipts(view: &View<'_>, params: &Value) -> Answer {
+    if view.is(|fault| *fault == Fault::NoReceipts) {
+        return Err(RpcError::no_such_method("eth_getBlockReceipts"));
+    }
+    let named = Named::read(params.get(0)).map_err(|why| RpcError::invalid_argument(0, &why))?;
+    let block = match named {
+        Named::Hash(hash) => view.whole_by_hash(hash),
+        Named::Tag(_) => view.named(named)?,
+    };
+    Ok(block.map_or(Value::Null, |block| {
+        (0..block.txs.len()).map(|place| receipt(view, block, place)).collect()
+    }))
+}
+
+fn receipt(view: &View<'_>, block: &Block, place: usize) -> Value {
+    let Some(tx) = block.txs.get(place) else { return Value::Null };
+    let keep = !view.is(|fault| *fault == Fault::OmitReceiptLogs { tx: tx.hash });
+    render::receipt(block, place, tx, view.log_times, keep)
+}
+
+/// Where a transaction is, as far as the node knows.
+fn placed<'a>(view: &View<'a>, hash: B256) -> Option<(&'a Block, usize)> {
+    let (block, place) = view.state.transaction(hash)?;
+    (block.header.number <= view.tip()).then_some((block.as_ref(), place))
+}
+
+/// The block whose state is asked for; geth misses its header.
+fn state_at<'a>(
+    view: &View<'a>,
+    value: Option<&Value>,
+    place: usize,
+) -> Result<&'a Arc<Block>, RpcError> {
+    let named = Named::read(value).map_err(|why| RpcError::invalid_argument(place, &why))?;
+    view.named(named)?.ok_or_else(|| RpcError::new(-32000, "header not found"))
+}
+
+fn call(view: &View<'_>, params: &Value) -> Answer {
+    let request = params.get(0).unwrap_or(&Value::Null);
+    let invalid = |why: String| RpcError::invalid_argument(0, &why);
+    let at = state_at(view, params.get(1), 1)?;
+    let to = request.get("to").map(fixed::<Address>).transpose().map_err(invalid)?;
+    // The two names of one field; geth prefers the newer.
+    let input = request.get("input").or_else(|| request.get("data"));
+    let input = input.map(fixed::<Bytes>).transpose().map_err(invalid)?.unwrap_or_default();
+    let Some(token) = to.and_then(|to| view.state.tokens.get(&to)) else {
+        // A call to an account without code succeeds with nothing.
+        return Ok(Value::from("0x"));
+    };
+    let Some((selector, arguments)) = input.split_at_checked(4) else { return reverted() };
+    match selector {
+        [0x31, 0x3c, 0xe5, 0x67] => Ok(render::bytes(word(decimals(view, token)))),
+        [0x95, 0xd8, 0x9b, 0x41] => Ok(render::bytes(text(&token.symbol))),
+        [0x70, 0xa0, 0x82, 0x31] => {
+            let Some(account) = arguments.get(12..32) else { return reverted() };
+            let account = Address::from_slice(account);
+            let balance = view.state.balance(token.address, account, at);
+            Ok(render::bytes(word(balance)))
+        }
+        _ => reverted(),
+    }
+}
+
+fn reverted() -> Answer {
+    Err(RpcError::new(3, "execution reverted").with_data(json!("0x")))
+}
+
+fn decimals(view: &View<'_>, token: &TokenSpec) -> U256 {
+    let wrong = view.fault(|fault| match fault {
+        Fault::WrongDecimals(decimals) => Some(*decimals),
+        _ => None,
+    });
+    U256::from(wrong.unwrap_or(token.decimals))
+}
+
+fn word(value: U256) -> [u8; 32] {
+    value.to_be_bytes()
+}
+
+/// A string as the ABI returns it: offset, length, padded bytes.
+fn text(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(word(U256::from(32)));
+    bytes.extend(word(U256::from(text.len())));
+    bytes.extend(text.as_bytes());
+    bytes.resize(bytes.len().next_multiple_of(32), 0);
+    bytes
+}
+
+fn required<T: std::str::FromStr>(params: &Value, place: usize) -> Result<T, RpcError> {
+    let missing = format!("missing value for required argument {place}");
+    let value = params.get(place).ok_or_else(|| RpcError::new(-32602, missing))?;
+    fixed(value).map_err(|why| RpcError::invalid_argument(place, &why))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::keccak256;
+
+    #[test]
+    fn the_selectors_are_those_of_the_functions() {
+        let selector = |signature: &str| keccak256(signature.as_bytes())[..4].to_vec();
+        assert_eq!(selector("decimals()"), [0x31, 0x3c, 0xe5, 0x67]);
+        assert_eq!(selector("symbol()"), [0x95, 0xd8, 0x9b, 0x41]);
+        assert_eq!(selector("balanceOf(address)"), [0x70, 0xa0, 0x82, 0x31]);
+    }
+}

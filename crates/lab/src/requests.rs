@@ -1,0 +1,80 @@
+//! What a node was asked, so that a test can say how often and with what.
+//!
+//! In: each call as it arrives. Out: counts by method and the latest calls. Never: an unbounded
+//! list; the counts go on, the list forgets its oldest. Why: the number of requests is part of
+//! what a watcher promises its operator.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+/// How many calls are remembered word for word.
+const REMEMBERED: usize = 10_000;
+
+/// What a node has been asked since it started or since [`Requests::count`] last began at zero.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// Calls by method; each call of a batch counts.
+    pub by_method: BTreeMap<String, u64>,
+    /// HTTP posts; a batch is one.
+    pub posts: u64,
+    /// The latest calls, oldest first, at most 10,000.
+    pub recent: VecDeque<Request>,
+}
+
+/// One call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The JSON-RPC method.
+    pub method: String,
+    /// Its parameters as they came.
+    pub params: Value,
+}
+
+impl Requests {
+    /// Calls of one method.
+    #[must_use]
+    pub fn count(&self, method: &str) -> u64 {
+        self.by_method.get(method).copied().unwrap_or(0)
+    }
+
+    /// Calls of every method.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.by_method.values().fold(0, |sum, n| sum.saturating_add(*n))
+    }
+}
+
+/// The node's own end of [`Requests`].
+#[derive(Debug, Default)]
+pub(crate) struct Register(Mutex<Requests>);
+
+impl Register {
+    pub(crate) fn post(&self) {
+        let mut requests = self.lock();
+        requests.posts = requests.posts.saturating_add(1);
+    }
+
+    pub(crate) fn call(&self, method: &str, params: &Value) {
+        let mut requests = self.lock();
+        let count = requests.by_method.entry(method.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        if requests.recent.len() >= REMEMBERED {
+            requests.recent.pop_front();
+        }
+        requests.recent.push_back(Request { method: method.to_owned(), params: params.clone() });
+    }
+
+    pub(crate) fn read(&self) -> Requests {
+        self.lock().clone()
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.lock() = Requests::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
