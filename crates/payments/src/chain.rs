@@ -99,7 +99,10 @@ pub struct Transfer {
 pub fn final_time(cursor: &Cursor, scan: &Scan) -> Option<Time> {
     let known = cursor.finalized.map(|block| block.height);
     let height = scan.finalized.map(|block| block.height).max(known)?;
-    let headers = scan.blocks.iter().rev().chain(cursor.kept.iter().rev());
+    let first = scan.blocks.first().map(|header| header.id.height);
+    // Where the scan shows a height, what was kept of it may be orphaned.
+    let kept = cursor.kept.iter().filter(|h| first.is_none_or(|first| h.id.height < first));
+    let headers = scan.blocks.iter().chain(kept);
     headers.filter(|header| header.id.height <= height).map(|header| header.time).max()
 }
 
@@ -136,7 +139,7 @@ pub struct Cursor {
     pub kept: Vec<Header>,
     /// The highest finalized block ever recorded: it never goes back.
     pub finalized: Option<BlockId>,
-    /// The highest safe height recorded.
+    /// The highest safe height recorded on this branch, never above the last recorded block.
     pub safe: Option<u64>,
     /// Why crediting is paused, where it is.
     pub paused: Option<String>,
@@ -264,10 +267,11 @@ pub fn connect(cursor: &Cursor, scan: &Scan, bound: u64) -> Result<Connection, C
         .collect();
     whole.extend_from_slice(&added);
     let finalized = finality(cursor, scan, &whole)?;
+    let safe = safety(cursor, scan, fork, &whole);
     let from = finalized.map_or(0, |block| block.height);
     let last = whole.last().map_or(0, |h| h.id.height);
     let kept = whole.into_iter().filter(|h| h.id.height >= from.min(last)).collect();
-    Ok(Connection { orphaned, added, kept, finalized, safe: cursor.safe.max(scan.safe) })
+    Ok(Connection { orphaned, added, kept, finalized, safe })
 }
 
 /// The blocks of a scan follow from each other and from its base.
@@ -287,31 +291,43 @@ fn linked(scan: &Scan) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// The base of a scan is a recorded block, unless nothing is recorded yet.
+/// The base of a scan is a recorded block, or the scan reaches the recorded ones from below, unless
+/// nothing is recorded yet.
 fn standing(cursor: &Cursor, scan: &Scan) -> Result<(), ConnectError> {
     let (Some(first), Some(last)) = (cursor.kept.first(), cursor.kept.last()) else {
         return Ok(());
     };
+    let finalized = cursor.finalized.map_or(first.id.height, |block| block.height);
     let Some(base) = scan.base else {
-        // From genesis again: only a chain of which genesis is still kept can be compared.
-        return if first.id.height == 0 {
-            Ok(())
-        } else {
-            Err(ConnectError::BelowFinalized { height: 0, finalized: first.id.height })
-        };
+        return reaching(first, scan, finalized);
     };
     if base.height > last.id.height {
         return Err(ConnectError::CannotConnect { try_height: last.id.height });
     }
-    match cursor.at(base.height) {
-        Some(kept) if kept.id == base => Ok(()),
-        Some(kept) if kept.id.height > first.id.height => {
-            Err(ConnectError::CannotConnect { try_height: kept.id.height.saturating_sub(1) })
-        }
-        _ => Err(ConnectError::BelowFinalized {
-            height: base.height,
-            finalized: cursor.finalized.map_or(first.id.height, |block| block.height),
-        }),
+    let recorded = if base.height.checked_add(1) == Some(first.id.height) {
+        // Not kept itself, but known: the first kept block names it.
+        Some(first.parent)
+    } else {
+        cursor.at(base.height).map(|kept| kept.id.hash)
+    };
+    // Below a finalized block there is nothing to go back to.
+    let lowest = first.id.height.saturating_sub(u64::from(cursor.finalized.is_none()));
+    let below = base.height.checked_sub(1).filter(|height| *height >= lowest);
+    match (recorded, below) {
+        (None, _) => reaching(first, scan, finalized),
+        (Some(hash), _) if hash == base.hash => Ok(()),
+        (Some(_), Some(try_height)) => Err(ConnectError::CannotConnect { try_height }),
+        (Some(_), None) => Err(ConnectError::BelowFinalized { height: base.height, finalized }),
+    }
+}
+
+/// A scan that begins below everything kept, such as one that another daemon has overtaken, is
+/// judged where it meets the first kept block, or not at all.
+fn reaching(first: &Header, scan: &Scan, finalized: u64) -> Result<(), ConnectError> {
+    match scan.blocks.iter().find(|header| header.id.height == first.id.height) {
+        Some(header) if header.id == first.id => Ok(()),
+        Some(header) => Err(ConnectError::BelowFinalized { height: header.id.height, finalized }),
+        None => Err(ConnectError::CannotConnect { try_height: first.id.height }),
     }
 }
 
@@ -342,3 +358,18 @@ fn finality(
         Some(_) => Err(ConnectError::FinalizedElsewhere { height: claimed.height }),
     }
 }
+
+/// The safe height after a scan. A reorg can go through it: what was safe on the old branch says
+/// nothing of the new one, and what the node calls safe above this stretch may still change.
+fn safety(cursor: &Cursor, scan: &Scan, fork: Option<u64>, whole: &[Header]) -> Option<u64> {
+    let last = whole.last().map_or(0, |header| header.id.height);
+    let before = match fork {
+        None => cursor.safe,
+        Some(fork) => cursor.safe.map(|safe| safe.min(fork.saturating_sub(1))),
+    };
+    before.max(scan.safe.map(|safe| safe.min(last)))
+}
+
+#[cfg(test)]
+#[path = "chain_tests.rs"]
+mod tests;

@@ -1,0 +1,537 @@
+//! How a scan joins the recorded chain: each case a picture of the two rows of blocks.
+//!
+//! In: pictures. A block is its height and the letter of its branch; `|` stands after the base;
+//! `!` marks a block that names another parent. Out: what `connect` says, in words.
+
+use super::*;
+
+fn hash(height: u64, branch: &str) -> BlockHash {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&height.to_be_bytes());
+    bytes[31] = branch.as_bytes()[0];
+    BlockHash(bytes)
+}
+
+fn block(text: &str) -> BlockId {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let height = digits.parse().unwrap();
+    BlockId { height, hash: hash(height, text.strip_prefix(digits).unwrap()) }
+}
+
+/// Seconds are ten times the height, and the branch's place in the alphabet.
+fn time(id: BlockId) -> Time {
+    Time::from_seconds(id.height * 10 + u64::from(id.hash.0[31] - b'a')).unwrap()
+}
+
+fn row(base: Option<BlockId>, text: &str) -> Vec<Header> {
+    let mut below = base;
+    let mut headers = Vec::new();
+    for word in text.split_whitespace() {
+        let id = block(word.trim_end_matches('!'));
+        let under = id.height.checked_sub(1).map(|height| hash(height, &word[word.len() - 1..]));
+        let parent = match below {
+            _ if word.ends_with('!') => BlockHash([9; 32]),
+            Some(below) => below.hash,
+            None => under.unwrap_or(BlockHash([0; 32])),
+        };
+        headers.push(Header { id, parent, time: time(id) });
+        below = Some(id);
+    }
+    headers
+}
+
+fn read(picture: &str) -> (Cursor, Scan) {
+    let chain = ChainName::new("c").unwrap();
+    let mut cursor = Cursor::new(chain.clone());
+    let mut scan = Scan {
+        chain,
+        base: None,
+        blocks: Vec::new(),
+        transfers: Vec::new(),
+        finalized: None,
+        safe: None,
+        tip: 0,
+    };
+    for line in picture.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (word, rest) = line.split_once(' ').unwrap();
+        let rest = rest.trim();
+        match word {
+            "kept" => cursor.kept = row(None, rest),
+            "known" => cursor.finalized = Some(block(rest)),
+            "was-safe" => cursor.safe = rest.parse().ok(),
+            "scan" => {
+                let (base, blocks) = rest.split_once('|').unwrap_or(("", rest));
+                scan.base = (!base.trim().is_empty()).then(|| block(base.trim()));
+                scan.blocks = row(scan.base, blocks);
+            }
+            "final" => scan.finalized = Some(block(rest)),
+            "safe" => scan.safe = rest.parse().ok(),
+            _ => panic!("{word}"),
+        }
+    }
+    (cursor, scan)
+}
+
+fn word(id: BlockId) -> String {
+    format!("{}{}", id.height, char::from(id.hash.0[31]))
+}
+
+fn words(headers: &[Header]) -> String {
+    let words: Vec<String> = headers.iter().map(|header| word(header.id)).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(" ") }
+}
+
+/// What comes of a picture, with a bound of three blocks.
+fn outcome(picture: &str) -> String {
+    let (cursor, scan) = read(picture);
+    match connect(&cursor, &scan, 3) {
+        Err(error) => error.to_string(),
+        Ok(joined) => {
+            let (orphaned, added) = (words(&joined.orphaned), words(&joined.added));
+            let finalized = joined.finalized.map_or("-".to_owned(), word);
+            let safe = joined.safe.map_or(String::new(), |safe| format!(", safe {safe}"));
+            let kept = words(&joined.kept);
+            format!("orphaned {orphaned}, added {added}, kept {kept}, final {finalized}{safe}")
+        }
+    }
+}
+
+fn check(table: &[(&str, &str, &str)]) {
+    for (name, picture, wanted) in table {
+        assert_eq!(outcome(picture), *wanted, "{name}{picture}");
+    }
+}
+
+#[test]
+fn a_scan_extends_the_chain() {
+    check(&[
+        (
+            "one block",
+            "
+            kept   9a 10a 11a
+            scan          11a|12a
+            known  9a
+            final  9a
+            ",
+            "orphaned -, added 12a, kept 9a 10a 11a 12a, final 9a",
+        ),
+        (
+            "what is final is kept no longer, but for the newest",
+            "
+            kept   9a 10a 11a
+            scan          11a|12a 13a
+            known  9a
+            final         11a
+            ",
+            "orphaned -, added 12a 13a, kept 11a 12a 13a, final 11a",
+        ),
+        (
+            "the finalized block is above the stretch: all of it is final",
+            "
+            kept   9a 10a
+            scan      10a|11a 12a
+            known  9a
+            final                      99a
+            ",
+            "orphaned -, added 11a 12a, kept 12a, final 12a",
+        ),
+        (
+            "nothing is new but the finalized block",
+            "
+            kept   9a 10a 11a
+            scan          11a|
+            known  9a
+            final     10a
+            ",
+            "orphaned -, added -, kept 10a 11a, final 10a",
+        ),
+        (
+            "the same blocks again",
+            "
+            kept   9a 10a 11a
+            scan   9a|10a 11a
+            known  9a
+            final  9a
+            ",
+            "orphaned -, added -, kept 9a 10a 11a, final 9a",
+        ),
+        (
+            "the same blocks and one more",
+            "
+            kept   9a 10a 11a
+            scan   9a|10a 11a 12a
+            known  9a
+            final  9a
+            ",
+            "orphaned -, added 12a, kept 9a 10a 11a 12a, final 9a",
+        ),
+        (
+            "the tip went backward on the same branch: no block says anything else",
+            "
+            kept   9a 10a 11a
+            scan   9a|10a
+            known  9a
+            final  9a
+            ",
+            "orphaned -, added -, kept 9a 10a 11a, final 9a",
+        ),
+        (
+            "the finalized height of a node that is behind does not go back",
+            "
+            kept      10a 11a
+            scan          11a|12a
+            known     10a
+            final  9a
+            ",
+            "orphaned -, added 12a, kept 10a 11a 12a, final 10a",
+        ),
+    ]);
+}
+
+#[test]
+fn a_scan_begins_a_chain() {
+    check(&[
+        (
+            "from genesis",
+            "
+            scan |0a 1a 2a
+            final    1a
+            ",
+            "orphaned -, added 0a 1a 2a, kept 1a 2a, final 1a",
+        ),
+        (
+            "in the middle, above the finalized block",
+            "
+            scan  10a|11a 12a
+            final  9a
+            ",
+            "orphaned -, added 11a 12a, kept 11a 12a, final -",
+        ),
+        (
+            "not from genesis, and on nothing",
+            "
+            scan |5a 6a
+            ",
+            "the block at height 5 does not follow from its parent",
+        ),
+        (
+            "from genesis again, where genesis is kept",
+            "
+            kept  0a 1a 2a
+            scan |0a 1b
+            known 0a
+            final 0a
+            ",
+            "orphaned 1a 2a, added 1b, kept 0a 1b, final 0a",
+        ),
+        (
+            "another genesis",
+            "
+            kept  0a 1a
+            scan |0b 1b 2b
+            known 0a
+            ",
+            "the reorg reaches height 0, below the finalized height 0",
+        ),
+        (
+            "nothing was recorded and nothing is shown",
+            "
+            scan 10a|
+            final 9a
+            ",
+            "orphaned -, added -, kept -, final -",
+        ),
+    ]);
+}
+
+#[test]
+fn a_scan_forks_the_chain() {
+    check(&[
+        (
+            "at the tip",
+            "
+            kept   9a 10a 11a
+            scan      10a|11b
+            known  9a
+            final  9a
+            ",
+            "orphaned 11a, added 11b, kept 9a 10a 11b, final 9a",
+        ),
+        (
+            "as deep as the bound",
+            "
+            kept   9a 10a 11a 12a
+            scan   9a|10b 11b 12b 13b
+            known  9a
+            final  9a
+            ",
+            "orphaned 10a 11a 12a, added 10b 11b 12b 13b, kept 9a 10b 11b 12b 13b, final 9a",
+        ),
+        (
+            "deeper than the bound",
+            "
+            kept   9a 10a 11a 12a 13a
+            scan   9a|10b
+            known  9a
+            final  9a
+            ",
+            "the reorg is 4 blocks deep, the bound is 3",
+        ),
+        (
+            "to a shorter branch",
+            "
+            kept   9a 10a 11a 12a
+            scan      10a|11b
+            known  9a
+            final  9a
+            ",
+            "orphaned 11a 12a, added 11b, kept 9a 10a 11b, final 9a",
+        ),
+        (
+            "above blocks that agree",
+            "
+            kept   9a 10a 11a 12a
+            scan   9a|10a 11b
+            known  9a
+            final  9a
+            ",
+            "orphaned 11a 12a, added 11b, kept 9a 10a 11b, final 9a",
+        ),
+        (
+            "and its new blocks are final at once",
+            "
+            kept   9a 10a 11a
+            scan      10a|11b 12b
+            known  9a
+            final         11b
+            ",
+            "orphaned 11a, added 11b 12b, kept 11b 12b, final 11b",
+        ),
+        (
+            "at the finalized block",
+            "
+            kept   9a 10a 11a
+            scan   8a| 9b 10b
+            known  9a
+            final  9a
+            ",
+            "the reorg reaches height 9, below the finalized height 9",
+        ),
+        (
+            "and nothing was final yet: the first kept block can go too",
+            "
+            kept     10a 11a
+            scan   9a|10b 11b
+            ",
+            "orphaned 10a 11a, added 10b 11b, kept 10b 11b, final -",
+        ),
+    ]);
+}
+
+#[test]
+fn a_scan_stands_elsewhere() {
+    check(&[
+        (
+            "a gap",
+            "
+            kept   9a 10a 11a
+            scan               12a|13a
+            known  9a
+            ",
+            "the scan does not stand on a recorded block, try from height 11",
+        ),
+        (
+            "on a block of another branch",
+            "
+            kept   9a 10a 11a
+            scan          11b|12b
+            known  9a
+            ",
+            "the scan does not stand on a recorded block, try from height 10",
+        ),
+        (
+            "on another finalized block",
+            "
+            kept   9a 10a 11a
+            scan   9b|10b 11b
+            known  9a
+            ",
+            "the reorg reaches height 9, below the finalized height 9",
+        ),
+        (
+            "on another block than the first kept, and nothing is final",
+            "
+            kept   9a 10a 11a
+            scan   9b|10b 11b
+            ",
+            "the scan does not stand on a recorded block, try from height 8",
+        ),
+        (
+            "far below, and it reaches the recorded chain: a stretch that was read before others",
+            "
+            kept           9a 10a 11a
+            scan   7a| 8a  9a 10a 11a 12a
+            known          9a
+            ",
+            "orphaned -, added 12a, kept 9a 10a 11a 12a, final 9a",
+        ),
+        (
+            "far below, and it reaches another block there",
+            "
+            kept           9a 10a 11a
+            scan   7a| 8a  9b 10b
+            known          9a
+            ",
+            "the reorg reaches height 9, below the finalized height 9",
+        ),
+        (
+            "far below, and it does not reach the recorded chain: nothing is known of it",
+            "
+            kept               9a 10a 11a
+            scan   5a| 6a 7a
+            known              9a
+            ",
+            "the scan does not stand on a recorded block, try from height 9",
+        ),
+    ]);
+}
+
+#[test]
+fn a_scan_contradicts_itself() {
+    check(&[
+        (
+            "a block names another parent",
+            "
+            kept   9a 10a
+            scan      10a|11a 12a!
+            known  9a
+            ",
+            "the block at height 12 does not follow from its parent",
+        ),
+        (
+            "a height is left out",
+            "
+            kept   9a 10a
+            scan      10a|12a
+            known  9a
+            ",
+            "the block at height 12 does not follow from its parent",
+        ),
+        (
+            "the finalized block is on a branch it does not show",
+            "
+            kept   9a 10a 11a
+            scan          11a|12a
+            known  9a
+            final         11b
+            ",
+            "the finalized block at height 11 is not part of the scanned chain",
+        ),
+        (
+            "the finalized block is a recorded one that this branch leaves",
+            "
+            kept   9a 10a 11a
+            scan      10a|11b 12b
+            known  9a
+            final         11a
+            ",
+            "the finalized block at height 11 is not part of the scanned chain",
+        ),
+    ]);
+}
+
+#[test]
+fn the_safe_height_is_one_of_this_branch() {
+    check(&[
+        (
+            "it rises",
+            "
+            kept   9a 10a 11a
+            scan          11a|12a
+            known  9a
+            was-safe 10
+            safe     11
+            ",
+            "orphaned -, added 12a, kept 9a 10a 11a 12a, final 9a, safe 11",
+        ),
+        (
+            "a node that is behind does not lower it",
+            "
+            kept   9a 10a 11a
+            scan          11a|12a
+            known  9a
+            was-safe 10
+            safe      9
+            ",
+            "orphaned -, added 12a, kept 9a 10a 11a 12a, final 9a, safe 10",
+        ),
+        (
+            "a reorg through it takes it along",
+            "
+            kept   9a 10a 11a
+            scan   9a|10b 11b
+            known  9a
+            was-safe 11
+            safe      9
+            ",
+            "orphaned 10a 11a, added 10b 11b, kept 9a 10b 11b, final 9a, safe 9",
+        ),
+        (
+            "it covers what was read, not what is still to be read",
+            "
+            kept   9a 10a 11a
+            scan          11a|12a
+            known  9a
+            safe     99
+            ",
+            "orphaned -, added 12a, kept 9a 10a 11a 12a, final 9a, safe 12",
+        ),
+    ]);
+}
+
+#[test]
+fn the_time_of_the_newest_final_block() {
+    let at = |picture: &str| {
+        let (cursor, scan) = read(picture);
+        final_time(&cursor, &scan).map(|time| time.0 / 1000)
+    };
+    // A kept block is final now.
+    let picture = "
+        kept   9a 10a 11a
+        scan          11a|12a
+        known  9a
+        final         11a";
+    assert_eq!(at(picture), Some(110));
+    // One of the new blocks is.
+    let picture = "
+        kept   9a 10a
+        scan      10a|11a 12a
+        known  9a
+        final             12a";
+    assert_eq!(at(picture), Some(120));
+    // The finalized block is above the stretch.
+    let picture = "
+        kept   9a 10a
+        scan      10a|11a
+        final                   50a";
+    assert_eq!(at(picture), Some(110));
+    // Blocks that this scan orphans say nothing, though their clocks were ahead.
+    let picture = "
+        kept   9a 10z 11z
+        scan   9a|10b 11b
+        known  9a
+        final         11b";
+    assert_eq!(at(picture), Some(111));
+    // Nothing is final.
+    assert_eq!(at("scan |0a 1a"), None);
+    assert_eq!(at("scan 5a|6a\n final 4a"), None);
+}
+
+#[test]
+fn kept_headers_are_found_by_height() {
+    let (cursor, _) = read("kept 9a 10a 11a");
+    assert_eq!(cursor.at(8), None);
+    assert_eq!(cursor.at(10).map(|header| word(header.id)), Some("10a".to_owned()));
+    assert_eq!(cursor.at(12), None);
+    assert_eq!(Cursor::new(cursor.chain.clone()).at(0), None);
+}
