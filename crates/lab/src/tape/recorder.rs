@@ -1,0 +1,165 @@
+//! A node's stand-in that passes everything on and keeps it.
+//!
+//! In: JSON-RPC posts meant for the node behind it. Out: its answers, byte for byte, and a tape.
+//! Never: an answer of its own, except that the node cannot be reached.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::ws::WebSocket;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Asked, Entry, FORMAT, Header, Tape};
+use crate::Error;
+use crate::jsonrpc::{self, Call, Packet};
+use crate::server::{Line, Reply, Serve, Server};
+
+/// Records a node through a loopback port. It has no WebSocket.
+pub struct Recorder {
+    shared: Arc<Shared>,
+    server: Server,
+    out: PathBuf,
+}
+
+struct Shared {
+    upstream: String,
+    client: reqwest::Client,
+    tape: Mutex<Recording>,
+}
+
+struct Recording {
+    tape: Tape,
+    frame: u64,
+}
+
+impl Recorder {
+    /// Begins at frame 0 with the node at `upstream`; [`Recorder::finish`] writes `out`.
+    ///
+    /// # Errors
+    /// [`Error::Upstream`] or [`Error::NotANode`] if the node does not say who it is,
+    /// [`Error::Listen`] if there is no port.
+    pub async fn start(upstream: &str, out: impl AsRef<Path>) -> Result<Self, Error> {
+        let client = reqwest::Client::builder().no_proxy().build().map_err(Error::Upstream)?;
+        let chain_id = said(&client, upstream, "eth_chainId").await?;
+        let number = chain_id.as_str().and_then(|text| text.strip_prefix("0x"));
+        let number = number.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let chain_id = number.ok_or_else(|| Error::NotANode { said: chain_id.to_string() })?;
+        let version = said(&client, upstream, "web3_clientVersion").await?;
+        let recorded_from = version.as_str().unwrap_or("a node without a name").to_owned();
+        let header = Header { tape: FORMAT, chain_id, recorded_from, note: String::new() };
+        let tape = Recording { tape: Tape { header, entries: Vec::new() }, frame: 0 };
+        let upstream = upstream.to_owned();
+        let shared = Arc::new(Shared { upstream, client, tape: Mutex::new(tape) });
+        let server = Server::start(Arc::clone(&shared), 0).await?;
+        Ok(Self { shared, server, out: out.as_ref().to_owned() })
+    }
+
+    /// Where the client to be recorded posts to.
+    #[must_use]
+    pub fn http_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.server.port())
+    }
+
+    /// Says in words what the tape shows.
+    pub fn note(&self, note: &str) {
+        note.clone_into(&mut self.shared.lock().tape.header.note);
+    }
+
+    /// Something has changed at the node: answers from now on belong to a new frame, whose number
+    /// comes back.
+    pub fn next_frame(&self) -> u64 {
+        let mut recording = self.shared.lock();
+        recording.frame = recording.frame.saturating_add(1);
+        recording.frame
+    }
+
+    /// Stops and writes the file.
+    ///
+    /// # Errors
+    /// [`Error::TapeFile`] if it cannot be written.
+    pub async fn finish(self) -> Result<Tape, Error> {
+        self.server.stop().await;
+        let tape = self.shared.lock().tape.clone();
+        tape.write(&self.out)?;
+        Ok(tape)
+    }
+}
+
+/// What the node answers to a method without parameters.
+async fn said(client: &reqwest::Client, upstream: &str, method: &str) -> Result<Value, Error> {
+    let asked = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": [] });
+    let request = client.post(upstream).header("content-type", "application/json");
+    let answer = request.body(asked.to_string()).send().await.map_err(Error::Upstream)?;
+    let body = answer.bytes().await.map_err(Error::Upstream)?;
+    let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    Ok(body.get_mut("result").map_or(Value::Null, Value::take))
+}
+
+impl Serve for Shared {
+    async fn post(self: Arc<Self>, body: Bytes) -> Reply {
+        let request = self.client.post(&self.upstream).header("content-type", "application/json");
+        let Ok(answer) = request.body(body.clone()).send().await else { return unreachable() };
+        let status = answer.status().as_u16();
+        let Ok(said) = answer.bytes().await else { return unreachable() };
+        if let Ok(packet) = jsonrpc::parse(&body) {
+            self.lock().keep(packet, status, &said);
+        }
+        Reply::Send { status, retry_after: None, pieces: vec![said] }
+    }
+
+    async fn socket(self: Arc<Self>, _socket: WebSocket, line: Line) {
+        line.cut();
+    }
+}
+
+fn unreachable() -> Reply {
+    let text = Bytes::from_static(b"the node to be recorded does not answer");
+    Reply::Send { status: 502, retry_after: None, pieces: vec![text] }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Recording> {
+        self.tape.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recording {
+    fn keep(&mut self, packet: Packet, status: u16, said: &[u8]) {
+        let read = serde_json::from_slice::<Value>(said).ok();
+        let text = || Value::from(String::from_utf8_lossy(said));
+        match (packet, read) {
+            (Packet::Many(calls), Some(Value::Array(items))) => {
+                for call in calls {
+                    let own = items.iter().find(|item| item.get("id") == Some(&call.id));
+                    if let Some(own) = own {
+                        self.keep_one(&call, status, own.clone());
+                    }
+                }
+            }
+            (Packet::Many(calls), whole) => {
+                let whole = whole.unwrap_or_else(text);
+                calls.iter().for_each(|call| self.keep_one(call, status, whole.clone()));
+            }
+            (Packet::One(call), whole) => {
+                self.keep_one(&call, status, whole.unwrap_or_else(text));
+            }
+        }
+    }
+
+    /// Keeps an answer unless the tape already gives it. Of two answers in one frame the first
+    /// stands.
+    fn keep_one(&mut self, call: &Call, status: u16, mut response: Value) {
+        if let Some(fields) = response.as_object_mut() {
+            fields.remove("id");
+        } else {
+            response = Value::from(response.as_str().map_or(response.to_string(), str::to_owned));
+        }
+        let (frame, request) = (self.frame, Asked::of(call));
+        let known = self.tape.answer(&request, frame);
+        let same = |entry: &Entry| entry.status == status && entry.response == response;
+        if known.is_none_or(|entry| entry.frame < frame && !same(entry)) {
+            self.tape.entries.push(Entry { frame, request, status, response });
+        }
+    }
+}
