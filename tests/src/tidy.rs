@@ -102,7 +102,8 @@ const WORDS: [Word; 16] = [
     word("invoice", "order", ANYWHERE, &[], &[]),
     word("charge", "order", ANYWHERE, &[], &[]),
     word("dispute", "case", ANYWHERE, &[], &[]),
-    word("exception", "case", ANYWHERE, &[], &[]),
+    // `RAISE EXCEPTION` is how PL/pgSQL refuses.
+    word("exception", "case", ANYWHERE, &[], &["EXCEPTION"]),
     word("drift", "discrepancy", ANYWHERE, &[], &[]),
     word("mismatch", "discrepancy", CORE, &[], &[]),
     word("notification", "event", ANYWHERE, JSON_RPC, &[]),
