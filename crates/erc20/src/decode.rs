@@ -175,10 +175,10 @@ pub fn matching(
 ) -> Result<Vec<Transfer>, DecodeError> {
     let mut found = Vec::new();
     logs(body, token, blocks, |log| {
-        if watch.contains(&log.to) || watch.contains(&log.from) {
-            if let Some(block) = blocks.get(log.at) {
-                found.push(log.row()?.transfer(&block.header, token.address()));
-            }
+        if (watch.contains(&log.to) || watch.contains(&log.from))
+            && let Some(block) = blocks.get(log.at)
+        {
+            found.push(log.row()?.transfer(&block.header, token.address()));
         }
         Ok(())
     })?;
@@ -277,7 +277,8 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
             return Ok(last.at);
         }
         let height = number(log, log.block_number)?;
-        let offset = self.blocks.first().and_then(|first| height.checked_sub(first.header.id.height));
+        let offset =
+            self.blocks.first().and_then(|first| height.checked_sub(first.header.id.height));
         let at = offset.and_then(|at| usize::try_from(at).ok());
         let Some((at, block)) = at.and_then(|at| Some((at, self.blocks.get(at)?))) else {
             return lie(log, "is outside the blocks that were asked for");

@@ -14,7 +14,7 @@ fn token() -> Token {
 
 fn block(height: u64) -> Block {
     let id = BlockId { height, hash: BlockHash([u8::try_from(height).unwrap(); 32]) };
-    let parent = BlockHash([u8::try_from(height - 1).unwrap(); 32]);
+    let parent = BlockHash([u8::try_from(height).unwrap() ^ 0xff; 32]);
     let header = Header { id, parent, time: Time(0) };
     Block { header, receipts_root: [0; 32], bloom: BloomSays::Perhaps }
 }
@@ -103,11 +103,14 @@ fn what_cannot_be_true_is_a_lie() {
         (with("data", json!("0x")), "one value"),
         (with("data", json!(format!("0x{}", "z".repeat(64)))), "value is not hex"),
         (answer(&[log(8, 1, 1), log(7, 1, 2)]), "after a later block"),
-        (answer(&[log(8, 1, 1), log(8, 2, 2), {
-            let mut again = log(8, 3, 3);
-            again["transactionHash"] = hash(1);
-            again
-        }]), "transaction out of order"),
+        (
+            answer(&[log(8, 1, 1), log(8, 2, 2), {
+                let mut again = log(8, 3, 3);
+                again["transactionHash"] = hash(1);
+                again
+            }]),
+            "transaction out of order",
+        ),
     ] {
         let error = read(&body).unwrap_err();
         let DecodeError::Lie(said) = &error else { panic!("{error:?} for {why}") };

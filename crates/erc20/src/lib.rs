@@ -1,13 +1,44 @@
 //! An EVM node, read through alloy, as [`payments::chain::Scan`].
+//!
+//! In: endpoints of one chain, and the cursor. Out: contiguous verified blocks with the token's
+//! Transfers from or to our addresses. Never: a filter that tells the node which addresses are
+//! ours; a block skipped, a log believed that its block refutes, a URL shown beyond its host.
+//! Why: one node's word is not enough to credit money on; this crate is everything between it and
+//! the rules.
 
+mod bucket;
+mod check;
 mod config;
 pub mod decode;
+mod doorbell;
+mod endpoint;
 mod error;
+mod explain;
+mod far;
+mod header;
 mod hex;
+mod hint;
+mod link;
 mod location;
+mod near;
+mod pool;
+mod proof;
+mod read;
+#[cfg(test)]
+mod recordings_tests;
+mod refusal;
+mod source;
+mod span;
 mod token;
+mod verify;
+mod view;
+mod wire;
 
+pub use check::{EndpointReport, Failure, Health};
 pub use config::{Config, EndpointConfig, Finality, Rest, Start};
+pub use doorbell::Doorbell;
 pub use error::{BoxError, Error};
+pub use explain::{Mined, Transaction, Used};
 pub use location::{Location, LocationError};
+pub use source::Source;
 pub use token::Token;

@@ -8,6 +8,9 @@ use std::fmt;
 
 use reqwest::Url;
 
+/// Shorter parts of a URL are words such as `v3`.
+const SECRET_LENGTH: usize = 6;
+
 /// A URL that shows only its scheme, host and port.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Location(Url);
@@ -45,6 +48,15 @@ impl Location {
         matches!(self.0.scheme(), "ws" | "wss")
     }
 
+    /// `text` without any part of the URL that may be a secret.
+    pub(crate) fn hide_in(&self, text: &str) -> String {
+        let segments = self.0.path_segments().into_iter().flatten();
+        let values = self.0.query().into_iter().flat_map(|query| query.split(['&', '=']));
+        let user = [self.0.username(), self.0.password().unwrap_or_default()];
+        let secrets = segments.chain(values).chain(user).filter(|part| part.len() >= SECRET_LENGTH);
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    }
+
     /// The whole URL, secrets included: for the connection and nothing else.
     pub(crate) const fn secret(&self) -> &Url {
         &self.0
@@ -57,7 +69,11 @@ impl fmt::Display for Location {
         if let Some(port) = self.0.port() {
             write!(out, ":{port}")?;
         }
-        if self.0.path().len() > 1 || self.0.query().is_some() { out.write_str("/…") } else { Ok(()) }
+        if self.0.path().len() > 1 || self.0.query().is_some() {
+            out.write_str("/…")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -84,6 +100,9 @@ mod tests {
             assert_eq!(location.to_string(), shown);
             assert_eq!(format!("{location:?}"), shown);
         }
+        let location = Location::parse("https://u:passw0rd@h/v3/0123456789ab?k=c0ffee00").unwrap();
+        let said = "v3 key 0123456789ab, c0ffee00 and passw0rd are over quota";
+        assert_eq!(location.hide_in(said), "v3 key …, … and … are over quota");
         for url in ["k3y", "ftp://host/k3y", "http://", "file:///k3y"] {
             let error = Location::parse(url).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("k3y"));

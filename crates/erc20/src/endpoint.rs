@@ -1,0 +1,204 @@
+//! One endpoint: its link, its rate, its health.
+//!
+//! In: typed questions. Out: answers, or a classified refusal. Never: a call without a deadline
+//! or past its rate; an answer's reading left to the caller where it can be checked here.
+//! Why: which endpoint failed, and how, must be known where the failure is.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use alloy::transports::TransportError;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use crate::bucket::Bucket;
+use crate::config::EndpointConfig;
+use crate::decode::Block;
+use crate::header;
+use crate::link::Link;
+use crate::location::Location;
+use crate::refusal::{Class, Refusal};
+use crate::span::Span;
+use crate::token::Token;
+use crate::wire::WireFault;
+
+/// How many calls one batch holds at first; java-tron takes no more.
+const BATCH: usize = 100;
+
+/// One endpoint.
+pub(crate) struct Endpoint {
+    pub(crate) name: String,
+    pub(crate) location: Location,
+    link: Link,
+    bucket: Bucket,
+    deadline: Duration,
+    batch: AtomicUsize,
+    requests: AtomicU64,
+    span: Mutex<Span>,
+    state: Mutex<State>,
+}
+
+/// What is known of an endpoint's health.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    /// Its chain, genesis and token were checked.
+    pub(crate) verified: bool,
+    /// Failures in a row.
+    pub(crate) failures: u32,
+    /// Failures since the start.
+    pub(crate) failed: u64,
+    pub(crate) resting_until: Option<Instant>,
+    pub(crate) last_error: Option<String>,
+    pub(crate) tip: Option<u64>,
+    pub(crate) finalized: Option<u64>,
+    pub(crate) latency: Option<Duration>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(
+        config: &EndpointConfig,
+        deadline: Duration,
+        window: u64,
+    ) -> Result<Self, WireFault> {
+        Ok(Self {
+            name: config.name.clone(),
+            location: config.location.clone(),
+            link: Link::new(&config.location, deadline)?,
+            bucket: Bucket::new(config.requests_per_second, config.burst),
+            deadline,
+            batch: AtomicUsize::new(BATCH),
+            requests: AtomicU64::new(0),
+            span: Mutex::new(Span::new(window)),
+            state: Mutex::default(),
+        })
+    }
+
+    /// One call's result, read as `T`.
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, Refusal> {
+        let json = self.within(1, self.link.call(method, &params)).await?;
+        sonic_rs::from_str(json.get()).map_err(|error| {
+            Refusal::lie(format!("the answer to {method}: {}", header::first_line(&error)))
+        })
+    }
+
+    /// An `eth_getLogs` answer as it came.
+    pub(crate) async fn logs(&self, filter: &Value) -> Result<Bytes, Refusal> {
+        self.within(1, self.link.body("eth_getLogs", filter)).await
+    }
+
+    /// The results of several calls of one method, in order; in batches as large as it takes.
+    pub(crate) async fn calls(
+        &self,
+        method: &'static str,
+        params: &[Value],
+    ) -> Result<Vec<Box<RawValue>>, Refusal> {
+        let mut answers = Vec::with_capacity(params.len());
+        while let Some(left) = params.get(answers.len()..).filter(|left| !left.is_empty()) {
+            let size = self.batch.load(Ordering::Relaxed).clamp(1, left.len());
+            let part = left.get(..size).unwrap_or(left);
+            let answer = match part {
+                [one] => self.within(1, self.link.call(method, one)).await.map(|json| vec![json]),
+                many => {
+                    let weight = u32::try_from(many.len()).unwrap_or(u32::MAX);
+                    self.within(weight, self.link.batch(method, many)).await
+                }
+            };
+            match answer {
+                Ok(part) => answers.extend(part),
+                Err(Refusal { class: Class::Batch | Class::Shrink { .. }, .. }) if size > 1 => {
+                    self.batch.store(size >> 1, Ordering::Relaxed);
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The block at `height` or behind a tag; none where the node has none such.
+    pub(crate) async fn block(
+        &self,
+        at: Value,
+        token: &Token,
+        check: bool,
+    ) -> Result<Option<Block>, Refusal> {
+        let by_hash = at.as_str().is_some_and(|text| text.len() == 66);
+        let method = if by_hash { "eth_getBlockByHash" } else { "eth_getBlockByNumber" };
+        let json = self.within(1, self.link.call(method, &json!([at, false]))).await?;
+        header::read(&json, token, check)
+    }
+
+    /// The blocks from `from` to `to`, each following from the one before; shorter where the
+    /// node's chain ends earlier.
+    pub(crate) async fn blocks(
+        &self,
+        from: u64,
+        to: u64,
+        token: &Token,
+        check: bool,
+    ) -> Result<Vec<Block>, Refusal> {
+        let params: Vec<Value> =
+            (from..=to).map(|height| json!([format!("{height:#x}"), false])).collect();
+        let answers = self.calls("eth_getBlockByNumber", &params).await?;
+        let mut blocks = Vec::with_capacity(answers.len());
+        for (height, json) in (from..=to).zip(&answers) {
+            let Some(block) = header::read(json, token, check)? else { break };
+            if block.header.id.height != height {
+                return Err(Refusal::lie(format!("asked for height {height}, got another")));
+            }
+            blocks.push(block);
+        }
+        Ok(blocks)
+    }
+
+    async fn within<T>(
+        &self,
+        weight: u32,
+        question: impl Future<Output = Result<T, TransportError>>,
+    ) -> Result<T, Refusal> {
+        self.bucket.take(weight).await;
+        self.requests.fetch_add(u64::from(weight), Ordering::Relaxed);
+        let asked = Instant::now();
+        let answer = timeout(self.deadline, question).await;
+        let mut refusal = match answer {
+            Ok(Ok(answer)) => {
+                self.state().latency = Some(asked.elapsed());
+                return Ok(answer);
+            }
+            Ok(Err(error)) => Refusal::from(error),
+            Err(_) => {
+                let seconds = self.deadline.as_secs_f32();
+                Refusal::new(Class::Timeout, format!("no answer within {seconds} s"))
+            }
+        };
+        // Some providers repeat the key in what they say.
+        refusal.why = self.location.hide_in(&refusal.why);
+        Err(refusal)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn span(&self) -> MutexGuard<'_, Span> {
+        self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// How long it still rests.
+    pub(crate) fn rests_for(&self) -> Option<Duration> {
+        let until = self.state().resting_until?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+}

@@ -1,0 +1,189 @@
+//! All logs of a block, proved by the root in its header.
+//!
+//! In: a verified block. Out: every Transfer of the token in it, or that the node cannot prove
+//! it. Never: fewer logs than the block has; leaving one out changes the root.
+//! Why: nothing commits to an `eth_getLogs` answer, so silence is only believed when it is proved.
+//! Not bound by the root: which transaction hash a receipt names. It is taken as told, here and in
+//! `eth_getLogs`; the accounts, the value and the place in the block are not.
+
+use alloy::consensus::proofs::ordered_trie_root_with_encoder;
+use alloy::consensus::{Eip658Value, Receipt as Content, ReceiptWithBloom};
+use alloy::eips::eip2718::Encodable2718;
+use alloy::network::AnyReceiptEnvelope;
+use alloy::primitives::{Address as RawAddress, B256, Bloom, Bytes, Log, U8, U64};
+use alloy::rlp::{Encodable, Header as RlpHeader};
+use payments::address::Address;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::decode::{Block, Row};
+use crate::endpoint::Endpoint;
+use crate::header::first_line;
+use crate::refusal::{Class, Refusal};
+use crate::token::{TRANSFER, Token};
+
+/// The type of the receipts of deposits on OP-stack chains, which carry two more fields.
+const DEPOSIT: u8 = 0x7e;
+
+/// A receipt, as far as the root binds it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt {
+    #[serde(default, rename = "type")]
+    kind: Option<U8>,
+    #[serde(default)]
+    status: Option<U64>,
+    /// In place of a status before Byzantium.
+    #[serde(default)]
+    root: Option<B256>,
+    cumulative_gas_used: U64,
+    logs: Vec<ReceiptLog>,
+    transaction_hash: B256,
+    #[serde(default)]
+    deposit_nonce: Option<U64>,
+    #[serde(default)]
+    deposit_receipt_version: Option<U64>,
+}
+
+#[derive(Deserialize)]
+struct ReceiptLog {
+    address: RawAddress,
+    topics: Vec<B256>,
+    data: Bytes,
+}
+
+/// Every Transfer of the token in `block`, which is the `at`-th of its stretch.
+pub(crate) async fn transfers(
+    endpoint: &Endpoint,
+    token: &Token,
+    block: &Block,
+    at: usize,
+) -> Result<Vec<Row>, Refusal> {
+    let hash = block.header.id.hash.to_string();
+    let list: Result<Box<RawValue>, _> = endpoint.call("eth_getBlockReceipts", json!([hash])).await;
+    match list {
+        Ok(list) => proved(list.get(), token, block, at),
+        Err(Refusal { class: Class::Unsupported | Class::Caller | Class::Unknown, .. }) => {
+            let list = one_by_one(endpoint, &hash).await?;
+            proved(&list, token, block, at)
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The receipts of a block from a node that only gives them singly.
+async fn one_by_one(endpoint: &Endpoint, hash: &str) -> Result<String, Refusal> {
+    #[derive(Deserialize)]
+    struct Transactions {
+        transactions: Vec<B256>,
+    }
+    let block: Option<Transactions> =
+        endpoint.call("eth_getBlockByHash", json!([hash, false])).await?;
+    let block = block.ok_or_else(|| Refusal::behind("it does not have the block"))?;
+    let params: Vec<Value> = block.transactions.iter().map(|hash| json!([hash])).collect();
+    let receipts = endpoint.calls("eth_getTransactionReceipt", &params).await?;
+    let receipts: Vec<&str> = receipts.iter().map(|json| json.get()).collect();
+    Ok(format!("[{}]", receipts.join(",")))
+}
+
+/// The Transfers in `json`, a list of receipts whose root must be the block's.
+pub(crate) fn proved(
+    json: &str,
+    token: &Token,
+    block: &Block,
+    at: usize,
+) -> Result<Vec<Row>, Refusal> {
+    if json.trim() == "null" {
+        return Err(Refusal::behind("it does not have the block's receipts"));
+    }
+    let receipts: Vec<Receipt> = sonic_rs::from_str(json)
+        .map_err(|error| Refusal::lie(format!("the receipts: {}", first_line(&error))))?;
+    let height = block.header.id.height;
+    if root(&receipts) != B256::from(block.receipts_root) {
+        return Err(Refusal::lie(format!(
+            "the receipts of height {height} do not have the root in its header"
+        )));
+    }
+    Ok(rows(&receipts, token, at))
+}
+
+fn root(receipts: &[Receipt]) -> B256 {
+    let coded: Vec<(AnyReceiptEnvelope, Option<(u64, u64)>)> = receipts.iter().map(coded).collect();
+    ordered_trie_root_with_encoder(&coded, |(receipt, deposit), out| match deposit {
+        None => receipt.encode_2718(out),
+        Some((nonce, version)) => {
+            let mut fields = Vec::new();
+            receipt.inner.receipt.status.encode(&mut fields);
+            receipt.inner.receipt.cumulative_gas_used.encode(&mut fields);
+            receipt.inner.logs_bloom.encode(&mut fields);
+            receipt.inner.receipt.logs.encode(&mut fields);
+            nonce.encode(&mut fields);
+            version.encode(&mut fields);
+            out.push(DEPOSIT);
+            RlpHeader { list: true, payload_length: fields.len() }.encode(out);
+            out.extend_from_slice(&fields);
+        }
+    })
+}
+
+/// A receipt as the trie holds it. The bloom is computed: newer nodes do not always tell it.
+fn coded(receipt: &Receipt) -> (AnyReceiptEnvelope, Option<(u64, u64)>) {
+    let logs: Vec<Log> = receipt
+        .logs
+        .iter()
+        .map(|log| Log::new_unchecked(log.address, log.topics.clone(), log.data.clone()))
+        .collect();
+    let mut logs_bloom = Bloom::default();
+    logs_bloom.accrue_logs(&logs);
+    let status = match (receipt.root, receipt.status) {
+        (Some(root), None) => Eip658Value::PostState(root),
+        (_, status) => Eip658Value::Eip658(status.is_some_and(|status| status == U64::from(1))),
+    };
+    let cumulative_gas_used = receipt.cumulative_gas_used.to();
+    let content = Content { status, cumulative_gas_used, logs };
+    let kind = receipt.kind.map_or(0, |kind| kind.to());
+    let deposit = match (receipt.deposit_nonce, receipt.deposit_receipt_version) {
+        // Without a version the nonce is not part of the trie (before Canyon).
+        (Some(nonce), Some(version)) if kind == DEPOSIT => Some((nonce.to(), version.to())),
+        _ => None,
+    };
+    let inner = ReceiptWithBloom { receipt: content, logs_bloom };
+    (AnyReceiptEnvelope { inner, r#type: kind }, deposit)
+}
+
+fn rows(receipts: &[Receipt], token: &Token, at: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut log_index = 0u64;
+    for receipt in receipts {
+        let mut n = 0u32;
+        for log in &receipt.logs {
+            if let Some(mut row) = row(log, token) {
+                row.at = u32::try_from(at).unwrap_or(u32::MAX);
+                row.n = n;
+                row.log_index = log_index;
+                row.tx = receipt.transaction_hash.0;
+                rows.push(row);
+                n = n.saturating_add(1);
+            }
+            log_index = log_index.saturating_add(1);
+        }
+    }
+    rows
+}
+
+/// The Transfer in a log, if it is one of the token: two accounts and one value.
+fn row(log: &ReceiptLog, token: &Token) -> Option<Row> {
+    let &[TRANSFER, from, to] = log.topics.as_slice() else { return None };
+    let raw = <[u8; 32]>::try_from(log.data.as_ref()).ok()?;
+    let account = |topic: B256| Address(RawAddress::from_word(topic).into_array());
+    (log.address.into_array() == token.address().0).then(|| Row {
+        at: 0,
+        n: 0,
+        log_index: 0,
+        from: account(from),
+        to: account(to),
+        tx: [0; 32],
+        raw,
+    })
+}
