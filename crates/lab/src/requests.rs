@@ -44,6 +44,11 @@ impl Requests {
     pub fn total(&self) -> u64 {
         self.by_method.values().fold(0, |sum, n| sum.saturating_add(*n))
     }
+
+    fn add(&mut self, method: &str) {
+        let count = self.by_method.entry(method.to_owned()).or_default();
+        *count = count.saturating_add(1);
+    }
 }
 
 /// The node's own end of [`Requests`].
@@ -58,12 +63,16 @@ impl Register {
 
     pub(crate) fn call(&self, method: &str, params: &Value) {
         let mut requests = self.lock();
-        let count = requests.by_method.entry(method.to_owned()).or_default();
-        *count = count.saturating_add(1);
+        requests.add(method);
         if requests.recent.len() >= REMEMBERED {
             requests.recent.pop_front();
         }
         requests.recent.push_back(Request { method: method.to_owned(), params: params.clone() });
+    }
+
+    /// Counts a call without remembering it.
+    pub(crate) fn count(&self, method: &str) {
+        self.lock().add(method);
     }
 
     pub(crate) fn read(&self) -> Requests {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use alloy::primitives::{Address, B256, Log};
+use alloy::primitives::{Address, B256};
 use serde_json::Value;
 
 use crate::jsonrpc::RpcError;
@@ -113,16 +113,18 @@ impl Filter {
         Ok(Self { place, addresses, topics })
     }
 
-    /// Whether this log is wanted. An empty list wants all.
-    pub(crate) fn wants(&self, log: &Log) -> bool {
-        let address = self.addresses.is_empty() || self.addresses.contains(&log.address);
-        address
-            && self.topics.len() <= log.topics().len()
-            && self
-                .topics
-                .iter()
-                .zip(log.topics())
-                .all(|(wanted, topic)| wanted.is_empty() || wanted.contains(topic))
+    /// Whether a log by this contract with these topics is wanted. An empty list wants all.
+    pub(crate) fn wants(&self, contract: Address, topics: &[B256]) -> bool {
+        let by_place =
+            |(wanted, topic): (&BTreeSet<B256>, &B256)| wanted.is_empty() || wanted.contains(topic);
+        (self.addresses.is_empty() || self.addresses.contains(&contract))
+            && self.topics.len() <= topics.len()
+            && self.topics.iter().zip(topics).all(by_place)
+    }
+
+    /// Whether it says nothing about the topics after the first.
+    pub(crate) fn asks_for_any_account(&self) -> bool {
+        self.topics.iter().skip(1).all(BTreeSet::is_empty)
     }
 }
 
@@ -155,20 +157,15 @@ fn one_or_many<T: FromStr + Ord>(value: Option<&Value>) -> Result<BTreeSet<T>, S
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Bytes, LogData};
     use serde_json::json;
 
     use super::*;
 
     const TOKEN: Address = Address::repeat_byte(0xda);
 
-    fn log(topics: &[u8]) -> Log {
-        let topics = topics.iter().map(|byte| B256::repeat_byte(*byte)).collect();
-        Log { address: TOKEN, data: LogData::new_unchecked(topics, Bytes::new()) }
-    }
-
     fn wants(filter: Value, topics: &[u8]) -> bool {
-        Filter::read(&filter).unwrap().wants(&log(topics))
+        let topics: Vec<B256> = topics.iter().copied().map(B256::repeat_byte).collect();
+        Filter::read(&filter).unwrap().wants(TOKEN, &topics)
     }
 
     #[test]

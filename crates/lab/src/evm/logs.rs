@@ -54,7 +54,9 @@ pub(crate) fn in_block(view: &View<'_>, block: &Arc<Block>, filter: &Filter) -> 
         return Vec::new();
     }
     let omitted = |hash: B256| view.is(|fault| *fault == Fault::OmitLog { tx: hash });
-    let wanted = block.logs().filter(|(_, tx, _, log)| filter.wants(log) && !omitted(tx.hash));
+    let wanted = block
+        .logs()
+        .filter(|(_, tx, _, log)| filter.wants(log.address, log.topics()) && !omitted(tx.hash));
     wanted
         .map(|(place, tx, index, log)| render::log(block, place, tx, index, log, view.log_times))
         .collect()

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use alloy::primitives::{Address, B256, Bytes, U256};
-use serde_json::{Value, json};
+use alloy::primitives::{Address, B256, U256};
+use serde_json::Value;
 
+use super::abi::{self, Question};
 use super::block::Block;
 use super::chain::TokenSpec;
 use super::fault::Fault;
@@ -17,8 +18,9 @@ use super::{logs, render};
 use crate::jsonrpc::{Answer, RpcError};
 
 /// What a token contract's code begins with; a watcher asks only whether there is any.
-const TOKEN_CODE: &str = "0x6060604052600436106101b75763ffffffff60e060020a";
-const VERSION: &str = "Geth/v1.16.7-stable-lab/linux-amd64/go1.25.3";
+pub(crate) const TOKEN_CODE: &str = "0x6060604052600436106101b75763ffffffff60e060020a";
+/// What the lab's nodes say they are.
+pub(crate) const VERSION: &str = "Geth/v1.16.7-stable-lab/linux-amd64/go1.25.3";
 
 /// Answers one call.
 pub(crate) fn answer(view: &View<'_>, method: &str, params: &Value) -> Answer {
@@ -135,33 +137,19 @@ fn state_at<'a>(
 }
 
 fn call(view: &View<'_>, params: &Value) -> Answer {
-    let request = params.get(0).unwrap_or(&Value::Null);
-    let invalid = |why: String| RpcError::invalid_argument(0, &why);
     let at = state_at(view, params.get(1), 1)?;
-    let to = request.get("to").map(fixed::<Address>).transpose().map_err(invalid)?;
-    // The two names of one field; geth prefers the newer.
-    let input = request.get("input").or_else(|| request.get("data"));
-    let input = input.map(fixed::<Bytes>).transpose().map_err(invalid)?.unwrap_or_default();
+    let (to, question) = Question::read(params)?;
     let Some(token) = to.and_then(|to| view.state.tokens.get(&to)) else {
-        // A call to an account without code succeeds with nothing.
-        return Ok(Value::from("0x"));
+        return Ok(abi::nothing());
     };
-    let Some((selector, arguments)) = input.split_at_checked(4) else { return reverted() };
-    match selector {
-        [0x31, 0x3c, 0xe5, 0x67] => Ok(render::bytes(word(decimals(view, token)))),
-        [0x95, 0xd8, 0x9b, 0x41] => Ok(render::bytes(text(&token.symbol))),
-        [0x70, 0xa0, 0x82, 0x31] => {
-            let Some(account) = arguments.get(12..32) else { return reverted() };
-            let account = Address::from_slice(account);
-            let balance = view.state.balance(token.address, account, at);
-            Ok(render::bytes(word(balance)))
+    match question {
+        Question::Decimals => Ok(abi::number(decimals(view, token))),
+        Question::Symbol => Ok(abi::text(&token.symbol)),
+        Question::BalanceOf(account) => {
+            Ok(abi::number(view.state.balance(token.address, account, at)))
         }
-        _ => reverted(),
+        Question::Other => Err(abi::reverted()),
     }
-}
-
-fn reverted() -> Answer {
-    Err(RpcError::new(3, "execution reverted").with_data(json!("0x")))
 }
 
 fn decimals(view: &View<'_>, token: &TokenSpec) -> U256 {
@@ -172,35 +160,8 @@ fn decimals(view: &View<'_>, token: &TokenSpec) -> U256 {
     U256::from(wrong.unwrap_or(token.decimals))
 }
 
-fn word(value: U256) -> [u8; 32] {
-    value.to_be_bytes()
-}
-
-/// A string as the ABI returns it: offset, length, padded bytes.
-fn text(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    bytes.extend(word(U256::from(32)));
-    bytes.extend(word(U256::from(text.len())));
-    bytes.extend(text.as_bytes());
-    bytes.resize(bytes.len().next_multiple_of(32), 0);
-    bytes
-}
-
-fn required<T: std::str::FromStr>(params: &Value, place: usize) -> Result<T, RpcError> {
+pub(crate) fn required<T: std::str::FromStr>(params: &Value, place: usize) -> Result<T, RpcError> {
     let missing = format!("missing value for required argument {place}");
     let value = params.get(place).ok_or_else(|| RpcError::new(-32602, missing))?;
     fixed(value).map_err(|why| RpcError::invalid_argument(place, &why))
-}
-
-#[cfg(test)]
-mod tests {
-    use alloy::primitives::keccak256;
-
-    #[test]
-    fn the_selectors_are_those_of_the_functions() {
-        let selector = |signature: &str| keccak256(signature.as_bytes())[..4].to_vec();
-        assert_eq!(selector("decimals()"), [0x31, 0x3c, 0xe5, 0x67]);
-        assert_eq!(selector("symbol()"), [0x95, 0xd8, 0x9b, 0x41]);
-        assert_eq!(selector("balanceOf(address)"), [0x70, 0xa0, 0x82, 0x31]);
-    }
 }

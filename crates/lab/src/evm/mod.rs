@@ -1,9 +1,11 @@
-//! EVM nodes: a scripted chain, and endpoints onto it with faults on demand.
+//! EVM nodes: a scripted chain, endpoints onto it with faults on demand, and a bench node.
 //!
 //! In: blocks as lists of [`Tx`]. Out: JSON-RPC as geth speaks it. Never: execution; a
 //! transaction's logs are what the script says they are. Why: every block is otherwise real, its
 //! hash, bloom and roots verify, so a client that checks them can be tested to check them.
 
+mod abi;
+pub mod bench;
 mod block;
 mod chain;
 mod dialect;

@@ -4,7 +4,7 @@
 //! serialisation; a client that reads with alloy must not be fed by alloy, or a mistake of its
 //! types would be invisible.
 
-use alloy::consensus::{Transaction, TxEnvelope};
+use alloy::consensus::{Header, Transaction, TxEnvelope};
 use alloy::primitives::{B256, Log, hex};
 use serde_json::{Map, Value, json};
 
@@ -17,28 +17,33 @@ pub(crate) fn quantity(number: impl std::fmt::LowerHex) -> Value {
 
 /// A block with its transactions' hashes, or with the transactions themselves.
 pub(crate) fn block(block: &Block, full: bool) -> Value {
-    let mut fields = header_fields(block);
+    let mut fields = header_fields(&block.header, block.hash);
     let transactions = block.txs.iter().enumerate().map(|(place, tx)| match full {
         true => transaction(block, place, tx),
         false => hash(tx.hash),
     });
-    fields.insert("transactions".to_owned(), transactions.collect());
-    fields.insert("size".to_owned(), quantity(block.size));
+    body_fields(&mut fields, transactions.collect(), block.size);
+    Value::Object(fields)
+}
+
+/// What a block has beside its header.
+pub(crate) fn body_fields(fields: &mut Map<String, Value>, transactions: Value, size: usize) {
+    fields.insert("transactions".to_owned(), transactions);
+    fields.insert("size".to_owned(), quantity(size));
     fields.insert("uncles".to_owned(), json!([]));
     fields.insert("withdrawals".to_owned(), json!([]));
-    Value::Object(fields)
 }
 
 /// A header, as `newHeads` brings it.
 pub(crate) fn header(block: &Block) -> Value {
-    Value::Object(header_fields(block))
+    Value::Object(header_fields(&block.header, block.hash))
 }
 
-fn header_fields(block: &Block) -> Map<String, Value> {
-    let header = &block.header;
+/// The fields of a header.
+pub(crate) fn header_fields(header: &Header, own_hash: B256) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    put("hash", hash(block.hash));
+    put("hash", hash(own_hash));
     put("parentHash", hash(header.parent_hash));
     put("sha3Uncles", hash(header.ommers_hash));
     put("miner", bytes(header.beneficiary));
