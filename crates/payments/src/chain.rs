@@ -174,6 +174,24 @@ impl Cursor {
         let first = self.kept.first()?.id.height;
         self.kept.get(usize::try_from(height.checked_sub(first)?).ok()?)
     }
+
+    /// That `block` is a recorded one. Below the kept headers everything is final, and any block
+    /// is taken for the recorded one.
+    ///
+    /// # Errors
+    /// [`ConnectError::CannotConnect`] where another block, or none, is recorded at its height.
+    pub fn holds(&self, block: BlockId) -> Result<(), ConnectError> {
+        let last = self.last().map_or(0, |header| header.id.height);
+        match self.at(block.height) {
+            Some(kept) if kept.id == block => Ok(()),
+            Some(kept) => {
+                let try_height = kept.id.height.saturating_sub(1);
+                Err(ConnectError::CannotConnect { try_height })
+            }
+            None if block.height < last => Ok(()),
+            None => Err(ConnectError::CannotConnect { try_height: last }),
+        }
+    }
 }
 
 /// How a scan joins the recorded chain.
@@ -200,10 +218,10 @@ pub enum ConnectError {
         /// The highest height at which the two may still agree.
         try_height: u64,
     },
-    /// The scan's own blocks do not follow from each other.
-    #[error("the block at height {height} does not follow from its parent")]
+    /// The scan's own blocks do not follow from each other, or a transfer sits in none of them.
+    #[error("the scan contradicts itself at height {height}")]
     Unlinked {
-        /// The first height that does not.
+        /// The first height at which it does.
         height: u64,
     },
     /// The chain below the finalized height is no longer the recorded one.
@@ -274,7 +292,7 @@ pub fn connect(cursor: &Cursor, scan: &Scan, bound: u64) -> Result<Connection, C
     Ok(Connection { orphaned, added, kept, finalized, safe })
 }
 
-/// The blocks of a scan follow from each other and from its base.
+/// The blocks of a scan follow from each other and from its base, and its transfers sit in them.
 fn linked(scan: &Scan) -> Result<(), ConnectError> {
     let mut below = scan.base;
     for header in &scan.blocks {
@@ -288,7 +306,16 @@ fn linked(scan: &Scan) -> Result<(), ConnectError> {
         }
         below = Some(header.id);
     }
-    Ok(())
+    let first = scan.blocks.first().map_or(0, |header| header.id.height);
+    let sits = |transfer: &&Transfer| {
+        let at = transfer.block.height.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        let header = at.and_then(|at| scan.blocks.get(at));
+        header.is_some_and(|header| header.id == transfer.block)
+    };
+    match scan.transfers.iter().find(|transfer| !sits(transfer)) {
+        None => Ok(()),
+        Some(stray) => Err(ConnectError::Unlinked { height: stray.block.height }),
+    }
 }
 
 /// The base of a scan is a recorded block, or the scan reaches the recorded ones from below, unless

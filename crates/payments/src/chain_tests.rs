@@ -212,7 +212,7 @@ fn a_scan_begins_a_chain() {
             "
             scan |5a 6a
             ",
-            "the block at height 5 does not follow from its parent",
+            "the scan contradicts itself at height 5",
         ),
         (
             "from genesis again, where genesis is kept",
@@ -406,7 +406,7 @@ fn a_scan_contradicts_itself() {
             scan      10a|11a 12a!
             known  9a
             ",
-            "the block at height 12 does not follow from its parent",
+            "the scan contradicts itself at height 12",
         ),
         (
             "a height is left out",
@@ -415,7 +415,7 @@ fn a_scan_contradicts_itself() {
             scan      10a|12a
             known  9a
             ",
-            "the block at height 12 does not follow from its parent",
+            "the scan contradicts itself at height 12",
         ),
         (
             "the finalized block is on a branch it does not show",
@@ -438,6 +438,28 @@ fn a_scan_contradicts_itself() {
             "the finalized block at height 11 is not part of the scanned chain",
         ),
     ]);
+}
+
+#[test]
+fn a_transfer_sits_in_a_block_of_its_scan() {
+    let (cursor, mut scan) = read("kept 9a 10a\n scan 10a|11a 12a\n known 9a");
+    let account = Address([1; 20]);
+    scan.transfers.push(Transfer {
+        tx: TxHash([1; 32]),
+        n: 0,
+        log_index: 0,
+        block: block("12a"),
+        time: Time(0),
+        token: account,
+        from: account,
+        to: account,
+        raw: U256::ONE,
+    });
+    assert!(connect(&cursor, &scan, 3).is_ok());
+    for (elsewhere, height) in [("12b", 12), ("10a", 10), ("13a", 13)] {
+        scan.transfers[0].block = block(elsewhere);
+        assert_eq!(connect(&cursor, &scan, 3), Err(ConnectError::Unlinked { height }));
+    }
 }
 
 #[test]

@@ -97,7 +97,8 @@ pub enum Update {
 /// What is remembered and may matter to one update.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// The chain's cursor, for updates that concern a chain.
+    /// The chain's cursor, for updates that concern a chain; for a cancelling, that of the order's
+    /// chain.
     pub cursor: Option<Cursor>,
     /// Who owns the addresses that the update's transfers went to: an order, or nobody (an
     /// imported address without one). Addresses that are not ours are absent.
@@ -106,8 +107,8 @@ pub struct Snapshot {
     /// this chain that is pending or above the finalized height; those of this chain whose expiry
     /// the update's finalized time has passed; the one a shop names.
     pub dossiers: BTreeMap<OrderId, Dossier>,
-    /// Recorded deposits to addresses without an order that are pending, above the finalized
-    /// height, or among the update's transfers.
+    /// Recorded deposits that no order owns and that are pending, above the finalized height, or
+    /// among the update's transfers (by transaction and place, whoever owns the address by now).
     pub unassigned: Vec<Deposit>,
     /// Cases and journals of those deposits.
     pub unassigned_cases: Vec<Case>,

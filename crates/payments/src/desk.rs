@@ -48,20 +48,10 @@ impl Desk {
         self.works.values_mut().try_for_each(&mut act)
     }
 
-    /// Does `act` on one order, where the snapshot has it.
-    pub(crate) fn work(&mut self, order: &OrderId, act: impl FnOnce(&mut Work)) {
-        if let Some(work) = self.works.get_mut(order) {
-            act(work);
-        }
-    }
-
-    /// Does `act`, which may refuse, on one order.
-    pub(crate) fn try_work(
-        &mut self,
-        order: &OrderId,
-        act: impl FnOnce(&mut Work) -> Result<(), PlanError>,
-    ) -> Result<(), PlanError> {
-        self.works.get_mut(order).map_or(Ok(()), act)
+    /// One order of the snapshot.
+    pub(crate) fn work(&mut self, order: &OrderId) -> Result<&mut Work, PlanError> {
+        // Money for an order that was not read must not be passed over.
+        self.works.get_mut(order).ok_or_else(|| PlanError::UnknownOrder(order.clone()))
     }
 
     pub(crate) fn tell_chain(
@@ -160,7 +150,7 @@ impl Work {
         // On chain already: a repeated answer, not a second payment.
         let again = self.dossier.deposits.get_mut(at).filter(|d| !d.state.is_on_chain());
         if let Some(deposit) = again {
-            *deposit = Deposit { late: deposit.late, ..seen.clone() };
+            *deposit = seen.clone();
             self.moved.insert(at);
             self.tell_detected(seen);
         }
@@ -257,7 +247,9 @@ impl Work {
         if let Some(at) = open {
             if let Some(case) = self.dossier.cases.get_mut(at) {
                 case.amount = case.amount.plus(held).unwrap_or(case.amount);
-                case.deposits.push(deposit.id.clone());
+                if !case.deposits.contains(&deposit.id) {
+                    case.deposits.push(deposit.id.clone());
+                }
                 self.cases.insert(at);
             }
             return;

@@ -17,6 +17,7 @@ pub mod ledger;
 mod loose;
 pub mod name;
 pub mod order;
+mod orphan;
 pub mod plan;
 mod settle;
 pub mod time;

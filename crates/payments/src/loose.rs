@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
 use crate::changes::{Changes, Snapshot};
-use crate::deposit::{Deposit, State};
+use crate::deposit::{Deposit, DepositId, State};
 use crate::desk::{ITSELF, is_round_of};
 use crate::event::{Event, EventKind};
 use crate::ledger::{Account, Entry, Journal};
@@ -40,6 +40,12 @@ impl Loose {
             changed_cases: BTreeSet::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Whether this deposit was nobody's when it was first recorded: it stays so, though its
+    /// address may have been given to an order since.
+    pub(crate) fn knows(&self, id: &DepositId) -> bool {
+        self.deposits.iter().any(|deposit| deposit.id == *id)
     }
 
     pub(crate) fn observe(&mut self, seen: &Deposit) {

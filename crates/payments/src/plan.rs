@@ -77,18 +77,7 @@ pub fn plan(
     match update {
         Update::Scan(scan) => plan_scan(rules_of(rules, &scan.chain)?, snapshot, scan, now),
         Update::Rescan { chain, transfers } => {
-            let mut desk = Desk::new(snapshot, now);
-            let rules = rules_of(rules, chain)?;
-            let cursor = snapshot.cursor.clone().unwrap_or_else(|| Cursor::new(chain.clone()));
-            observe_all(&mut desk, rules, chain, snapshot, transfers)?;
-            let view = View::of_cursor(rules, &cursor);
-            settle(&mut desk, &view)?;
-            let mut changes = desk.finish();
-            if !changes.is_empty() {
-                // Moving the generation keeps a scan that runs beside this from overtaking it.
-                changes.cursor = Some(unmoved(&cursor));
-            }
-            Ok(changes)
+            plan_rescan(rules_of(rules, chain)?, snapshot, chain, transfers, now)
         }
         Update::Create(order) => {
             rules_of(rules, &order.chain)?;
@@ -96,16 +85,19 @@ pub fn plan(
         }
         Update::Cancel(order) => cancel(snapshot, order, now),
         Update::Stall { chain, why } => {
+            rules_of(rules, chain)?;
             Ok(mark(snapshot, chain, now, EventKind::ChainStalled, why, |mv, why| {
                 mv.stalled = Some(why);
             }))
         }
         Update::Pause { chain, why } => {
+            rules_of(rules, chain)?;
             Ok(mark(snapshot, chain, now, EventKind::ChainPaused, why, |mv, why| {
                 mv.paused = Some(why);
             }))
         }
         Update::Resume { chain, by, why } => {
+            rules_of(rules, chain)?;
             let why = format!("{by}: {why}");
             Ok(mark(snapshot, chain, now, EventKind::ChainRecovered, &why, |mv, _| {
                 mv.paused = None;
@@ -223,24 +215,33 @@ fn plan_scan(
     Ok(changes)
 }
 
+fn plan_rescan(
+    rules: &ChainRules,
+    snapshot: &Snapshot,
+    chain: &ChainName,
+    transfers: &[Transfer],
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let cursor = snapshot.cursor.clone().unwrap_or_else(|| Cursor::new(chain.clone()));
+    // A reorg may have been recorded since the stretch was read again.
+    transfers.iter().try_for_each(|transfer| cursor.holds(transfer.block))?;
+    let mut desk = Desk::new(snapshot, now);
+    observe_all(&mut desk, rules, chain, snapshot, transfers)?;
+    settle(&mut desk, &View::of_cursor(rules, &cursor))?;
+    let mut changes = desk.finish();
+    if !changes.is_empty() {
+        // Moving the generation keeps a scan that runs beside this from overtaking it.
+        changes.cursor = Some(unmoved(&cursor));
+    }
+    Ok(changes)
+}
+
 /// Takes back every deposit whose block is no longer part of the chain.
 fn orphan(desk: &mut Desk, chain: &ChainName, connection: &Connection) -> Result<(), PlanError> {
     let Some(fork) = connection.orphaned.first().map(|header| header.id.height) else {
         return Ok(());
     };
-    desk.each(|work| {
-        for at in 0..work.dossier.deposits.len() {
-            let gone = work.dossier.deposits.get(at).is_some_and(|deposit| {
-                deposit.id.chain == *chain
-                    && deposit.state.is_on_chain()
-                    && deposit.block.height >= fork
-            });
-            if gone {
-                work.orphan(at)?;
-            }
-        }
-        Ok(())
-    })?;
+    desk.each(|work| work.orphan_from(chain, fork))?;
     desk.loose.orphan_from(chain, fork);
     Ok(())
 }
@@ -261,22 +262,20 @@ fn observe_all(
             desk.empty_transfers = desk.empty_transfers.saturating_add(1);
             continue;
         }
-        let deposit = read(rules, chain, owner.as_ref(), transfer)?;
+        let mut deposit = read(rules, chain, transfer)?;
         match owner {
-            Some(order) => desk.work(order, |work| work.observe(&deposit)),
-            None => desk.loose.observe(&deposit),
+            Some(order) if !desk.loose.knows(&deposit.id) => {
+                deposit.order = Some(order.clone());
+                desk.work(order)?.observe(&deposit);
+            }
+            _ => desk.loose.observe(&deposit),
         }
     }
     Ok(())
 }
 
-/// The deposit that a transfer to one of our addresses is.
-fn read(
-    rules: &ChainRules,
-    chain: &ChainName,
-    order: Option<&OrderId>,
-    transfer: &Transfer,
-) -> Result<Deposit, PlanError> {
+/// The deposit that a transfer to one of our addresses is, nobody's so far.
+fn read(rules: &ChainRules, chain: &ChainName, transfer: &Transfer) -> Result<Deposit, PlanError> {
     let other_token = (transfer.token != rules.token).then_some(transfer.token);
     let id = DepositId { chain: chain.clone(), tx: transfer.tx, n: transfer.n, other_token };
     let amount = match other_token {
@@ -287,7 +286,7 @@ fn read(
     };
     Ok(Deposit {
         id,
-        order: order.cloned(),
+        order: None,
         from: transfer.from,
         to: transfer.to,
         raw: transfer.raw,
@@ -386,7 +385,10 @@ fn cancel(snapshot: &Snapshot, order: &OrderId, now: Time) -> Result<Changes, Pl
         return Ok(Changes::default());
     }
     let mut desk = Desk::new(snapshot, now);
-    desk.try_work(order, |work| work.cancel())?;
+    let chain = &dossier.order.chain;
+    let paused = |cursor: &Cursor| cursor.chain == *chain && cursor.paused.is_some();
+    let crediting = !snapshot.cursor.as_ref().is_some_and(paused);
+    desk.work(order)?.cancel(crediting)?;
     Ok(desk.finish())
 }
 

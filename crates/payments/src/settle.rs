@@ -4,14 +4,17 @@
 //! Never: relabels what was credited; a later discovery is judged after what came before it.
 //! Why: `design/domain.md`, "Which deposits of an order count", read from top to bottom.
 
+use std::collections::BTreeSet;
+
 use crate::amount::Usdt;
 use crate::case::CaseKind;
-use crate::deposit::{Deposit, State};
+use crate::deposit::{Deposit, DepositId, State};
 use crate::desk::Work;
 use crate::event::EventKind;
 use crate::ledger::{Account, Entry};
-use crate::order::Policy;
+use crate::order::{Dossier, Policy};
 use crate::plan::{PlanError, View};
+use crate::time::Time;
 
 /// What becomes of a final deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +25,12 @@ enum Verdict {
 }
 
 impl Work {
-    /// Judges every deposit that is final, in the order they were first recorded, and expires the
-    /// order where its time is over.
+    /// Judges every deposit that is final, in the order they were first recorded, those after the
+    /// expiry last, and expires the order where its time is over.
     pub(crate) fn settle(&mut self, view: &View<'_>) -> Result<(), PlanError> {
         let mut waiting = false;
-        for at in 0..self.dossier.deposits.len() {
+        for at in self.turns() {
             let deposit = self.deposit(at)?;
-            if deposit.state != State::Pending {
-                continue;
-            }
             let on_its_chain = self.may_count(&deposit);
             if !view.is_final(&deposit) {
                 waiting |= on_its_chain;
@@ -47,10 +47,25 @@ impl Work {
         self.settle_rest(view)
     }
 
+    /// The places of the deposits still to be judged. One after the expiry waits for the expiry,
+    /// which waits for all that are on time: where a reorg mined it again, it may have been
+    /// recorded before them.
+    fn turns(&self) -> Vec<usize> {
+        let expiry = self.dossier.order.expires_at;
+        let mut turns: Vec<(bool, usize)> = Vec::new();
+        for (at, deposit) in self.dossier.deposits.iter().enumerate() {
+            if deposit.state == State::Pending {
+                turns.push((expiry.is_some_and(|expiry| deposit.time > expiry), at));
+            }
+        }
+        turns.sort_unstable();
+        turns.into_iter().map(|(_, at)| at).collect()
+    }
+
     /// What is left counting after a reversal covers the order anew, or waits for a person where
-    /// the order is over.
+    /// the order is over. It was credited before, so a pause of the chain does not hold it up.
     fn settle_rest(&mut self, view: &View<'_>) -> Result<(), PlanError> {
-        let open = self.dossier.paid.is_none() && view.is_crediting(&self.dossier);
+        let open = self.dossier.paid.is_none() && self.dossier.order.chain == view.chain;
         let confirmed = |deposit: &&Deposit| deposit.state == State::Confirmed;
         let last = self.dossier.deposits.iter().rfind(confirmed).cloned();
         let Some(last) = last.filter(|_| open) else {
@@ -59,7 +74,7 @@ impl Work {
         if self.dossier.order.due.is_some() && self.dossier.covers(self.dossier.counted()) {
             self.pay(&last)
         } else if self.dossier.is_closed() {
-            self.close_uncovered()
+            self.close_uncovered(view.is_crediting(&self.dossier))
         } else {
             Ok(())
         }
@@ -70,7 +85,12 @@ impl Work {
         let order = &self.dossier.order;
         deposit.id.chain == order.chain
             && deposit.id.other_token.is_none()
-            && deposit.amount >= order.terms.dust
+            && !self.is_dust(deposit)
+    }
+
+    /// Below the dust limit, or below a millionth, which is nothing in the books.
+    fn is_dust(&self, deposit: &Deposit) -> bool {
+        deposit.amount.is_zero() || deposit.amount < self.dossier.order.terms.dust
     }
 
     /// A deposit after the expiry is judged once the expiry itself is decided, so that reading the
@@ -96,7 +116,7 @@ impl Work {
         if deposit.id.chain != order.chain {
             return Verdict::Suspend(CaseKind::WrongNetwork);
         }
-        if deposit.amount < order.terms.dust {
+        if self.is_dust(deposit) {
             return Verdict::Dust;
         }
         if order.due.is_some() && self.dossier.paid.is_some() {
@@ -148,7 +168,7 @@ impl Work {
         } else if self.dossier.covers(self.dossier.counted()) {
             self.pay(deposit)
         } else if self.dossier.is_closed() {
-            self.close_uncovered()
+            self.close_uncovered(true)
         } else {
             Ok(())
         }
@@ -187,17 +207,24 @@ impl Work {
     /// Each deposit of an open order is credited by the rate: `paid:<order>:<deposit>`.
     fn credit_open(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {
         let base = format!("paid:{}:{}", self.id(), deposit.id);
-        self.grant(&base, Some(deposit), deposit.amount, deposit.amount)?;
+        self.grant(&base, Some(deposit), deposit.time, deposit.amount, deposit.amount)?;
         self.set_state(at, State::Credited);
         let paid = self.dossier.paid.unwrap_or(deposit.time);
         self.dossier.paid = Some(paid);
+        let credited = |d: &&Deposit| d.state == State::Credited;
+        let credited: BTreeSet<DepositId> =
+            self.dossier.deposits.iter().filter(credited).map(|d| d.id.clone()).collect();
+        self.close_cases("what was reversed is credited again", |case| {
+            case.kind == CaseKind::ReversedAfterCredit
+                && case.deposits.iter().all(|id| credited.contains(id))
+        });
         Ok(())
     }
 
     /// The order is covered: `paid:<order>`, the excess apart.
     fn pay(&mut self, covering: &Deposit) -> Result<(), PlanError> {
         self.release_underpaid();
-        let total = self.dossier.counted();
+        let total = self.total()?;
         let due = self.dossier.order.due.unwrap_or(total);
         let excess = total.minus_or_zero(due);
         let terms = self.dossier.order.terms;
@@ -211,7 +238,7 @@ impl Work {
             // Within the tolerance, below or above, the order is paid as agreed.
             (total, due)
         };
-        self.grant(&base, None, sold, worth)?;
+        self.grant(&base, None, covering.time, sold, worth)?;
         if held {
             self.suspend(covering, CaseKind::Overpaid, &covering.id.to_string(), excess);
         }
@@ -224,6 +251,17 @@ impl Work {
         Ok(())
     }
 
+    /// What counts, exactly.
+    fn total(&self) -> Result<Usdt, PlanError> {
+        let counted = self
+            .dossier
+            .deposits
+            .iter()
+            .filter(|deposit| self.may_count(deposit) && Dossier::is_counting(deposit.state));
+        let sum = counted.map(|deposit| deposit.amount).try_fold(Usdt::ZERO, Usdt::plus);
+        sum.ok_or_else(|| PlanError::Range(self.id()))
+    }
+
     fn credit_counted(&mut self) {
         for at in 0..self.dossier.deposits.len() {
             let state = self.dossier.deposits.get(at).map(|deposit| deposit.state);
@@ -233,11 +271,12 @@ impl Work {
         }
     }
 
-    /// Sells `sold` and grants the credits that `worth` buys.
+    /// Sells `sold` and grants the credits that `worth` buys, as of the block that decided it.
     fn grant(
         &mut self,
         base: &str,
         deposit: Option<&Deposit>,
+        effective: Time,
         sold: Usdt,
         worth: Usdt,
     ) -> Result<(), PlanError> {
@@ -251,8 +290,6 @@ impl Work {
             Entry::usdt(&order.chain, from, Account::Sales, sold),
             Entry::grant(&order.customer, credits),
         ];
-        let last = self.dossier.deposits.iter().filter(|d| d.state.is_on_chain()).map(|d| d.time);
-        let effective = deposit.map(|d| d.time).or_else(|| last.max()).unwrap_or(self.now);
         let id = deposit.map(|deposit| deposit.id.clone());
         self.post(base, id, effective, remainder, entries.into_iter().flatten().collect());
         let paid = vec![("amount", sold.to_string()), ("credits", credits.to_string())];
@@ -299,21 +336,25 @@ impl Work {
         self.dossier.expired = Some(expiry);
         let counted = vec![("counted", self.dossier.counted().to_string())];
         self.tell(EventKind::OrderExpired, None, None, counted);
-        self.close_uncovered()
+        self.close_uncovered(true)
     }
 
-    /// What arrived of an order that is over and not covered: a case, or credited by policy.
-    fn close_uncovered(&mut self) -> Result<(), PlanError> {
-        let counted = self.dossier.counted();
+    /// What arrived of an order that is over and not covered: a case, or credited by policy where
+    /// nothing holds crediting up.
+    fn close_uncovered(&mut self, crediting: bool) -> Result<(), PlanError> {
+        let counted = self.total()?;
         if counted.is_zero() {
             return Ok(());
         }
-        if self.dossier.order.terms.underpaid == Policy::Credit {
-            let base = format!("paid:{}", self.id());
+        if crediting && self.dossier.order.terms.underpaid == Policy::Credit {
             self.release_underpaid();
-            self.grant(&base, None, counted, counted)?;
+            let base = format!("paid:{}", self.id());
+            let confirmed = |d: &&Deposit| d.state == State::Confirmed;
+            let last = self.dossier.deposits.iter().filter(confirmed).map(|d| d.time).max();
+            self.grant(&base, None, last.unwrap_or(self.now), counted, counted)?;
             self.credit_counted();
             self.dossier.paid = self.dossier.deadline().or(Some(self.now));
+            self.close_cases("what arrived is credited", |case| case.kind == CaseKind::Underpaid);
             return Ok(());
         }
         let subject = self.id().to_string();
@@ -327,84 +368,11 @@ impl Work {
         Ok(())
     }
 
-    /// The shop takes the order back.
-    pub(crate) fn cancel(&mut self) -> Result<(), PlanError> {
+    /// The shop takes the order back. Where crediting is paused, what arrived waits for a person.
+    pub(crate) fn cancel(&mut self, crediting: bool) -> Result<(), PlanError> {
         self.dossier.cancelled = Some(self.now);
         let counted = vec![("counted", self.dossier.counted().to_string())];
         self.tell(EventKind::OrderCancelled, None, None, counted);
-        self.close_uncovered()
-    }
-
-    /// The deposit's block is no longer part of the chain: everything booked for it is reversed.
-    pub(crate) fn orphan(&mut self, at: usize) -> Result<(), PlanError> {
-        let deposit = self.deposit(at)?;
-        let credited = deposit.state == State::Credited;
-        if credited {
-            self.unpay(&deposit)?;
-        }
-        let id = deposit.id.clone();
-        let keys = self.live(|journal| journal.deposit.as_ref() == Some(&id));
-        self.reverse(&keys);
-        self.set_state(at, if credited { State::Reversed } else { State::Orphaned });
-        let height = vec![("height", deposit.block.height.to_string())];
-        self.tell(EventKind::DepositOrphaned, Some(&deposit), None, height);
-        self.drop_from_cases(&deposit);
-        Ok(())
-    }
-
-    /// Removes an orphaned deposit from its open cases; an empty case is settled by that.
-    fn drop_from_cases(&mut self, deposit: &Deposit) {
-        let holds = |case: &crate::case::Case| {
-            case.kind != CaseKind::ReversedAfterCredit && case.deposits.contains(&deposit.id)
-        };
-        let why = "its deposit is no longer part of the chain";
-        self.close_cases(why, |case| holds(case) && case.deposits.len() == 1);
-        self.change_case(holds, |case| {
-            case.deposits.retain(|id| *id != deposit.id);
-            case.amount = case.amount.minus_or_zero(deposit.amount);
-        });
-    }
-
-    /// Takes back the credits that a deposit, now orphaned, had helped to grant.
-    fn unpay(&mut self, deposit: &Deposit) -> Result<(), PlanError> {
-        let order = self.id();
-        let base = match self.dossier.order.due {
-            Some(_) => format!("paid:{order}"),
-            None => format!("paid:{order}:{}", deposit.id),
-        };
-        let overpaid = format!(":{}", CaseKind::Overpaid.word());
-        let keys = self.live(|journal| {
-            crate::desk::is_round_of(&journal.key, &base)
-                || (journal.key.starts_with("suspend:") && journal.key.contains(&overpaid))
-        });
-        let customer = Account::Customer(self.dossier.order.customer.clone());
-        let granted: i64 = self
-            .dossier
-            .journals
-            .iter()
-            .filter(|journal| keys.contains(&journal.key))
-            .flat_map(|journal| &journal.entries)
-            .filter(|entry| entry.credit == customer)
-            .fold(0, |sum, entry| sum.saturating_add(entry.amount));
-        self.reverse(&keys);
-        self.close_cases("the order is no longer paid", |case| case.kind == CaseKind::Overpaid);
-        for at in 0..self.dossier.deposits.len() {
-            let other = self.deposit(at)?;
-            let affected = self.dossier.order.due.is_some() || other.id == deposit.id;
-            if other.state == State::Credited && affected {
-                self.set_state(at, State::Confirmed);
-            }
-        }
-        let credited = |d: &Deposit| (d.state == State::Credited).then_some(d.time);
-        self.dossier.paid = self.dossier.deposits.iter().filter_map(credited).min();
-        let credits = crate::amount::Credits::from_micro(granted).unwrap_or_default();
-        let data = vec![
-            ("customer", self.dossier.order.customer.to_string()),
-            ("credits", credits.to_string()),
-        ];
-        self.tell(EventKind::CreditsReversed, Some(deposit), None, data);
-        let subject = order.to_string();
-        self.open_case(CaseKind::ReversedAfterCredit, &subject, deposit, Usdt::ZERO);
-        Ok(())
+        self.close_uncovered(crediting)
     }
 }

@@ -1,0 +1,107 @@
+//! What a reorg takes back of an order.
+//!
+//! In: deposits whose blocks are no longer part of the chain. Out: reversing journals, the case.
+//! Never: deletes or edits. Why: what was told and booked stays; taking it back is a fact too.
+
+use crate::amount::{Credits, Usdt};
+use crate::case::{Case, CaseKind};
+use crate::deposit::{Deposit, State};
+use crate::desk::{Work, is_round_of};
+use crate::event::EventKind;
+use crate::ledger::{Account, Journal};
+use crate::name::ChainName;
+use crate::plan::PlanError;
+
+impl Work {
+    /// Takes back everything on `chain` at or above `fork`.
+    pub(crate) fn orphan_from(&mut self, chain: &ChainName, fork: u64) -> Result<(), PlanError> {
+        let mut gone = Vec::new();
+        for (at, deposit) in self.dossier.deposits.iter().enumerate() {
+            let on = deposit.id.chain == *chain && deposit.state.is_on_chain();
+            if on && deposit.block.height >= fork {
+                // Taking the first back un-credits the others: what they were is asked before.
+                gone.push((at, deposit.state == State::Credited));
+            }
+        }
+        gone.into_iter().try_for_each(|(at, credited)| self.orphan(at, credited))
+    }
+
+    /// The deposit's block is no longer part of the chain: everything booked for it is reversed.
+    fn orphan(&mut self, at: usize, credited: bool) -> Result<(), PlanError> {
+        let deposit = self.deposit(at)?;
+        if credited {
+            self.unpay(&deposit)?;
+        }
+        let id = deposit.id.clone();
+        let keys = self.live(|journal| journal.deposit.as_ref() == Some(&id));
+        self.reverse(&keys);
+        self.set_state(at, if credited { State::Reversed } else { State::Orphaned });
+        let height = vec![("height", deposit.block.height.to_string())];
+        self.tell(EventKind::DepositOrphaned, Some(&deposit), None, height);
+        self.drop_from_cases(&deposit);
+        Ok(())
+    }
+
+    /// Removes an orphaned deposit from its open cases; an empty case is settled by that.
+    fn drop_from_cases(&mut self, deposit: &Deposit) {
+        let holds = |case: &Case| {
+            case.kind != CaseKind::ReversedAfterCredit && case.deposits.contains(&deposit.id)
+        };
+        let why = "its deposit is no longer part of the chain";
+        self.close_cases(why, |case| holds(case) && case.deposits.len() == 1);
+        self.change_case(holds, |case| {
+            case.deposits.retain(|id| *id != deposit.id);
+            case.amount = case.amount.minus_or_zero(deposit.amount);
+        });
+    }
+
+    /// Takes back the credits that a deposit, now orphaned, had helped to grant.
+    fn unpay(&mut self, deposit: &Deposit) -> Result<(), PlanError> {
+        let order = self.id();
+        let subject = order.to_string();
+        let base = match self.dossier.order.due {
+            Some(_) => format!("paid:{order}"),
+            None => format!("paid:{order}:{}", deposit.id),
+        };
+        let keys = self.live(|journal| is_round_of(&journal.key, &base) || holds_excess(journal));
+        if keys.is_empty() {
+            // Another deposit of the same reorg took them back already.
+            self.open_case(CaseKind::ReversedAfterCredit, &subject, deposit, Usdt::ZERO);
+            return Ok(());
+        }
+        let customer = Account::Customer(self.dossier.order.customer.clone());
+        let granted: i64 = self
+            .dossier
+            .journals
+            .iter()
+            .filter(|journal| keys.contains(&journal.key))
+            .flat_map(|journal| &journal.entries)
+            .filter(|entry| entry.credit == customer)
+            .fold(0, |sum, entry| sum.saturating_add(entry.amount));
+        self.reverse(&keys);
+        self.close_cases("the order is no longer paid", |case| case.kind == CaseKind::Overpaid);
+        for at in 0..self.dossier.deposits.len() {
+            let other = self.deposit(at)?;
+            let affected = self.dossier.order.due.is_some() || other.id == deposit.id;
+            if other.state == State::Credited && affected {
+                self.set_state(at, State::Confirmed);
+            }
+        }
+        let credited = |d: &Deposit| (d.state == State::Credited).then_some(d.time);
+        self.dossier.paid = self.dossier.deposits.iter().filter_map(credited).min();
+        let credits = Credits::from_micro(granted).unwrap_or_default();
+        let data = vec![
+            ("customer", self.dossier.order.customer.to_string()),
+            ("credits", credits.to_string()),
+        ];
+        self.tell(EventKind::CreditsReversed, Some(deposit), None, data);
+        self.open_case(CaseKind::ReversedAfterCredit, &subject, deposit, Usdt::ZERO);
+        Ok(())
+    }
+}
+
+/// Whether a journal put the excess over the amount due into suspense.
+fn holds_excess(journal: &Journal) -> bool {
+    journal.key.starts_with("suspend:")
+        && journal.entries.iter().any(|e| e.credit == Account::Suspense(CaseKind::Overpaid))
+}
