@@ -1,1 +1,8 @@
 //! The proof.
+
+#[cfg(test)]
+mod anvil;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod rules;

@@ -1,0 +1,124 @@
+//! Paused and stalled chains.
+//!
+//! In: pauses, resumes and stalls, each twice. Out: one event each, and nothing credited between.
+
+use payments::Update;
+use payments::changes::Finality;
+use payments::order::Policy;
+
+use super::world::{World, chain, id, pay, says, seconds};
+
+fn pause(world: &mut World) {
+    let (chain, why) = (chain("ethereum"), "the node lies".to_owned());
+    world.apply(&Update::Pause { chain, why }).unwrap();
+}
+
+fn resume(world: &mut World) {
+    let (by, why) = ("maria".to_owned(), "another node".to_owned());
+    world.apply(&Update::Resume { chain: chain("ethereum"), by, why }).unwrap();
+}
+
+#[test]
+fn a_paused_chain_is_read_and_credits_nothing() {
+    let mut world = World::new();
+    world.order("A", |order| order.expires_at = Some(seconds(25)));
+    world.skip();
+    pause(&mut world);
+    pause(&mut world);
+    says(&world.news(), "chain.paused why=the node lies");
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    world.mine("ethereum", &[]);
+    world.finalize("ethereum", 2);
+    says(
+        &world.news(),
+        "deposit.detected A ethereum:t1:0 amount=100.00 raw=100000000
+        order.confirming A counted=0.00 pending=100.00",
+    );
+    resume(&mut world);
+    resume(&mut world);
+    says(&world.news(), "chain.recovered why=maria: another node");
+    world.scan("ethereum").unwrap();
+    says(&world.state("A"), "paid\n ethereum:t1:0 100.00 credited");
+}
+
+#[test]
+fn another_chain_goes_on() {
+    let mut world = World::new();
+    world.order("A", |order| order.chain = chain("tron"));
+    pause(&mut world);
+    world.mine("tron", &[pay("t1", "A", "100")]);
+    says(&world.state("A"), "paid\n tron:t1:0 100.00 credited");
+}
+
+#[test]
+fn a_reorg_is_booked_while_paused() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "50")]);
+    world.mine_at("ethereum", 1000, &[]);
+    world.finalize("ethereum", 2);
+    world.mine_at("ethereum", 1001, &[pay("t2", "A", "50")]);
+    pause(&mut world);
+    world.fork("ethereum", 2);
+    world.mine_at("ethereum", 1002, &[]);
+    // The order is over: what is left of it waits for a person, paused or not.
+    says(
+        &world.state("A"),
+        "expired
+        ethereum:t1:0 50.00 suspended underpaid
+        ethereum:t2:0 50.00 reversed late
+        case underpaid:A 50.00: a later deposit covered the order
+        case reversed_after_credit:A 0.00: open
+        case underpaid:A#2 50.00: open",
+    );
+}
+
+#[test]
+fn cancelling_on_a_paused_chain_credits_nothing() {
+    let mut world = World::new();
+    world.order("A", |order| order.terms.underpaid = Policy::Credit);
+    world.mine("ethereum", &[pay("t1", "A", "50")]);
+    pause(&mut world);
+    world.apply(&Update::Cancel(id("A"))).unwrap();
+    says(
+        &world.state("A"),
+        "cancelled
+        ethereum:t1:0 50.00 suspended underpaid
+        case underpaid:A 50.00: open",
+    );
+}
+
+#[test]
+fn a_stall_is_told_once_and_ends_with_the_next_block() {
+    let mut world = World::new();
+    let stall = |why: &str| Update::Stall { chain: chain("ethereum"), why: why.to_owned() };
+    world.apply(&stall("block 1 has no receipts")).unwrap();
+    world.apply(&stall("still none")).unwrap();
+    says(&world.news(), "chain.stalled why=block 1 has no receipts");
+    world.scan("ethereum").unwrap();
+    assert_eq!(world.news(), "");
+    world.mine("ethereum", &[]);
+    says(&world.news(), "chain.recovered height=1");
+    world.mine("ethereum", &[]);
+    assert_eq!(world.news(), "");
+}
+
+#[test]
+fn a_pause_outlives_a_stall() {
+    let mut world = World::new();
+    world.finality("ethereum", &[(None, Finality::Confirmations(0))]);
+    world.order("A", |_| {});
+    pause(&mut world);
+    let why = "no receipts".to_owned();
+    world.apply(&Update::Stall { chain: chain("ethereum"), why }).unwrap();
+    world.skip();
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    says(
+        &world.news(),
+        "chain.recovered height=1
+        deposit.detected A ethereum:t1:0 amount=100.00 raw=100000000
+        order.confirming A counted=0.00 pending=100.00",
+    );
+    let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
+    assert_eq!((cursor.paused.as_deref(), &cursor.stalled), (Some("the node lies"), &None));
+}

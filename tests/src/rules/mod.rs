@@ -1,0 +1,13 @@
+//! The rules of being paid, example by example, through the real `plan` and the books in memory.
+//!
+//! In: blocks, orders and decisions, by name. Out: every journal, case and event, as prose.
+//! Never: a look inside `plan`. Why: a change of a rule shows as a change of a sentence here.
+
+mod examples;
+mod marks;
+mod orders;
+mod policy;
+mod reorgs;
+mod table;
+mod values;
+mod world;

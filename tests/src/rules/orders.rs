@@ -1,0 +1,168 @@
+//! Making orders and taking them back.
+//!
+//! In: requests of a shop, some of them twice. Out: one order each, or a named refusal.
+
+use payments::amount::{Credits, Usdt};
+use payments::name::CustomerId;
+use payments::order::{Order, Policy, Price};
+use payments::{PlanError, Update};
+
+use super::world::{World, address, chain, id, pay, says, seconds, usdt};
+
+#[test]
+fn the_same_request_again_is_the_same_order() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    let before = world.memory.dump();
+    // Later, at another address, under a config that has changed meanwhile: still the same order.
+    world.mine_unseen("ethereum", 500, &[]);
+    let mut again = world.terms("A");
+    again.address = address("B");
+    again.expires_at = Some(payments::time::Time(world.now + 999_998));
+    again.terms.underpaid = Policy::Credit;
+    let lifetime = seconds(1000).0 - world.memory.dossier(&id("A")).unwrap().order.created_at.0;
+    again.expires_at = Some(again.created_at.after(lifetime));
+    world.apply(&Update::Create(again)).unwrap();
+    assert_eq!(world.memory.dump(), before);
+}
+
+#[test]
+fn other_terms_are_named() {
+    type Change = fn(&mut Order);
+    let changes: [(&str, Change); 7] = [
+        ("customer", |order| order.customer = CustomerId::new("other").unwrap()),
+        ("chain", |order| order.chain = chain("tron")),
+        ("amount", |order| order.due = Some(usdt("101"))),
+        ("price", |order| order.price = Price::Fixed(Credits::parse("1").unwrap())),
+        ("expiry", |order| order.expires_at = None),
+        ("refund address", |order| order.refund_to = Some(address("B"))),
+        ("metadata", |order| order.metadata = Some("{}".to_owned())),
+    ];
+    for (field, change) in changes {
+        let mut world = World::new();
+        world.order("A", |_| {});
+        let mut order = world.memory.dossier(&id("A")).unwrap().order;
+        change(&mut order);
+        let error = world.apply(&Update::Create(order)).unwrap_err();
+        assert_eq!(error, PlanError::OrderExists { order: id("A"), field });
+    }
+}
+
+#[test]
+fn contradictions_are_named() {
+    type Change = fn(&mut Order);
+    let rate = |num, den| Price::Rate { num, den };
+    let changes: [(&str, Change); 9] = [
+        ("amount", |order| order.due = Some(Usdt::ZERO)),
+        ("amount", |order| order.due = Some(usdt("0.10"))),
+        ("amount", |order| order.due = Some(usdt("0.199999"))),
+        ("price", |order| order.price = Price::Rate { num: 0, den: 1 }),
+        ("price", |order| order.price = Price::Rate { num: 1, den: 0 }),
+        ("credits", |order| order.price = Price::Fixed(Credits::ZERO)),
+        ("credits", |order| order.due = None),
+        ("credits", |order| order.price = Price::Rate { num: 1, den: u64::MAX }),
+        ("expiry", |order| order.expires_at = Some(order.created_at)),
+    ];
+    for (wanted, change) in changes {
+        let mut world = World::new();
+        let mut order = world.terms("A");
+        change(&mut order);
+        let error = world.apply(&Update::Create(order)).unwrap_err();
+        assert!(matches!(&error, PlanError::BadOrder { field, .. } if *field == wanted), "{error}");
+    }
+    let mut world = World::new();
+    world.order("A", |order| order.due = Some(usdt("0.20")));
+    world.order("B", |order| order.price = rate(1, 1));
+}
+
+#[test]
+fn an_address_has_one_order_for_ever() {
+    let mut world = World::new();
+    world.memory.import(&[address("A")]);
+    world.order("A", |_| {});
+    let mut other = world.terms("B");
+    other.address = address("A");
+    let error = world.apply(&Update::Create(other)).unwrap_err();
+    assert_eq!(error, PlanError::AddressTaken(id("B")));
+}
+
+#[test]
+fn what_is_not_configured_or_not_there() {
+    let mut world = World::new();
+    let mut order = world.terms("A");
+    order.chain = chain("moon");
+    let moon = || PlanError::UnknownChain(chain("moon"));
+    assert_eq!(world.apply(&Update::Create(order)).unwrap_err(), moon());
+    let why = String::new;
+    for update in [
+        Update::Rescan { chain: chain("moon"), transfers: Vec::new() },
+        Update::Stall { chain: chain("moon"), why: why() },
+        Update::Pause { chain: chain("moon"), why: why() },
+        Update::Resume { chain: chain("moon"), by: why(), why: why() },
+    ] {
+        assert_eq!(world.apply(&update).unwrap_err(), moon());
+    }
+    let error = world.apply(&Update::Cancel(id("A"))).unwrap_err();
+    assert_eq!(error, PlanError::UnknownOrder(id("A")));
+}
+
+#[test]
+fn cancelled_before_and_after_something_came() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.skip();
+    world.apply(&Update::Cancel(id("A"))).unwrap();
+    says(&world.news(), "order.cancelled A counted=0.00");
+    world.apply(&Update::Cancel(id("A"))).unwrap();
+    assert_eq!(world.news(), "");
+    says(&world.state("A"), "cancelled");
+
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "40")]);
+    world.skip();
+    world.apply(&Update::Cancel(id("A"))).unwrap();
+    says(
+        &world.news(),
+        "suspend:ethereum:t1:0:underpaid: order:A -> suspense:underpaid 40.00 USDT.ethereum
+        order.cancelled A counted=40.00
+        case.opened A ethereum:t1:0 underpaid:A kind=underpaid amount=40.00",
+    );
+    // The rest comes all the same, inside the window: the customer gets what was agreed.
+    world.mine_at("ethereum", 500, &[pay("t2", "A", "60")]);
+    says(
+        &world.state("A"),
+        "paid
+        ethereum:t1:0 40.00 credited
+        ethereum:t2:0 60.00 credited late
+        case underpaid:A 40.00: a later deposit covered the order",
+    );
+}
+
+#[test]
+fn a_cancelled_order_does_not_expire_and_its_window_begins_at_once() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine_at("ethereum", 100, &[]);
+    world.apply(&Update::Cancel(id("A"))).unwrap();
+    world.skip();
+    world.mine_at("ethereum", 601, &[pay("t1", "A", "100")]);
+    world.mine_at("ethereum", 1200, &[]);
+    world.finalize("ethereum", 3);
+    assert!(!world.news().contains("order.expired"));
+    says(
+        &world.state("A"),
+        "cancelled
+        ethereum:t1:0 100.00 suspended late
+        case late:ethereum:t1:0 100.00: open",
+    );
+}
+
+#[test]
+fn a_paid_order_cannot_be_taken_back() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    let error = world.apply(&Update::Cancel(id("A"))).unwrap_err();
+    assert_eq!(error, PlanError::AlreadyPaid(id("A")));
+}

@@ -1,0 +1,119 @@
+//! Values at the ends of their range: raw units, fractions of a millionth, too much.
+//!
+//! In: what a token contract can say. Out: what the books make of it, exactly.
+
+use payments::PlanError;
+use payments::amount::{Credits, Usdt};
+use payments::deposit::State;
+use payments::order::Price;
+use ruint::aliases::U256;
+
+use super::world::{LOOKALIKE, World, chain, id, pay, says, usdt};
+
+#[test]
+fn eighteen_decimals_are_kept_and_rounded_down() {
+    let mut world = World::new();
+    world.open_order("A", |order| order.chain = chain("bsc"));
+    world.skip();
+    let raw = U256::from(1_234_567_999_999_999_999u64);
+    world.mine("bsc", &[pay("t1", "A", "0").units(raw)]);
+    says(
+        &world.news(),
+        "deposit:bsc:t1:0: custody:bsc:@A -> order:A 1.234567 USDT.bsc
+        paid:A:bsc:t1:0: order:A -> sales 1.234567 USDT.bsc
+        paid:A:bsc:t1:0: issued -> customer:acme 123.4567 CREDIT
+        deposit.detected A bsc:t1:0 amount=1.234567 raw=1234567999999999999
+        deposit.confirmed A bsc:t1:0 amount=1.234567
+        order.paid A bsc:t1:0 amount=1.234567 credits=123.4567
+        credits.granted A bsc:t1:0 customer=acme credits=123.4567",
+    );
+    assert_eq!(world.memory.deposits()[0].raw, raw);
+}
+
+#[test]
+fn less_than_a_millionth_is_dust_even_where_nothing_else_is() {
+    let mut world = World::new();
+    world.open_order("A", |order| {
+        order.chain = chain("bsc");
+        order.terms.dust = Usdt::ZERO;
+    });
+    world.skip();
+    world.mine("bsc", &[pay("t1", "A", "0").units(U256::from(999_999_999_999u64))]);
+    says(
+        &world.news(),
+        "deposit.detected A bsc:t1:0 amount=0.00 raw=999999999999
+        deposit.confirmed A bsc:t1:0 amount=0.00",
+    );
+    says(&world.state("A"), "awaiting_payment\n bsc:t1:0 0.00 dust");
+}
+
+#[test]
+fn a_rate_leaves_its_remainder() {
+    let mut world = World::new();
+    world.open_order("A", |order| order.price = Price::Rate { num: 100, den: 7 });
+    world.mine("ethereum", &[pay("t1", "A", "1")]);
+    let journal = world.memory.journals().last().unwrap();
+    // 1,000,000 × 100 = 14,285,714 × 7 + 2
+    assert_eq!((journal.entries[1].amount, journal.remainder), (14_285_714, 2));
+}
+
+#[test]
+fn more_than_the_books_hold_is_refused_whole() {
+    let most = U256::from(i64::MAX);
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "0").units(most)]);
+    assert_eq!(world.memory.deposits()[0].amount, Usdt::MAX);
+    let before = world.memory.dump();
+    world.mine_unseen("ethereum", 20, &[pay("t2", "A", "0").units(most + U256::ONE)]);
+    let error = world.scan("ethereum").unwrap_err();
+    assert!(matches!(error, PlanError::Value { .. }), "{error}");
+    assert_eq!(world.memory.dump(), before);
+}
+
+#[test]
+fn any_number_of_a_lookalike_is_read() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "0").units(U256::MAX).of(LOOKALIKE)]);
+    let deposit = &world.memory.deposits()[0];
+    assert_eq!((deposit.raw, deposit.amount), (U256::MAX, Usdt::ZERO));
+}
+
+#[test]
+fn credits_beyond_the_books_are_refused_whole() {
+    let mut world = World::new();
+    world.open_order("A", |order| order.price = Price::Rate { num: u64::MAX, den: 1 });
+    let before = world.memory.dump();
+    world.mine_unseen("ethereum", 10, &[pay("t1", "A", "1")]);
+    assert_eq!(world.scan("ethereum").unwrap_err(), PlanError::Range(id("A")));
+    assert_eq!(world.memory.dump(), before);
+}
+
+#[test]
+fn sums_beyond_the_books_are_refused_whole() {
+    let mut world = World::new();
+    world.order("A", |order| {
+        order.due = Some(Usdt::MAX);
+        order.price = Price::Fixed(Credits::MAX);
+    });
+    let most = Usdt::MAX.minus(usdt("1")).unwrap().to_string();
+    world.mine("ethereum", &[pay("t1", "A", &most)]);
+    world.mine_unseen("ethereum", 20, &[pay("t2", "A", &most)]);
+    assert_eq!(world.scan("ethereum").unwrap_err(), PlanError::Range(id("A")));
+    assert_eq!(world.memory.deposits()[0].state, State::Confirmed);
+}
+
+#[test]
+fn two_tokens_share_a_place_in_a_transaction() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "100").of(LOOKALIKE), pay("t1", "A", "100")]);
+    says(
+        &world.state("A"),
+        "paid
+        ethereum:t1:0:lookalike 0.00 suspended wrong_asset
+        ethereum:t1:0 100.00 credited
+        case wrong_asset:ethereum:t1:0:lookalike 0.00: open",
+    );
+}
