@@ -12,7 +12,7 @@ use serde_json::Value;
 /// How many calls are remembered word for word.
 const REMEMBERED: usize = 10_000;
 
-/// What a node has been asked since it started or since [`Requests::count`] last began at zero.
+/// What a node has been asked since it started, or since it was told to forget.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
     /// Calls by method; each call of a batch counts.

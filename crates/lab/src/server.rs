@@ -33,13 +33,19 @@ const LARGEST_REQUEST: usize = 32 * 1024 * 1024;
 
 /// What stands behind a port.
 pub(crate) trait Serve: Send + Sync + 'static {
-    /// Answers one HTTP post.
-    fn post(self: Arc<Self>, body: Bytes) -> impl Future<Output = Reply> + Send;
+    /// Answers one HTTP request.
+    fn answer(self: Arc<Self>, incoming: Incoming) -> impl Future<Output = Reply> + Send;
     /// Talks on one WebSocket until it closes.
     fn socket(self: Arc<Self>, socket: WebSocket, line: Line) -> impl Future<Output = ()> + Send;
 }
 
-/// What goes back for one HTTP post.
+/// One HTTP request.
+pub(crate) struct Incoming {
+    pub(crate) method: Method,
+    pub(crate) body: Bytes,
+}
+
+/// What goes back for it.
 pub(crate) enum Reply {
     /// An answer whose body is these pieces in a row.
     Send { status: u16, retry_after: Option<u64>, pieces: Vec<Bytes> },
@@ -50,6 +56,11 @@ pub(crate) enum Reply {
 impl Reply {
     pub(crate) fn json(text: String) -> Self {
         Self::Send { status: 200, retry_after: None, pieces: vec![Bytes::from(text)] }
+    }
+
+    /// What JSON-RPC says to anything but a post.
+    pub(crate) fn only_posts() -> Self {
+        Self::Send { status: 405, retry_after: None, pieces: Vec::new() }
     }
 }
 
@@ -112,10 +123,7 @@ async fn answer<S: Serve>(
             .max_message_size(LARGEST_REQUEST)
             .on_upgrade(move |socket| service.socket(socket, line));
     }
-    if method != Method::POST {
-        return StatusCode::METHOD_NOT_ALLOWED.into_response();
-    }
-    match service.post(body).await {
+    match service.answer(Incoming { method, body }).await {
         Reply::Send { status, retry_after, pieces } => send(status, retry_after, pieces),
         Reply::Cut => {
             line.cut();

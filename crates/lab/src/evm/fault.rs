@@ -65,6 +65,11 @@ pub enum Fault {
         /// The most that are answered.
         logs: usize,
     },
+    /// A batch of more calls than this is refused whole, as geth does above 1,000.
+    BatchLimit {
+        /// The most calls of a batch.
+        calls: usize,
+    },
     /// Of `answered + 1` calls the last is refused as one too many.
     RateLimit {
         /// 429, or 200 for providers that refuse inside JSON-RPC.
@@ -122,6 +127,13 @@ pub enum Fault {
     CutWebSockets,
     /// Subscriptions are accepted and nothing is pushed.
     SilentWebSockets,
+}
+
+impl Fault {
+    /// Whether a batch of so many calls is too large.
+    pub(crate) fn refuses(&self, batch: usize) -> bool {
+        matches!(self, Self::BatchLimit { calls } if batch > *calls)
+    }
 }
 
 /// What a node does with a range of logs that goes on above its tip.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
+use axum::http::Method;
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -19,7 +20,7 @@ use super::{methods, socket};
 use crate::Error;
 use crate::jsonrpc::{self, Answer, Call, Packet, RpcError};
 use crate::requests::{Register, Requests};
-use crate::server::{Line, Lines, Reply, Serve, Server};
+use crate::server::{Incoming, Line, Lines, Reply, Serve, Server};
 
 /// A node listening on 127.0.0.1. Clones are the same node; it stops with the last of them.
 #[derive(Clone)]
@@ -139,7 +140,8 @@ impl Node {
 }
 
 impl Serve for Shared {
-    async fn post(self: Arc<Self>, body: Bytes) -> Reply {
+    async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
+        let Incoming { method: Method::POST, body } = incoming else { return Reply::only_posts() };
         self.register.post();
         match jsonrpc::parse(&body) {
             Err(refusal) => Reply::json(refusal),
@@ -161,6 +163,12 @@ impl Shared {
     pub(crate) async fn packet(&self, packet: Packet) -> Option<Told> {
         match packet {
             Packet::One(call) => self.told(&call).await,
+            Packet::Many(calls) if self.faults.now().iter().any(|f| f.refuses(calls.len())) => {
+                // One answer in a list, to the first call.
+                let first = calls.first().map_or(&Value::Null, |call| &call.id);
+                let refusal = Err(RpcError::new(-32600, "batch too large"));
+                Some(Told::new(200, format!("[{}]", jsonrpc::render(first, &refusal))))
+            }
             Packet::Many(calls) => {
                 let mut items = Vec::with_capacity(calls.len());
                 for call in &calls {

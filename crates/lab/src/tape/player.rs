@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::WebSocket;
+use axum::http::Method;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use super::{Asked, Tape};
 use crate::Error;
 use crate::jsonrpc::{self, Call, Packet, RpcError};
 use crate::requests::{Register, Requests};
-use crate::server::{Line, Reply, Serve, Server};
+use crate::server::{Incoming, Line, Reply, Serve, Server};
 
 /// A tape behind a loopback port, at frame 0 to begin with. It has no WebSocket.
 pub struct Player {
@@ -90,7 +91,8 @@ impl Player {
 }
 
 impl Serve for Shared {
-    async fn post(self: Arc<Self>, body: Bytes) -> Reply {
+    async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
+        let Incoming { method: Method::POST, body } = incoming else { return Reply::only_posts() };
         self.register.post();
         let calls = match jsonrpc::parse(&body) {
             Err(refusal) => return Reply::json(refusal),

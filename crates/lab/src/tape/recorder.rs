@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::WebSocket;
+use axum::http::Method;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{Asked, Entry, FORMAT, Header, Tape};
 use crate::Error;
 use crate::jsonrpc::{self, Call, Packet};
-use crate::server::{Line, Reply, Serve, Server};
+use crate::server::{Incoming, Line, Reply, Serve, Server};
 
 /// Records a node through a loopback port. It has no WebSocket.
 pub struct Recorder {
@@ -97,7 +98,8 @@ async fn said(client: &reqwest::Client, upstream: &str, method: &str) -> Result<
 }
 
 impl Serve for Shared {
-    async fn post(self: Arc<Self>, body: Bytes) -> Reply {
+    async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
+        let Incoming { method: Method::POST, body } = incoming else { return Reply::only_posts() };
         let request = self.client.post(&self.upstream).header("content-type", "application/json");
         let Ok(answer) = request.body(body.clone()).send().await else { return unreachable() };
         let status = answer.status().as_u16();

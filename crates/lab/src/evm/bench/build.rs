@@ -20,6 +20,8 @@ use crate::evm::tx::{BASE_FEE, TRANSFER};
 
 /// Blocks in a part; a range of logs is as many pieces as it touches parts.
 const BLOCKS_A_PART: u64 = 512;
+/// What a log is long with large quantities, in bytes.
+const LOG_BYTES: usize = 640;
 /// What each transfer uses, in gas.
 pub(super) const GAS: u64 = 46_109;
 
@@ -117,7 +119,10 @@ fn rendered(
     headers: &[(Header, B256)],
 ) -> Part {
     let first = *heights.start();
-    let (mut logs, mut log_ends, mut blocks) = (Vec::new(), Vec::new(), Vec::new());
+    let count = heights.clone().map(|height| spec.numbers(height).count()).sum::<usize>();
+    // Room for all at once: growing would touch these hundreds of megabytes twice.
+    let mut logs = Vec::with_capacity(count.saturating_mul(LOG_BYTES));
+    let (mut log_ends, mut blocks) = (Vec::with_capacity(count), Vec::new());
     for height in heights {
         let place = usize::try_from(height).unwrap_or(usize::MAX);
         let Some((header, hash)) = headers.get(place) else { break };

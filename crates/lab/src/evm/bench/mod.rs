@@ -66,7 +66,7 @@ pub(crate) struct Data {
 }
 
 impl BenchChain {
-    /// Builds it on every core there is; a million logs take about a second in release. Blocks
+    /// Builds it on every core there is; a million logs take a few seconds in release. Blocks
     /// the thread it is called on.
     #[must_use]
     pub fn build(spec: BenchSpec) -> Self {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use alloy::primitives::{Address, B256, U256};
 use axum::extract::ws::WebSocket;
+use axum::http::Method;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ use crate::evm::methods::{TOKEN_CODE, VERSION, required};
 use crate::evm::render;
 use crate::jsonrpc::{self, Answer, Call, Packet, RpcError};
 use crate::requests::{Register, Requests};
-use crate::server::{Line, Reply, Serve, Server};
+use crate::server::{Incoming, Line, Reply, Serve, Server};
 
 /// From this many bytes on a slice is sent as it is; below it, copying is cheaper than a piece.
 const WORTH_A_PIECE: usize = 128 * 1024;
@@ -78,17 +79,18 @@ impl BenchNode {
 }
 
 impl Serve for Shared {
-    async fn post(self: Arc<Self>, body: Bytes) -> Reply {
+    async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
+        let Incoming { method: Method::POST, body } = incoming else { return Reply::only_posts() };
         self.register.post();
         let mut out = Pieces::default();
         match jsonrpc::parse(&body) {
             Err(refusal) => return Reply::json(refusal),
-            Ok(Packet::One(call)) => self.answer(&call, &mut out),
+            Ok(Packet::One(call)) => self.put(&call, &mut out),
             Ok(Packet::Many(calls)) => {
                 let mut before = b"[";
                 for call in &calls {
                     out.copy(before);
-                    self.answer(call, &mut out);
+                    self.put(call, &mut out);
                     before = b",";
                 }
                 out.copy(b"]");
@@ -103,7 +105,7 @@ impl Serve for Shared {
 }
 
 impl Shared {
-    fn answer(&self, call: &Call, out: &mut Pieces) {
+    fn put(&self, call: &Call, out: &mut Pieces) {
         self.register.count(&call.method);
         match self.found(call).unwrap_or_else(|refusal| Found::Told(Err(refusal))) {
             Found::Told(answer) => out.copy(jsonrpc::render(&call.id, &answer).as_bytes()),

@@ -228,3 +228,16 @@ async fn each_forgery_is_one_log_that_does_not_belong() {
     assert_eq!(logs[2]["blockHash"], json!(node.chain().block(3).unwrap().hash));
     assert_eq!(values(&node, 0, 0).await, [0_u64; 0]);
 }
+
+#[tokio::test]
+async fn a_batch_too_large_has_one_answer_for_all() {
+    let node = spoiled(1, Fault::BatchLimit { calls: 2 }).await;
+    let call = |id: u64| json!({"jsonrpc": "2.0", "id": id, "method": "eth_chainId"});
+    let heard = post(&node, &json!([call(4), call(5)])).await.unwrap();
+    assert!(heard.body.contains(r#""id":5"#), "{}", heard.body);
+    let heard = post(&node, &json!([call(4), call(5), call(6)])).await.unwrap();
+    let said: Value = serde_json::from_str(&heard.body).unwrap();
+    let refusal = json!({"code": -32600, "message": "batch too large"});
+    assert_eq!(said, json!([{"jsonrpc": "2.0", "id": 4, "error": refusal}]));
+    assert_eq!(node.requests().count("eth_chainId"), 2);
+}
