@@ -1,1 +1,114 @@
 //! The books: SQLite or PostgreSQL through sqlx.
+//!
+//! In: an update's question, a plan's changes. Out: a snapshot; the changes written whole or not.
+//! Never: a rule of being paid, network I/O inside a transaction, a second truth.
+//! Why one SQL text serves both engines, and what it reaches: `README.md` beside this crate's
+//! manifest.
+
+mod commit;
+mod engine;
+mod error;
+mod index;
+mod ledger;
+mod load;
+mod migrate;
+mod outbox;
+mod query;
+mod row;
+mod snapshot;
+mod sql;
+mod verify;
+mod watch;
+
+use std::sync::Arc;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, Transaction};
+
+use engine::Pools;
+use sql::{Link, Texts};
+
+pub use commit::Committed;
+pub use engine::Engine;
+pub use error::Error;
+pub use migrate::newest as newest_schema;
+pub use outbox::Told;
+pub use query::{EntryLine, Found, OrderFilter, Pins, Standing};
+pub use verify::Finding;
+pub use watch::WatchState;
+
+/// What opening may do to the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Use the books as they are; they must have the newest schema.
+    Use,
+    /// Create what is missing and bring the schema to the newest.
+    Migrate,
+}
+
+/// The books. Cloning shares the connections.
+#[derive(Clone)]
+pub struct Store {
+    engine: Engine,
+    pools: Arc<Pools>,
+    texts: Arc<Texts>,
+}
+
+impl std::fmt::Debug for Store {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Store({:?})", self.engine)
+    }
+}
+
+impl Store {
+    /// Opens the books at `url`: `sqlite:<path>` or `postgres://…`. A missing SQLite file is made
+    /// with [`OpenMode::Migrate`] alone; a PostgreSQL database must exist.
+    ///
+    /// # Errors
+    /// [`Error::NeedsMigration`], [`Error::NewerSchema`], [`Error::Checksum`], [`Error::Setting`]
+    /// where the books are not to be used, and what the engine says.
+    pub async fn open(url: &str, mode: OpenMode) -> Result<Self, Error> {
+        let engine = Engine::of(url)?;
+        let pools = Pools::open(engine, url, mode == OpenMode::Migrate).await?;
+        let store = Self { engine, pools: Arc::new(pools), texts: Arc::default() };
+        let mut connection = store.pools.writer.acquire().await?;
+        match mode {
+            OpenMode::Use => migrate::check(engine, &mut connection).await?,
+            OpenMode::Migrate => migrate::migrate(engine, &mut connection).await?,
+        }
+        engine::check(engine, &mut connection).await?;
+        drop(connection);
+        Ok(store)
+    }
+
+    /// What speaks behind it.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Closes every connection; what is running ends first.
+    pub async fn close(&self) {
+        self.pools.reader.close().await;
+        self.pools.writer.close().await;
+    }
+
+    fn link<'a>(&'a self, connection: &'a mut AnyConnection) -> Link<'a> {
+        Link { connection, engine: self.engine, texts: &self.texts }
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Any>, Error> {
+        Ok(self.pools.reader.acquire().await?)
+    }
+
+    /// A transaction that sees one state of the books.
+    async fn reading(&self) -> Result<Transaction<'static, Any>, Error> {
+        Ok(self.pools.reader.begin_with(self.engine.begin_reading()).await?)
+    }
+
+    /// A transaction that writes; on SQLite it holds the write lock from here on.
+    async fn writing(&self) -> Result<Transaction<'static, Any>, Error> {
+        Ok(self.pools.writer.begin_with(self.engine.begin()).await?)
+    }
+}

@@ -1,0 +1,397 @@
+//! Writes what a plan decided: all of it in one transaction, or nothing.
+//!
+//! In: `payments::Changes`. Out: the sequence numbers of its journals and events.
+//! Never: a change over something that was changed since it was read.
+//! Why: two watchers, the API and an operator plan at the same time; the one who comes second
+//! reads again.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use hashbrown::{HashMap, HashSet};
+use payments::changes::{Changes, CursorMove};
+use payments::deposit::{Deposit, DepositId};
+use payments::order::Order;
+use sqlx::Row;
+
+use crate::Store;
+use crate::error::Error;
+use crate::ledger::{Numbers, write_cases, write_events, write_journals};
+use crate::row::{self, hex, signed};
+use crate::sql::{Binds, Bulk, Link, packed};
+
+/// How often a commit is tried that the engine turned away because of another one.
+const ATTEMPTS: u32 = 5;
+
+/// What a commit was given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Committed {
+    /// The sequence numbers of its journals, in their order; empty where it had none.
+    pub journals: Range<u64>,
+    /// The sequence numbers of its events, in their order; empty where it had none.
+    pub events: Range<u64>,
+}
+
+impl Store {
+    /// Writes `changes` in one transaction, durably. Empty changes are not written at all.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]: read the snapshot and plan again. [`Error::AlreadyPosted`] where a
+    /// journal's natural key is in the books. [`Error::Unversioned`] where the changes record
+    /// something of an order that they do not touch. Nothing is written on any error.
+    pub async fn commit(&self, changes: &Changes) -> Result<Committed, Error> {
+        if changes.is_empty() {
+            return Ok(Committed::default());
+        }
+        versioned(changes)?;
+        let mut attempt = 1;
+        loop {
+            match self.try_commit(changes).await {
+                Err(error) if error.is_busy() && attempt < ATTEMPTS => {
+                    attempt = attempt.saturating_add(1);
+                }
+                Err(Error::AlreadyPosted { .. }) => return Err(self.posted(changes).await?),
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_commit(&self, changes: &Changes) -> Result<Committed, Error> {
+        let mut transaction = self.writing().await?;
+        let mut link = self.link(&mut transaction);
+        let first = reserve(&mut link, changes).await?;
+        if let Some(mv) = &changes.cursor {
+            move_cursor(&mut link, mv).await?;
+        }
+        if let Some(order) = &changes.created {
+            create(&mut link, order, &first).await?;
+        }
+        touch(&mut link, changes).await?;
+        record(&mut link, &changes.recorded, first.deposits).await?;
+        move_deposits(&mut link, &changes.moved).await?;
+        let numbers = numbers(&mut link, changes, first.deposits).await?;
+        write_cases(&mut link, &changes.cases, first.cases, &numbers).await?;
+        write_journals(&mut link, &changes.journals, first.journals, &numbers).await?;
+        write_events(&mut link, &changes.events, first.events, &numbers).await?;
+        let sealed = "UPDATE counters SET sealed_journals = journals, sealed_events = events \
+            WHERE sealed_journals <> journals OR sealed_events <> events";
+        link.run(sealed, Binds::default()).await?;
+        transaction.commit().await?;
+        Ok(Committed {
+            journals: range(first.journals, changes.journals.len()),
+            events: range(first.events, changes.events.len()),
+        })
+    }
+
+    /// Which journal of `changes` is in the books already.
+    async fn posted(&self, changes: &Changes) -> Result<Error, Error> {
+        let mut connection = self.reader().await?;
+        let mut found = None;
+        let bind = |binds: &mut Binds, key: &&String| binds.text((*key).clone());
+        let keys: Vec<&String> = changes.journals.iter().map(|journal| &journal.key).collect();
+        self.link(&mut connection)
+            .read(&POSTED, &keys, bind, |key| {
+                found.get_or_insert_with(|| key.to_owned());
+                Ok(())
+            })
+            .await?;
+        // Without one in the books the key is twice in the changes themselves.
+        let mut seen = HashSet::new();
+        let twice = || keys.iter().find(|key| !seen.insert(**key)).map(|key| (*key).clone());
+        let key = found.or_else(twice).unwrap_or_default();
+        Ok(Error::AlreadyPosted { key })
+    }
+}
+
+static POSTED: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "posted journals",
+    head: packed(&["key"], "FROM journals WHERE key IN ("),
+    columns: 1,
+    tail: ")) AS lines",
+});
+
+fn range(first: i64, len: usize) -> Range<u64> {
+    let first = u64::try_from(first).unwrap_or(0);
+    first..first.saturating_add(u64::try_from(len).unwrap_or(u64::MAX))
+}
+
+/// Whatever is recorded of an order raises its version: a snapshot relies on it, and so does
+/// everybody else who read that order.
+fn versioned(changes: &Changes) -> Result<(), Error> {
+    let mut known: HashSet<&str> = changes.touched.iter().map(|t| t.order.as_str()).collect();
+    known.extend(changes.created.iter().map(|order| order.id.as_str()));
+    let deposits = changes.recorded.iter().chain(&changes.moved).map(|deposit| &deposit.order);
+    let cases = changes.cases.iter().map(|case| &case.order);
+    let journals = changes.journals.iter().map(|journal| &journal.order);
+    match deposits.chain(cases).chain(journals).flatten().find(|id| !known.contains(id.as_str())) {
+        Some(id) => Err(Error::Unversioned(id.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// The first sequence number of each kind of row that this commit writes.
+struct First {
+    orders: i64,
+    addresses: i64,
+    deposits: i64,
+    cases: i64,
+    journals: i64,
+    events: i64,
+}
+
+/// Takes the write lock, and the numbers of everything that will be written.
+async fn reserve(link: &mut Link<'_>, changes: &Changes) -> Result<First, Error> {
+    let created = usize::from(changes.created.is_some());
+    let wanted = [
+        created,
+        created,
+        changes.recorded.len(),
+        changes.cases.len(),
+        changes.journals.len(),
+        changes.events.len(),
+    ];
+    let mut binds = Binds::default();
+    for count in wanted {
+        binds.int(i64::try_from(count).map_err(|_| Error::beyond("counters", "one", "1"))?)?;
+    }
+    let query = "UPDATE counters SET orders = orders + $1, addresses = addresses + $2, \
+        deposits = deposits + $3, cases = cases + $4, journals = journals + $5, \
+        events = events + $6 RETURNING orders, addresses, deposits, cases, journals, events";
+    let query = sqlx::query_with(query, binds.into_inner());
+    let row = query.fetch_one(&mut *link.connection).await?;
+    let first = |place: usize| -> Result<i64, Error> {
+        let last: i64 = row.try_get(place)?;
+        let count = wanted.get(place).and_then(|count| i64::try_from(*count).ok()).unwrap_or(0);
+        Ok(last.saturating_sub(count).saturating_add(1))
+    };
+    Ok(First {
+        orders: first(0)?,
+        addresses: first(1)?,
+        deposits: first(2)?,
+        cases: first(3)?,
+        journals: first(4)?,
+        events: first(5)?,
+    })
+}
+
+async fn move_cursor(link: &mut Link<'_>, mv: &CursorMove) -> Result<(), Error> {
+    let chain = mv.chain.as_str();
+    if mv.generation == 0 {
+        let mut binds = Binds::default();
+        binds.text(chain.to_owned())?;
+        let insert = "INSERT INTO chains (name, generation) VALUES ($1, 0) ON CONFLICT DO NOTHING";
+        link.run(insert, binds).await?;
+    }
+    let height = |column, value| signed("chains", column, chain, value);
+    let mut binds = Binds::default();
+    binds.text(chain.to_owned())?;
+    binds.int(height("generation", mv.generation)?)?;
+    let finalized = mv.finalized.map(|block| height("finalized_height", block.height));
+    binds.int_or_null(finalized.transpose()?)?;
+    binds.text_or_null(mv.finalized.map(|block| hex(&block.hash.0)))?;
+    binds.int_or_null(mv.safe.map(|safe| height("safe_height", safe)).transpose()?)?;
+    binds.text_or_null(mv.paused.as_deref().map(row::printable))?;
+    binds.text_or_null(mv.stalled.as_deref().map(row::printable))?;
+    let update = "UPDATE chains SET generation = generation + 1, finalized_height = $3, \
+        finalized_hash = $4, safe_height = $5, paused = $6, stalled = $7 \
+        WHERE name = $1 AND generation = $2";
+    if link.run(update, binds).await? != 1 {
+        return Err(Error::Conflict(format!("the cursor of {chain}")));
+    }
+    let mut binds = Binds::default();
+    binds.text(chain.to_owned())?;
+    link.run("DELETE FROM headers WHERE chain = $1", binds).await?;
+    link.write(&HEADERS, &mv.kept, |binds, header| {
+        binds.text(chain.to_owned())?;
+        binds.int(signed("headers", "height", chain, header.id.height)?)?;
+        binds.text(hex(&header.id.hash.0))?;
+        binds.text(hex(&header.parent.0))?;
+        binds.int(header.time.0)
+    })
+    .await?;
+    Ok(())
+}
+
+static HEADERS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "headers",
+    head: "INSERT INTO headers (chain, height, hash, parent, time) VALUES".to_owned(),
+    columns: 5,
+    tail: "",
+});
+
+/// Writes an order and its address, which is watched from this commit on.
+async fn create(link: &mut Link<'_>, order: &Order, first: &First) -> Result<(), Error> {
+    let mut binds = Binds::default();
+    binds.int(first.orders)?;
+    binds.text(order.id.to_string())?;
+    binds.text(order.customer.to_string())?;
+    binds.text(order.chain.to_string())?;
+    binds.int_or_null(order.due.map(|due| due.micro()))?;
+    binds.text(row::price_text(order.price))?;
+    binds.int(order.created_at.0)?;
+    binds.int_or_null(order.expires_at.map(|at| at.0))?;
+    binds.text(hex(&order.address.0))?;
+    binds.int_or_null(order.address_index.map(i64::from))?;
+    binds.text_or_null(order.refund_to.map(|address| hex(&address.0)))?;
+    binds.text(row::terms_text(&order.terms))?;
+    binds.text_or_null(order.metadata.clone())?;
+    let insert = "INSERT INTO orders (number, id, customer, chain, due, price, created_at, \
+        expires_at, address, address_index, refund_to, terms, metadata, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0)";
+    let exists = || Error::Conflict(format!("order {}", order.id));
+    link.run(insert, binds).await.map_err(|error| or_conflict(error, exists))?;
+    let mut binds = Binds::default();
+    binds.int(first.addresses)?;
+    binds.text(hex(&order.address.0))?;
+    binds.text(order.id.to_string())?;
+    binds.int_or_null(order.address_index.map(i64::from))?;
+    // An imported address finds its owner; one that has another owner stays with it.
+    let insert = "INSERT INTO addresses (seq, address, order_id, derivation_index, taken) \
+        VALUES ($1, $2, $3, $4, 1) ON CONFLICT (address) DO UPDATE \
+        SET order_id = excluded.order_id, taken = 1 WHERE addresses.order_id IS NULL";
+    if link.run(insert, binds).await? == 1 {
+        Ok(())
+    } else {
+        Err(Error::Conflict(format!("address {}", order.address)))
+    }
+}
+
+fn or_conflict(error: Error, conflict: impl FnOnce() -> Error) -> Error {
+    if error.is_repeated() { conflict() } else { error }
+}
+
+/// Raises the version of every order that was touched, if it is the one that was read.
+async fn touch(link: &mut Link<'_>, changes: &Changes) -> Result<(), Error> {
+    let changed = link
+        .write(&TOUCH, &changes.touched, |binds, touched| {
+            binds.text(touched.order.to_string())?;
+            binds.int(signed("orders", "version", &touched.order, touched.version)?)?;
+            binds.int_or_null(touched.paid.map(|time| time.0))?;
+            binds.int_or_null(touched.expired.map(|time| time.0))?;
+            binds.int_or_null(touched.cancelled.map(|time| time.0))
+        })
+        .await?;
+    if Ok(changed) == u64::try_from(changes.touched.len()) {
+        Ok(())
+    } else {
+        Err(Error::Conflict("an order".to_owned()))
+    }
+}
+
+static TOUCH: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "touch orders",
+    head: "WITH v (id, version, paid, expired, cancelled) AS (VALUES".to_owned(),
+    columns: 5,
+    tail: ") UPDATE orders SET version = orders.version + 1, paid = v.paid, \
+        expired = v.expired, cancelled = v.cancelled FROM v \
+        WHERE orders.id = v.id AND orders.version = v.version",
+});
+
+async fn record(link: &mut Link<'_>, recorded: &[Deposit], first: i64) -> Result<(), Error> {
+    let numbered: Vec<(i64, &Deposit)> = (first..).zip(recorded).collect();
+    let written = link.write(&RECORD, &numbered, |binds, (seq, deposit)| {
+        let id = &deposit.id;
+        binds.int(*seq)?;
+        binds.text(id.to_string())?;
+        binds.text_or_null(deposit.order.as_ref().map(ToString::to_string))?;
+        binds.text(id.chain.to_string())?;
+        binds.int(signed("deposits", "height", id, deposit.block.height)?)?;
+        binds.text(hex(&deposit.block.hash.0))?;
+        binds.int(deposit.time.0)?;
+        binds.int(signed("deposits", "log_index", id, deposit.log_index)?)?;
+        binds.text(hex(&deposit.from.0))?;
+        binds.text(hex(&deposit.to.0))?;
+        binds.text(deposit.raw.to_string())?;
+        binds.int(deposit.amount.micro())?;
+        binds.text(deposit.state.word().to_owned())?;
+        binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
+        binds.int(i64::from(deposit.late))
+    });
+    let known = || Error::Conflict("a deposit".to_owned());
+    written.await.map_err(|error| or_conflict(error, known))?;
+    Ok(())
+}
+
+static RECORD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "record deposits",
+    head: "INSERT INTO deposits (seq, id, order_id, chain, height, block_hash, time, log_index, \
+        sender, receiver, raw, amount, state, kind, late) VALUES"
+        .to_owned(),
+    columns: 15,
+    tail: "",
+});
+
+async fn move_deposits(link: &mut Link<'_>, moved: &[Deposit]) -> Result<(), Error> {
+    let changed = link
+        .write(&MOVE, moved, |binds, deposit| {
+            let id = &deposit.id;
+            binds.text(id.to_string())?;
+            binds.int(signed("deposits", "height", id, deposit.block.height)?)?;
+            binds.text(hex(&deposit.block.hash.0))?;
+            binds.int(deposit.time.0)?;
+            binds.int(signed("deposits", "log_index", id, deposit.log_index)?)?;
+            binds.text(deposit.state.word().to_owned())?;
+            binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
+            binds.int(i64::from(deposit.late))
+        })
+        .await?;
+    if Ok(changed) == u64::try_from(moved.len()) {
+        Ok(())
+    } else {
+        Err(Error::Conflict("a deposit".to_owned()))
+    }
+}
+
+static MOVE: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "move deposits",
+    head: "WITH v (id, height, block_hash, time, log_index, state, kind, late) AS (VALUES"
+        .to_owned(),
+    columns: 8,
+    tail: ") UPDATE deposits SET height = v.height, block_hash = v.block_hash, time = v.time, \
+        log_index = v.log_index, state = v.state, kind = v.kind, late = v.late FROM v \
+        WHERE deposits.id = v.id",
+});
+
+/// The numbers of all deposits that journals, cases and events name.
+async fn numbers<'a>(
+    link: &mut Link<'_>,
+    changes: &'a Changes,
+    first: i64,
+) -> Result<Numbers<'a>, Error> {
+    let mut numbers: HashMap<&DepositId, i64> =
+        changes.recorded.iter().map(|deposit| &deposit.id).zip(first..).collect();
+    let journals = changes.journals.iter().filter_map(|journal| journal.deposit.as_ref());
+    let events = changes.events.iter().filter_map(|event| event.deposit.as_ref());
+    let cases = changes.cases.iter().flat_map(|case| &case.deposits);
+    let named = journals.chain(events).chain(cases);
+    let missing: HashSet<&DepositId> = named.filter(|id| !numbers.contains_key(*id)).collect();
+    let missing: Vec<&DepositId> = missing.into_iter().collect();
+    let mut found: HashMap<DepositId, i64> = HashMap::new();
+    let bind = |binds: &mut Binds, id: &&DepositId| binds.text(id.to_string());
+    link.read(&NUMBERS, &missing, bind, |line| {
+        let mut fields = row::Fields::new("deposits", line);
+        found.insert(fields.parse("id", DepositId::parse)?, fields.int("seq")?);
+        Ok(())
+    })
+    .await?;
+    for id in missing {
+        let Some(number) = found.get(id) else {
+            let why = "is named and not recorded".to_owned();
+            return Err(Error::Broken {
+                table: "deposits",
+                column: "id",
+                row: id.to_string(),
+                why,
+            });
+        };
+        numbers.insert(id, *number);
+    }
+    Ok(Numbers(numbers))
+}
+
+static NUMBERS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "numbers of deposits",
+    head: packed(&["d.id", "d.seq"], "FROM deposits AS d WHERE d.id IN ("),
+    columns: 1,
+    tail: ")) AS lines",
+});

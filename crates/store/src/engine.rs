@@ -1,0 +1,193 @@
+//! The two engines: how each is opened, and the settings without which the books are not safe.
+//!
+//! In: a URL. Out: pools of connections whose settings were read back.
+//! Never: a setting that was asked for and not checked.
+//! Why: a database that answers "committed" and forgets is worse than none.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Executor, Row};
+
+use crate::error::Error;
+
+/// What speaks behind the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// A file beside the daemon.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// How long a writer waits for another one before it gives up, in milliseconds.
+const BUSY_TIMEOUT: u64 = 10_000;
+/// Readers beside the one writer on SQLite, and all connections on PostgreSQL.
+const CONNECTIONS: u32 = 6;
+
+/// Run on every new connection. WAL and FULL make a commit durable; without recursive triggers
+/// `INSERT OR REPLACE` walks past the triggers that refuse a delete. The log is written back after
+/// 32 MB: a large commit is then written once to the log and rarely twice to the file.
+const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+    PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA busy_timeout = 10000; \
+    PRAGMA trusted_schema = OFF; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 8000";
+/// Nearly every statement looks up a few rows by key. A plan that was made for a small table and
+/// kept would read all of a large one.
+const POSTGRES_SETTINGS: &str = "SET enable_seqscan = off";
+
+impl Engine {
+    /// # Errors
+    /// [`Error::Url`].
+    pub(crate) fn of(url: &str) -> Result<Self, Error> {
+        if url.starts_with("sqlite:") {
+            Ok(Self::Sqlite)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Ok(Self::Postgres)
+        } else {
+            Err(Error::Url)
+        }
+    }
+
+    /// The placeholder at `place`, from 1. SQLite looks a numbered one up by its name, one after
+    /// the other: with 2,000 of them in a statement that costs more than the rows.
+    pub(crate) fn placeholder(self, place: usize) -> String {
+        match self {
+            Self::Sqlite => "?".to_owned(),
+            Self::Postgres => format!("${place}"),
+        }
+    }
+
+    /// Begins a transaction that writes.
+    pub(crate) const fn begin(self) -> &'static str {
+        match self {
+            // Takes the one write lock now: a reader that becomes a writer would have to fail.
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            // Every commit updates the one row of `counters` first, which is the lock.
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        }
+    }
+
+    /// Begins a transaction that reads one state of the books.
+    pub(crate) const fn begin_reading(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+}
+
+/// The pools: one writer and some readers on SQLite, one pool for both on PostgreSQL.
+pub(crate) struct Pools {
+    pub(crate) writer: AnyPool,
+    pub(crate) reader: AnyPool,
+}
+
+impl Pools {
+    /// Connects. `create` makes a missing SQLite file.
+    pub(crate) async fn open(engine: Engine, url: &str, create: bool) -> Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let url = with_mode(engine, url, create);
+        // Statements are not for the log.
+        let quiet = "off".parse().map_err(|_| Error::Url)?;
+        let options = AnyConnectOptions::from_str(&url)
+            .map_err(|_| Error::Url)?
+            .log_statements(quiet)
+            .log_slow_statements(quiet, Duration::ZERO);
+        match engine {
+            Engine::Sqlite => {
+                let writer = pool(engine, 1).connect_with(options.clone()).await?;
+                let reader = pool(engine, CONNECTIONS).connect_lazy_with(options);
+                Ok(Self { writer, reader })
+            }
+            Engine::Postgres => {
+                let writer = pool(engine, CONNECTIONS).connect_with(options).await?;
+                Ok(Self { reader: writer.clone(), writer })
+            }
+        }
+    }
+}
+
+fn with_mode(engine: Engine, url: &str, create: bool) -> String {
+    match engine {
+        Engine::Sqlite if create && !url.contains("mode=") => {
+            let joint = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{joint}mode=rwc")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn pool(engine: Engine, connections: u32) -> AnyPoolOptions {
+    let settings = match engine {
+        Engine::Sqlite => SQLITE_SETTINGS,
+        Engine::Postgres => POSTGRES_SETTINGS,
+    };
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(30))
+        .test_before_acquire(engine == Engine::Postgres)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
+        })
+}
+
+/// Reads the settings back.
+///
+/// # Errors
+/// [`Error::Setting`] names the first that is not what it must be.
+pub(crate) async fn check(engine: Engine, connection: &mut AnyConnection) -> Result<(), Error> {
+    match engine {
+        Engine::Sqlite => check_sqlite(connection).await,
+        Engine::Postgres => check_postgres(connection).await,
+    }
+}
+
+async fn check_sqlite(connection: &mut AnyConnection) -> Result<(), Error> {
+    for (name, query, wanted) in [
+        ("journal_mode", "SELECT journal_mode FROM pragma_journal_mode", "wal"),
+        ("synchronous", "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "2"),
+        ("foreign_keys", "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys", "1"),
+        (
+            "recursive_triggers",
+            "SELECT CAST(recursive_triggers AS TEXT) FROM pragma_recursive_triggers",
+            "1",
+        ),
+        (
+            "tables that are not STRICT",
+            "SELECT CAST(count(*) AS TEXT) FROM pragma_table_list WHERE schema = 'main' \
+             AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite%'",
+            "0",
+        ),
+    ] {
+        let found: String = sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
+        if found != wanted {
+            return Err(Error::Setting { name, found, wanted });
+        }
+    }
+    let query = "SELECT timeout FROM pragma_busy_timeout";
+    let found: i64 = sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
+    if u64::try_from(found).ok().is_none_or(|found| found < BUSY_TIMEOUT) {
+        let found = found.to_string();
+        return Err(Error::Setting { name: "busy_timeout", found, wanted: "10000" });
+    }
+    Ok(())
+}
+
+async fn check_postgres(connection: &mut AnyConnection) -> Result<(), Error> {
+    let query = "SELECT current_setting('server_version_num')::BIGINT";
+    let found: i64 = sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
+    if found < 130_000 {
+        let found = found.to_string();
+        return Err(Error::Setting { name: "server_version_num", found, wanted: "130000 or more" });
+    }
+    let query = "SELECT current_setting('synchronous_commit')";
+    let found: String = sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
+    if found == "off" {
+        return Err(Error::Setting { name: "synchronous_commit", found, wanted: "on" });
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Addresses before they have an order: the next index to derive at, and the imported pool.
+//!
+//! In: a key's fingerprint, or addresses. Out: an index or an address nobody was given before.
+//! Never: the same twice, whatever happens in between: each is taken in a durable transaction.
+//! Why: one address belongs to one order for ever, and the order is made only afterwards.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use payments::address::Address;
+use sqlx::Row;
+
+use crate::Store;
+use crate::error::Error;
+use crate::row::{self, Fields, hex};
+use crate::sql::{Binds, Bulk};
+
+/// Takes the lock that every commit takes first.
+const LOCK: &str = "UPDATE counters SET addresses = addresses + $1 RETURNING addresses";
+
+impl Store {
+    /// The next index to derive an address at, under the extended public key with this
+    /// fingerprint: at least `at_least`, and above every index that was given before.
+    ///
+    /// # Errors
+    /// What the engine says; it refuses an index of 2^31 and above, which BIP-32 does not derive
+    /// from a public key.
+    pub async fn reserve_index(&self, xpub: &str, at_least: u32) -> Result<u32, Error> {
+        let query = "INSERT INTO derivations (xpub, next) VALUES ($1, $2 + 1) \
+            ON CONFLICT (xpub) DO UPDATE SET next = CASE WHEN derivations.next >= excluded.next \
+            THEN derivations.next + 1 ELSE excluded.next END RETURNING next - 1";
+        let mut transaction = self.writing().await?;
+        let query = sqlx::query(query).bind(row::printable(xpub)).bind(i64::from(at_least));
+        let index: i64 = query.fetch_one(&mut *transaction).await?.try_get(0)?;
+        transaction.commit().await?;
+        u32::try_from(index).map_err(|_| Error::beyond("derivations", "next", xpub))
+    }
+
+    /// Adds addresses to the imported pool; they are watched from now on. Those that are known
+    /// already change nothing. The number of new ones.
+    ///
+    /// # Errors
+    /// What the engine says; nothing is written then.
+    pub async fn import(&self, addresses: &[Address]) -> Result<u64, Error> {
+        let addresses: BTreeSet<&Address> = addresses.iter().collect();
+        let count = i64::try_from(addresses.len());
+        let count = count.map_err(|_| Error::beyond("counters", "addresses", "1"))?;
+        let mut transaction = self.writing().await?;
+        let query = sqlx::query(LOCK).bind(count);
+        let last: i64 = query.fetch_one(&mut *transaction).await?.try_get(0)?;
+        let first = last.saturating_sub(count).saturating_add(1);
+        let numbered: Vec<(i64, &Address)> = (first..).zip(addresses).collect();
+        let bind = |binds: &mut Binds, (seq, address): &(i64, &Address)| {
+            binds.int(*seq)?;
+            binds.text(hex(&address.0))
+        };
+        let written = self.link(&mut transaction).write(&IMPORT, &numbered, bind).await?;
+        transaction.commit().await?;
+        Ok(written)
+    }
+
+    /// Takes an address out of the imported pool; `None` where the pool is empty.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where the address does not parse, and what the engine says.
+    pub async fn take_imported(&self) -> Result<Option<Address>, Error> {
+        let mut transaction = self.writing().await?;
+        sqlx::query(LOCK).bind(0i64).fetch_one(&mut *transaction).await?;
+        let query = "UPDATE addresses SET taken = 1 WHERE seq = \
+            (SELECT min(seq) FROM addresses WHERE taken = 0) RETURNING address";
+        let taken = sqlx::query(query).fetch_optional(&mut *transaction).await?;
+        let taken: Option<String> = taken.map(|row| row.try_get(0)).transpose()?;
+        transaction.commit().await?;
+        let parse = |text: String| Fields::new("addresses", &text).parse("address", row::address);
+        taken.map(parse).transpose()
+    }
+}
+
+static IMPORT: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "import addresses",
+    head: "WITH v (seq, address) AS (VALUES".to_owned(),
+    columns: 2,
+    tail: ") INSERT INTO addresses (seq, address, taken) SELECT v.seq, v.address, 0 FROM v \
+        WHERE TRUE ON CONFLICT (address) DO NOTHING",
+});

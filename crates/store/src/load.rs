@@ -1,0 +1,280 @@
+//! What belongs together, loaded by the hundred: orders with their deposits, cases and journals.
+//!
+//! In: ids. Out: values in the order they were recorded.
+//! Never: a statement for each order. Why: a scan may touch thousands.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use payments::address::Address;
+use payments::case::Case;
+use payments::chain::Cursor;
+use payments::deposit::{Deposit, DepositId};
+use payments::ledger::Journal;
+use payments::name::{ChainName, OrderId};
+use payments::order::Dossier;
+
+use crate::error::Error;
+use crate::row::{self, Fields};
+use crate::sql::{Binds, Bulk, Link, PACKED_END, packed};
+
+/// Rows by the number that orders them.
+pub(crate) type Numbered<T> = BTreeMap<i64, T>;
+
+fn list(name: &'static str, columns: &[&str], rest: &str) -> Bulk {
+    let head = format!("{} IN (", packed(columns, rest));
+    Bulk { name, head, columns: 1, tail: ")) AS lines" }
+}
+
+static OWNERS: LazyLock<Bulk> = LazyLock::new(|| {
+    let columns: Vec<&str> = std::iter::once("a.address").chain(row::ORDER).collect();
+    let from = "FROM addresses AS a LEFT JOIN orders AS o ON o.id = a.order_id WHERE a.address";
+    list("owners", &columns, from)
+});
+static ORDERS: LazyLock<Bulk> =
+    LazyLock::new(|| list("orders", &row::ORDER, "FROM orders AS o WHERE o.id"));
+static DEPOSITS_OF_ORDERS: LazyLock<Bulk> = LazyLock::new(|| {
+    list("deposits of orders", &row::DEPOSIT, "FROM deposits AS d WHERE d.order_id")
+});
+static DEPOSITS_BY_ID: LazyLock<Bulk> =
+    LazyLock::new(|| list("deposits by id", &row::DEPOSIT, "FROM deposits AS d WHERE d.id"));
+static CASES_OF_ORDERS: LazyLock<Bulk> =
+    LazyLock::new(|| list("cases of orders", &row::CASE, "FROM cases AS c WHERE c.order_id"));
+static CASES_OF_DEPOSITS: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = "FROM cases AS c WHERE c.seq IN (SELECT case_seq FROM case_deposits WHERE deposit";
+    Bulk { tail: "))) AS lines", ..list("cases of deposits", &row::CASE, from) }
+});
+static DEPOSITS_OF_CASES: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = "FROM case_deposits AS x JOIN deposits AS d ON d.seq = x.deposit WHERE x.case_seq";
+    list("deposits of cases", &["x.case_seq", "x.place", "d.id"], from)
+});
+const JOURNALS: &str = "FROM journals AS j LEFT JOIN deposits AS d ON d.seq = j.deposit WHERE";
+static JOURNALS_OF_ORDERS: LazyLock<Bulk> =
+    LazyLock::new(|| list("journals of orders", &row::JOURNAL, &format!("{JOURNALS} j.order_id")));
+static JOURNALS_OF_DEPOSITS: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = format!("{JOURNALS} j.order_id IS NULL AND j.deposit");
+    list("journals of deposits", &row::JOURNAL, &from)
+});
+static ENTRIES: LazyLock<Bulk> =
+    LazyLock::new(|| list("entries", &row::ENTRY, "FROM entries AS e WHERE e.journal"));
+
+/// The cursor of a chain; a fresh one where nothing is recorded of it.
+pub(crate) async fn cursor(link: &mut Link<'_>, chain: &ChainName) -> Result<Cursor, Error> {
+    let mut cursor = Cursor::new(chain.clone());
+    let columns = [
+        "c.name",
+        "c.generation",
+        "c.finalized_height",
+        "c.finalized_hash",
+        "c.safe_height",
+        "'=' || c.paused",
+        "'=' || c.stalled",
+    ];
+    let text = packed(&columns, "FROM chains AS c WHERE c.name = $1") + PACKED_END;
+    let mut binds = Binds::default();
+    binds.text(chain.to_string())?;
+    link.select(text, binds, |line| {
+        let mut fields = Fields::new("chains", line);
+        fields.text("name")?;
+        cursor.generation = fields.parse("generation", |text| text.parse().ok())?;
+        cursor.finalized = row::finalized(&mut fields)?;
+        cursor.safe = fields.maybe("safe_height", |text| text.parse().ok())?;
+        cursor.paused = fields.maybe("paused", row::marked)?;
+        cursor.stalled = fields.maybe("stalled", row::marked)?;
+        Ok(())
+    })
+    .await?;
+    let text = packed(&row::HEADER, "FROM headers AS h WHERE h.chain = $1") + PACKED_END;
+    let mut binds = Binds::default();
+    binds.text(chain.to_string())?;
+    link.select(text, binds, |line| {
+        cursor.kept.push(row::header(line)?);
+        Ok(())
+    })
+    .await?;
+    cursor.kept.sort_unstable_by_key(|header| header.id.height);
+    Ok(cursor)
+}
+
+/// Who owns these addresses; orders come with their facts and nothing else. Addresses that are
+/// not ours are absent.
+pub(crate) async fn owners(
+    link: &mut Link<'_>,
+    addresses: &[Address],
+    mut take: impl FnMut(Address, Option<Dossier>),
+) -> Result<(), Error> {
+    let bind = |binds: &mut Binds, address: &Address| binds.text(row::hex(&address.0));
+    link.read(&OWNERS, addresses, bind, |line| {
+        let mut fields = Fields::new("addresses", line);
+        let address = fields.parse("address", row::address)?;
+        // An address without an order has nothing but empty fields behind it.
+        let owned = line.get(43..).is_some_and(|rest| !rest.starts_with(crate::sql::FIELD));
+        let owner = if owned { Some(row::order(&mut fields)?.0) } else { None };
+        take(address, owner);
+        Ok(())
+    })
+    .await
+}
+
+/// These orders with their facts and nothing else, and their numbers.
+pub(crate) async fn orders(
+    link: &mut Link<'_>,
+    ids: &[OrderId],
+    mut take: impl FnMut(Dossier, u64),
+) -> Result<(), Error> {
+    link.read(&ORDERS, ids, by_name, |line| {
+        let (dossier, number) = row::order(&mut Fields::new("orders", line))?;
+        take(dossier, number);
+        Ok(())
+    })
+    .await
+}
+
+/// Adds everything that is recorded of the orders in `dossiers`. The version rises with whatever
+/// is recorded of an order, so an order at version 0 has nothing.
+pub(crate) async fn fill(
+    link: &mut Link<'_>,
+    dossiers: &mut BTreeMap<OrderId, Dossier>,
+) -> Result<(), Error> {
+    let known = dossiers.values().filter(|dossier| dossier.version > 0);
+    let ids: Vec<OrderId> = known.map(|dossier| dossier.order.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    for deposit in deposits(link, &DEPOSITS_OF_ORDERS, &ids, by_name).await?.into_values() {
+        if let Some(dossier) = deposit.order.as_ref().and_then(|id| dossiers.get_mut(id)) {
+            dossier.deposits.push(deposit);
+        }
+    }
+    for case in cases(link, &CASES_OF_ORDERS, &ids, by_name).await?.into_values() {
+        if let Some(dossier) = case.order.as_ref().and_then(|id| dossiers.get_mut(id)) {
+            dossier.cases.push(case);
+        }
+    }
+    for journal in journals(link, &JOURNALS_OF_ORDERS, &ids, by_name).await?.into_values() {
+        if let Some(dossier) = journal.order.as_ref().and_then(|id| dossiers.get_mut(id)) {
+            dossier.journals.push(journal);
+        }
+    }
+    Ok(())
+}
+
+/// Cases and journals of deposits that no order owns, by the deposits' numbers.
+pub(crate) async fn of_deposits(
+    link: &mut Link<'_>,
+    seqs: &[i64],
+) -> Result<(Vec<Case>, Vec<Journal>), Error> {
+    let cases = cases(link, &CASES_OF_DEPOSITS, seqs, by_number).await?;
+    let journals = journals(link, &JOURNALS_OF_DEPOSITS, seqs, by_number).await?;
+    let unowned = cases.into_values().filter(|case| case.order.is_none());
+    Ok((unowned.collect(), journals.into_values().collect()))
+}
+
+/// Recorded deposits among these ids.
+pub(crate) async fn deposits_by_id(
+    link: &mut Link<'_>,
+    ids: &[DepositId],
+) -> Result<Numbered<Deposit>, Error> {
+    deposits(link, &DEPOSITS_BY_ID, ids, |binds, id| binds.text(id.to_string())).await
+}
+
+pub(crate) fn by_name(binds: &mut Binds, id: &OrderId) -> Result<(), Error> {
+    binds.text(id.to_string())
+}
+
+pub(crate) fn by_number(binds: &mut Binds, seq: &i64) -> Result<(), Error> {
+    binds.int(*seq)
+}
+
+async fn deposits<T>(
+    link: &mut Link<'_>,
+    bulk: &Bulk,
+    keys: &[T],
+    bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
+) -> Result<Numbered<Deposit>, Error> {
+    let mut found = Numbered::new();
+    link.read(bulk, keys, bind, |line| {
+        let (seq, deposit) = row::deposit(line)?;
+        found.insert(seq, deposit);
+        Ok(())
+    })
+    .await?;
+    Ok(found)
+}
+
+async fn cases<T>(
+    link: &mut Link<'_>,
+    bulk: &Bulk,
+    keys: &[T],
+    bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
+) -> Result<Numbered<Case>, Error> {
+    let mut found = Numbered::new();
+    link.read(bulk, keys, bind, |line| {
+        let (seq, case) = row::case(line)?;
+        found.insert(seq, case);
+        Ok(())
+    })
+    .await?;
+    case_deposits(link, &mut found).await?;
+    Ok(found)
+}
+
+/// Adds the deposits of these cases, in their places.
+pub(crate) async fn case_deposits(
+    link: &mut Link<'_>,
+    cases: &mut Numbered<Case>,
+) -> Result<(), Error> {
+    let seqs: Vec<i64> = cases.keys().copied().collect();
+    let mut places = BTreeMap::new();
+    link.read(&DEPOSITS_OF_CASES, &seqs, by_number, |line| {
+        let mut fields = Fields::new("case_deposits", line);
+        let place = (fields.int("case_seq")?, fields.int("place")?);
+        places.insert(place, fields.parse("deposit", DepositId::parse)?);
+        Ok(())
+    })
+    .await?;
+    for ((seq, _), deposit) in places {
+        if let Some(case) = cases.get_mut(&seq) {
+            case.deposits.push(deposit);
+        }
+    }
+    Ok(())
+}
+
+async fn journals<T>(
+    link: &mut Link<'_>,
+    bulk: &Bulk,
+    keys: &[T],
+    bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
+) -> Result<Numbered<Journal>, Error> {
+    let mut found = Numbered::new();
+    link.read(bulk, keys, bind, |line| {
+        let (seq, journal) = row::journal(line)?;
+        found.insert(seq, journal);
+        Ok(())
+    })
+    .await?;
+    entries(link, &mut found).await?;
+    Ok(found)
+}
+
+/// Adds the entries of these journals, in their order.
+pub(crate) async fn entries(
+    link: &mut Link<'_>,
+    journals: &mut Numbered<Journal>,
+) -> Result<(), Error> {
+    let seqs: Vec<i64> = journals.keys().copied().collect();
+    let mut lines = Vec::new();
+    link.read(&ENTRIES, &seqs, by_number, |line| {
+        lines.push(row::entry(line)?);
+        Ok(())
+    })
+    .await?;
+    lines.sort_unstable_by_key(|(journal, line, _)| (*journal, *line));
+    for (seq, _, entry) in lines {
+        if let Some(journal) = journals.get_mut(&seq) {
+            journal.entries.push(entry);
+        }
+    }
+    Ok(())
+}

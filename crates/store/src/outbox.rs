@@ -1,0 +1,105 @@
+//! The feed of events, in the order in which they were committed.
+//!
+//! In: the sequence number last seen. Out: what comes after it, without a gap.
+//! Never: an event of a commit that is not durable.
+//! Why: a reader that remembers one number misses nothing and needs no other memory.
+
+use payments::case::CaseId;
+use payments::deposit::DepositId;
+use payments::event::EventKind;
+use payments::name::{ChainName, OrderId};
+use payments::time::Time;
+use sha2::{Digest, Sha256};
+
+use crate::Store;
+use crate::error::Error;
+use crate::row::{self, Fields};
+use crate::sql::{Binds, PACKED_END, packed};
+
+/// A committed event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Gapless, from 1.
+    pub seq: u64,
+    /// `evt_<seq>_<digest of the event>`. The digest tells an event from the one that had its
+    /// number before a backup was restored.
+    pub id: String,
+    /// What happened.
+    pub kind: EventKind,
+    /// When it was recorded.
+    pub at: Time,
+    /// The chain it concerns.
+    pub chain: Option<ChainName>,
+    /// The order it concerns.
+    pub order: Option<OrderId>,
+    /// The deposit it concerns.
+    pub deposit: Option<DepositId>,
+    /// The case it concerns.
+    pub case: Option<CaseId>,
+    /// Further facts, a JSON object of texts.
+    pub data: String,
+}
+
+const COLUMNS: [&str; 8] =
+    ["v.seq", "v.kind", "v.at", "v.chain", "v.order_id", "d.id", "v.case_id", "v.data"];
+
+impl Store {
+    /// At most `limit` events after number `after`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn events(&self, after: u64, limit: u32) -> Result<Vec<Told>, Error> {
+        let from = "FROM (SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2) AS v \
+            LEFT JOIN deposits AS d ON d.seq = v.deposit";
+        let mut binds = Binds::default();
+        binds.int(i64::try_from(after).unwrap_or(i64::MAX))?;
+        binds.int(i64::from(limit))?;
+        let mut events = Vec::new();
+        let mut connection = self.reader().await?;
+        let text = packed(&COLUMNS, from) + PACKED_END;
+        self.link(&mut connection)
+            .select(text, binds, |line| {
+                events.push(told(line)?);
+                Ok(())
+            })
+            .await?;
+        events.sort_unstable_by_key(|event| event.seq);
+        Ok(events)
+    }
+
+    /// The number of the last committed event, 0 before the first.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn last_event(&self) -> Result<u64, Error> {
+        let mut last = 0;
+        let mut connection = self.reader().await?;
+        let text = packed(&["c.sealed_events"], "FROM counters AS c") + PACKED_END;
+        self.link(&mut connection)
+            .select(text, Binds::default(), |line| {
+                last = Fields::new("counters", line)
+                    .parse("sealed_events", |text| text.parse().ok())?;
+                Ok(())
+            })
+            .await?;
+        Ok(last)
+    }
+}
+
+fn told(line: &str) -> Result<Told, Error> {
+    let digest = Sha256::digest(line.as_bytes());
+    let digest = payments::address::lower_hex(digest.get(..8).unwrap_or_default());
+    let mut fields = Fields::new("events", line);
+    let seq = fields.parse("seq", |text| text.parse().ok())?;
+    Ok(Told {
+        seq,
+        id: format!("evt_{seq}_{digest}"),
+        kind: fields.parse("kind", EventKind::parse)?,
+        at: fields.parse("at", row::time)?,
+        chain: fields.maybe("chain", row::chain)?,
+        order: fields.maybe("order_id", row::order_id)?,
+        deposit: fields.maybe("deposit", DepositId::parse)?,
+        case: fields.maybe("case_id", |text| Some(CaseId(text.to_owned())))?,
+        data: fields.text("data")?.to_owned(),
+    })
+}

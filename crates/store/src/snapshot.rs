@@ -1,0 +1,228 @@
+//! What is remembered and may matter to one update.
+//!
+//! In: an update. Out: `payments::changes::Snapshot`, of one state of the books.
+//! Never: a rule. Why: what a plan does not see, it would decide wrongly about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use payments::address::Address;
+use payments::chain::{Cursor, Transfer, final_time};
+use payments::changes::{Snapshot, Update};
+use payments::deposit::DepositId;
+use payments::name::{ChainName, OrderId};
+use payments::order::Dossier;
+
+use crate::error::Error;
+use crate::load::{self, Numbered};
+use crate::row;
+use crate::sql::{Binds, Link, PACKED_END, packed};
+use crate::{Engine, Store};
+
+/// Orders that one snapshot expires at most; the next one expires more.
+const EXPIRING: i64 = 1000;
+
+impl Store {
+    /// What the books remember that may matter to `update`.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn snapshot(&self, update: &Update) -> Result<Snapshot, Error> {
+        // On SQLite through the connection that commits: its page cache still holds the last
+        // commit, another connection's does not.
+        let begin = self.engine.begin_reading();
+        let pool = match self.engine {
+            Engine::Sqlite => &self.pools.writer,
+            Engine::Postgres => &self.pools.reader,
+        };
+        let mut transaction = pool.begin_with(begin).await?;
+        let mut link = self.link(&mut transaction);
+        let snapshot = gather(&mut link, update).await?;
+        transaction.commit().await?;
+        Ok(snapshot)
+    }
+
+    /// How far `chain` is recorded; a fresh cursor where nothing is.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub async fn cursor(&self, chain: &ChainName) -> Result<Cursor, Error> {
+        let mut transaction = self.reading().await?;
+        let cursor = load::cursor(&mut self.link(&mut transaction), chain).await?;
+        transaction.commit().await?;
+        Ok(cursor)
+    }
+}
+
+async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error> {
+    match update {
+        Update::Scan(scan) => {
+            let mut parts = Parts::of_chain(link, &scan.chain).await?;
+            parts.receive(link, &scan.transfers).await?;
+            if let Some(cursor) = &parts.snapshot.cursor
+                && let Some(now) = final_time(cursor, scan)
+            {
+                let binds = expiring(&scan.chain, now.0)?;
+                parts.orders(link, &text_of_expiring(), binds).await?;
+            }
+            parts.finish(link).await
+        }
+        Update::Rescan { chain, transfers } => {
+            let mut parts = Parts::of_chain(link, chain).await?;
+            parts.receive(link, transfers).await?;
+            parts.finish(link).await
+        }
+        Update::Stall { chain, .. }
+        | Update::Pause { chain, .. }
+        | Update::Resume { chain, .. } => Parts::of_chain(link, chain).await?.finish(link).await,
+        Update::Create(order) => {
+            let mut parts = Parts::default();
+            parts.wanted.insert(order.id.clone());
+            parts.owners(link, &[order.address]).await?;
+            parts.finish(link).await
+        }
+        Update::Cancel(order) => {
+            let mut parts = Parts::default();
+            parts.wanted.insert(order.clone());
+            parts.finish(link).await
+        }
+    }
+}
+
+/// A snapshot in the making.
+#[derive(Default)]
+struct Parts {
+    snapshot: Snapshot,
+    /// Orders that are wanted and not loaded.
+    wanted: BTreeSet<OrderId>,
+    unassigned: Numbered<payments::deposit::Deposit>,
+}
+
+impl Parts {
+    /// The chain's cursor, and what is recorded of it that a reorg or finality can still change.
+    async fn of_chain(link: &mut Link<'_>, chain: &ChainName) -> Result<Self, Error> {
+        let cursor = load::cursor(link, chain).await?;
+        // A height is never below zero, so -1 is below every deposit.
+        let finalized = match cursor.finalized {
+            Some(block) => row::signed("chains", "finalized_height", chain, block.height)?,
+            None => -1,
+        };
+        let mut parts = Self::default();
+        parts.snapshot.cursor = Some(cursor);
+        let from = "FROM (SELECT order_id FROM deposits WHERE chain = $1 AND height > $2 UNION \
+            SELECT order_id FROM deposits WHERE chain = $1 AND state = 'pending') AS d";
+        let text = packed(&["d.order_id"], from) + PACKED_END;
+        let mut unassigned = false;
+        let wanted = &mut parts.wanted;
+        link.select(text, above(chain, finalized)?, |line| {
+            if line.is_empty() {
+                unassigned = true;
+            } else {
+                wanted.insert(row::Fields::new("deposits", line).parse("order_id", row::order_id)?);
+            }
+            Ok(())
+        })
+        .await?;
+        if unassigned {
+            let from = "FROM deposits AS d WHERE d.order_id IS NULL AND d.chain = $1 \
+                AND (d.height > $2 OR d.state = 'pending')";
+            let text = packed(&row::DEPOSIT, from) + PACKED_END;
+            let found = &mut parts.unassigned;
+            link.select(text, above(chain, finalized)?, |line| {
+                let (seq, deposit) = row::deposit(line)?;
+                found.insert(seq, deposit);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(parts)
+    }
+
+    /// Who owns the addresses of these transfers, and the recorded deposits among those to
+    /// addresses that nobody owns.
+    async fn receive(&mut self, link: &mut Link<'_>, transfers: &[Transfer]) -> Result<(), Error> {
+        let receivers: BTreeSet<Address> = transfers.iter().map(|transfer| transfer.to).collect();
+        self.owners(link, &receivers.into_iter().collect::<Vec<_>>()).await?;
+        let Some(chain) = self.snapshot.cursor.as_ref().map(|cursor| cursor.chain.clone()) else {
+            return Ok(());
+        };
+        let unowned =
+            |transfer: &&Transfer| matches!(self.snapshot.owners.get(&transfer.to), Some(None));
+        // Which token is the configured one is a rule, so both ids are asked for.
+        let ids: Vec<DepositId> = transfers
+            .iter()
+            .filter(unowned)
+            .flat_map(|transfer| {
+                [None, Some(transfer.token)].map(|other_token| DepositId {
+                    chain: chain.clone(),
+                    tx: transfer.tx,
+                    n: transfer.n,
+                    other_token,
+                })
+            })
+            .collect();
+        let found = load::deposits_by_id(link, &ids).await?;
+        self.unassigned.extend(found.into_iter().filter(|(_, deposit)| deposit.order.is_none()));
+        Ok(())
+    }
+
+    async fn owners(&mut self, link: &mut Link<'_>, addresses: &[Address]) -> Result<(), Error> {
+        let Snapshot { owners, dossiers, .. } = &mut self.snapshot;
+        load::owners(link, addresses, |address, owner| {
+            owners.insert(address, owner.as_ref().map(|dossier| dossier.order.id.clone()));
+            if let Some(dossier) = owner {
+                dossiers.insert(dossier.order.id.clone(), dossier);
+            }
+        })
+        .await
+    }
+
+    /// Wants the orders that a query for their ids finds.
+    async fn orders(&mut self, link: &mut Link<'_>, text: &str, binds: Binds) -> Result<(), Error> {
+        link.select(text.to_owned(), binds, |line| {
+            let id = row::Fields::new("orders", line).parse("id", row::order_id)?;
+            self.wanted.insert(id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn finish(mut self, link: &mut Link<'_>) -> Result<Snapshot, Error> {
+        let mut dossiers: BTreeMap<OrderId, Dossier> = std::mem::take(&mut self.snapshot.dossiers);
+        let missing = self.wanted.into_iter().filter(|id| !dossiers.contains_key(id));
+        let missing: Vec<OrderId> = missing.collect();
+        load::orders(link, &missing, |dossier, _| {
+            dossiers.insert(dossier.order.id.clone(), dossier);
+        })
+        .await?;
+        load::fill(link, &mut dossiers).await?;
+        let seqs: Vec<i64> = self.unassigned.keys().copied().collect();
+        let (cases, journals) = load::of_deposits(link, &seqs).await?;
+        Ok(Snapshot {
+            dossiers,
+            unassigned: self.unassigned.into_values().collect(),
+            unassigned_cases: cases,
+            unassigned_journals: journals,
+            ..self.snapshot
+        })
+    }
+}
+
+fn above(chain: &ChainName, height: i64) -> Result<Binds, Error> {
+    let mut binds = Binds::default();
+    binds.text(chain.to_string())?;
+    binds.int(height)?;
+    Ok(binds)
+}
+
+fn text_of_expiring() -> String {
+    let from = "FROM (SELECT id FROM orders WHERE chain = $1 AND expires_at <= $2 \
+        AND paid IS NULL AND expired IS NULL AND cancelled IS NULL AND expires_at IS NOT NULL \
+        ORDER BY expires_at LIMIT $3) AS o";
+    packed(&["o.id"], from) + PACKED_END
+}
+
+fn expiring(chain: &ChainName, now: i64) -> Result<Binds, Error> {
+    let mut binds = above(chain, now)?;
+    binds.int(EXPIRING)?;
+    Ok(binds)
+}

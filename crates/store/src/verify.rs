@@ -1,0 +1,148 @@
+//! Whether the books still say what they must.
+//!
+//! In: the whole of the books. Out: named findings, none where all is well.
+//! Never: a repair. Why: what was changed behind the engine's back has to be seen by a person.
+
+use std::collections::BTreeSet;
+
+use sqlx::{AnyConnection, Row};
+
+use crate::engine::{self, Engine};
+use crate::error::Error;
+use crate::{Store, migrate};
+
+/// Rows that one check names at most.
+const SHOWN: usize = 20;
+
+/// Something in the books that must not be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is, one word for ever.
+    pub name: &'static str,
+    /// Where.
+    pub detail: String,
+}
+
+/// Queries for one text a row; every row is a finding.
+const CHECKS: [(&str, &str); 8] = [
+    (
+        "balance_differs",
+        "SELECT coalesce(b.account, e.account) || ' ' || coalesce(b.asset, e.asset) FROM balances \
+         AS b FULL OUTER JOIN (SELECT account, asset, sum(debits) AS debits, sum(credits) AS \
+         credits FROM (SELECT debit AS account, asset, amount AS debits, 0 AS credits FROM entries \
+         UNION ALL SELECT credit, asset, 0, amount FROM entries) AS sides GROUP BY account, asset) \
+         AS e ON e.account = b.account AND e.asset = b.asset \
+         WHERE coalesce(b.debits, -1) <> coalesce(e.debits, -1) \
+         OR coalesce(b.credits, -1) <> coalesce(e.credits, -1)",
+    ),
+    (
+        "journal_incomplete",
+        "SELECT j.key FROM journals AS j LEFT JOIN (SELECT journal, count(*) AS lines FROM entries \
+         GROUP BY journal) AS e ON e.journal = j.seq WHERE coalesce(e.lines, 0) <> j.lines",
+    ),
+    (
+        "entry_without_journal",
+        "SELECT CAST(e.journal AS TEXT) || ':' || CAST(e.line AS TEXT) FROM entries AS e \
+         LEFT JOIN journals AS j ON j.seq = e.journal WHERE j.seq IS NULL",
+    ),
+    (
+        "entry_of_another_order",
+        "SELECT j.key FROM entries AS e JOIN journals AS j ON j.seq = e.journal WHERE \
+         (e.debit > 'order:' AND e.debit < 'order;' AND e.debit <> 'order:' || \
+         coalesce(j.order_id, '')) OR (e.credit > 'order:' AND e.credit < 'order;' \
+         AND e.credit <> 'order:' || coalesce(j.order_id, ''))",
+    ),
+    (
+        "journal_gap",
+        "SELECT CAST(count(*) AS TEXT) || ' of ' || CAST(c.sealed_journals AS TEXT) \
+         FROM counters AS c LEFT JOIN journals AS j ON j.seq BETWEEN 1 AND c.sealed_journals \
+         GROUP BY c.sealed_journals HAVING count(j.seq) <> c.sealed_journals",
+    ),
+    (
+        "event_gap",
+        "SELECT CAST(count(*) AS TEXT) || ' of ' || CAST(c.sealed_events AS TEXT) \
+         FROM counters AS c LEFT JOIN events AS v ON v.seq BETWEEN 1 AND c.sealed_events \
+         GROUP BY c.sealed_events HAVING count(v.seq) <> c.sealed_events",
+    ),
+    (
+        "not_sealed",
+        "SELECT 'journals ' || CAST((SELECT coalesce(max(seq), 0) FROM journals) AS TEXT) || \
+         ', events ' || CAST((SELECT coalesce(max(seq), 0) FROM events) AS TEXT) \
+         FROM counters AS c WHERE c.journals <> c.sealed_journals OR c.events <> c.sealed_events \
+         OR c.sealed_journals <> (SELECT coalesce(max(seq), 0) FROM journals) \
+         OR c.sealed_events <> (SELECT coalesce(max(seq), 0) FROM events)",
+    ),
+    (
+        "address_without_owner",
+        "SELECT o.id FROM orders AS o LEFT JOIN addresses AS a ON a.address = o.address \
+         WHERE coalesce(a.order_id, '') <> o.id",
+    ),
+];
+
+impl Store {
+    /// Reads the whole of the books and says what is wrong with them; empty where nothing is. Of
+    /// each kind of finding at most twenty are named.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn verify(&self) -> Result<Vec<Finding>, Error> {
+        let mut findings = Vec::new();
+        let mut transaction = self.reading().await?;
+        if self.engine == Engine::Postgres {
+            // Everything is read here, so reading tables from end to end is right.
+            let all = "SET LOCAL enable_seqscan = on";
+            sqlx::raw_sql(all).execute(&mut *transaction).await?;
+        }
+        for (name, query) in CHECKS {
+            for row in sqlx::query(query).fetch_all(&mut *transaction).await?.iter().take(SHOWN) {
+                findings.push(Finding { name, detail: row.try_get(0)? });
+            }
+        }
+        self.engine_findings(&mut transaction, &mut findings).await?;
+        transaction.commit().await?;
+        Ok(findings)
+    }
+
+    async fn engine_findings(
+        &self,
+        connection: &mut AnyConnection,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), Error> {
+        match engine::check(self.engine, connection).await {
+            Ok(()) => {}
+            Err(error @ Error::Setting { .. }) => {
+                findings.push(Finding { name: "setting", detail: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        }
+        let query = match self.engine {
+            Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+            Engine::Postgres => {
+                "SELECT CAST(tgname AS TEXT) FROM pg_trigger WHERE NOT tgisinternal \
+                 AND tgenabled <> 'D' AND tgrelid IN (SELECT oid FROM pg_class \
+                 WHERE relnamespace = current_schema()::regnamespace)"
+            }
+        };
+        let mut present = BTreeSet::new();
+        for row in sqlx::query(query).fetch_all(&mut *connection).await? {
+            present.insert(row.try_get::<String, _>(0)?);
+        }
+        for trigger in migrate::triggers(self.engine) {
+            if !present.contains(trigger) {
+                let detail = trigger.to_owned();
+                findings.push(Finding { name: "trigger_missing", detail });
+            }
+        }
+        let query = match self.engine {
+            Engine::Sqlite => "SELECT * FROM pragma_integrity_check",
+            Engine::Postgres => "SELECT 'fsync is off' WHERE current_setting('fsync') = 'off'",
+        };
+        for row in sqlx::query(query).fetch_all(&mut *connection).await? {
+            let detail: String = row.try_get(0)?;
+            if detail != "ok" {
+                findings.push(Finding { name: "integrity", detail });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,404 @@
+-- The books on PostgreSQL. What each table is for: migrations/README.md.
+-- Times are milliseconds since 1970 (UTC), amounts are millionths, hashes and addresses are
+-- lower-case hex with 0x.
+
+-- One row: the numbers given out so far, and how far the ledger and the events are sealed.
+-- A commit raises `journals` and `events`, writes exactly those rows, and seals them: the deferred
+-- key refuses a commit that was announced and not sealed.
+CREATE TABLE counters (
+    one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
+    orders BIGINT NOT NULL,
+    addresses BIGINT NOT NULL,
+    deposits BIGINT NOT NULL,
+    cases BIGINT NOT NULL,
+    journals BIGINT NOT NULL,
+    events BIGINT NOT NULL,
+    sealed_journals BIGINT NOT NULL,
+    sealed_events BIGINT NOT NULL,
+    UNIQUE (sealed_journals, sealed_events),
+    FOREIGN KEY (journals, events) REFERENCES counters (sealed_journals, sealed_events)
+        DEFERRABLE INITIALLY DEFERRED
+);
+INSERT INTO counters VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0);
+
+CREATE TABLE chains (
+    name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    generation BIGINT NOT NULL,
+    finalized_height BIGINT CHECK (finalized_height >= 0),
+    finalized_hash TEXT COLLATE "C" CHECK (length(finalized_hash) = 66),
+    safe_height BIGINT CHECK (safe_height >= 0),
+    paused TEXT COLLATE "C",
+    stalled TEXT COLLATE "C",
+    CHECK ((finalized_height IS NULL) = (finalized_hash IS NULL))
+);
+
+CREATE TABLE headers (
+    chain TEXT COLLATE "C" NOT NULL REFERENCES chains (name),
+    height BIGINT NOT NULL CHECK (height >= 0),
+    hash TEXT COLLATE "C" NOT NULL CHECK (length(hash) = 66),
+    parent TEXT COLLATE "C" NOT NULL CHECK (length(parent) = 66),
+    time BIGINT NOT NULL,
+    PRIMARY KEY (chain, height)
+);
+
+CREATE TABLE pins (
+    chain TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    chain_id TEXT COLLATE "C" NOT NULL,
+    genesis TEXT COLLATE "C" NOT NULL,
+    token TEXT COLLATE "C" NOT NULL CHECK (length(token) = 42),
+    decimals BIGINT NOT NULL CHECK (decimals BETWEEN 0 AND 255)
+);
+
+CREATE TABLE orders (
+    number BIGINT NOT NULL PRIMARY KEY CHECK (number > 0),
+    id TEXT COLLATE "C" NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 64),
+    customer TEXT COLLATE "C" NOT NULL CHECK (length(customer) BETWEEN 1 AND 64),
+    chain TEXT COLLATE "C" NOT NULL,
+    due BIGINT CHECK (due > 0),
+    price TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    address TEXT COLLATE "C" NOT NULL CHECK (length(address) = 42),
+    address_index BIGINT CHECK (address_index BETWEEN 0 AND 4294967295),
+    refund_to TEXT COLLATE "C" CHECK (length(refund_to) = 42),
+    terms TEXT COLLATE "C" NOT NULL,
+    metadata TEXT COLLATE "C"
+        CHECK (strpos(metadata, chr(30)) = 0 AND strpos(metadata, chr(31)) = 0),
+    version BIGINT NOT NULL CHECK (version >= 0),
+    paid BIGINT,
+    expired BIGINT,
+    cancelled BIGINT
+);
+CREATE INDEX orders_by_customer ON orders (customer, number);
+CREATE INDEX orders_to_expire ON orders (chain, expires_at)
+    WHERE paid IS NULL AND expired IS NULL AND cancelled IS NULL AND expires_at IS NOT NULL;
+
+CREATE TABLE addresses (
+    seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),
+    address TEXT COLLATE "C" NOT NULL UNIQUE CHECK (length(address) = 42),
+    order_id TEXT COLLATE "C" REFERENCES orders (id),
+    derivation_index BIGINT CHECK (derivation_index BETWEEN 0 AND 4294967295),
+    taken BIGINT NOT NULL CHECK (taken IN (0, 1))
+);
+CREATE INDEX addresses_to_take ON addresses (seq) WHERE taken = 0;
+
+CREATE TABLE derivations (
+    xpub TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    next BIGINT NOT NULL CHECK (next BETWEEN 1 AND 2147483648)
+);
+
+CREATE TABLE deposits (
+    seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),
+    id TEXT COLLATE "C" NOT NULL UNIQUE,
+    order_id TEXT COLLATE "C" REFERENCES orders (id),
+    chain TEXT COLLATE "C" NOT NULL,
+    height BIGINT NOT NULL CHECK (height >= 0),
+    block_hash TEXT COLLATE "C" NOT NULL CHECK (length(block_hash) = 66),
+    time BIGINT NOT NULL,
+    log_index BIGINT NOT NULL CHECK (log_index >= 0),
+    sender TEXT COLLATE "C" NOT NULL CHECK (length(sender) = 42),
+    receiver TEXT COLLATE "C" NOT NULL CHECK (length(receiver) = 42),
+    raw TEXT COLLATE "C" NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount >= 0),
+    state TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C",
+    late BIGINT NOT NULL CHECK (late IN (0, 1)),
+    CHECK ((state = 'suspended') = (kind IS NOT NULL))
+);
+CREATE INDEX deposits_of_order ON deposits (order_id);
+CREATE INDEX deposits_by_height ON deposits (chain, height);
+CREATE INDEX deposits_pending ON deposits (chain) WHERE state = 'pending';
+CREATE INDEX deposits_unassigned ON deposits (receiver) WHERE order_id IS NULL;
+
+CREATE TABLE cases (
+    seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),
+    id TEXT COLLATE "C" NOT NULL UNIQUE,
+    kind TEXT COLLATE "C" NOT NULL,
+    order_id TEXT COLLATE "C" REFERENCES orders (id),
+    chain TEXT COLLATE "C" NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount >= 0),
+    opened_at BIGINT NOT NULL,
+    resolution TEXT COLLATE "C",
+    refund_to TEXT COLLATE "C" CHECK (length(refund_to) = 42),
+    fee BIGINT CHECK (fee >= 0),
+    reassigned_to TEXT COLLATE "C",
+    decided_by TEXT COLLATE "C",
+    why TEXT COLLATE "C",
+    decided_at BIGINT
+);
+CREATE INDEX cases_of_order ON cases (order_id);
+CREATE INDEX cases_open ON cases (seq) WHERE resolution IS NULL;
+
+CREATE TABLE case_deposits (
+    case_seq BIGINT NOT NULL REFERENCES cases (seq),
+    place BIGINT NOT NULL,
+    deposit BIGINT NOT NULL REFERENCES deposits (seq),
+    PRIMARY KEY (case_seq, place)
+);
+CREATE INDEX cases_of_deposit ON case_deposits (deposit);
+
+-- `lines` is how many entries the journal has; the seal counts them.
+CREATE TABLE journals (
+    seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),
+    key TEXT COLLATE "C" NOT NULL UNIQUE,
+    order_id TEXT COLLATE "C",
+    deposit BIGINT,
+    effective BIGINT NOT NULL,
+    recorded BIGINT NOT NULL,
+    remainder BIGINT NOT NULL CHECK (remainder >= 0),
+    lines BIGINT NOT NULL CHECK (lines > 0)
+);
+CREATE INDEX journals_of_order ON journals (order_id);
+CREATE INDEX journals_unassigned ON journals (deposit) WHERE order_id IS NULL;
+
+CREATE TABLE entries (
+    journal BIGINT NOT NULL,
+    line BIGINT NOT NULL CHECK (line >= 0),
+    asset TEXT COLLATE "C" NOT NULL,
+    debit TEXT COLLATE "C" NOT NULL,
+    credit TEXT COLLATE "C" NOT NULL,
+    amount BIGINT NOT NULL CHECK (amount > 0),
+    PRIMARY KEY (journal, line),
+    CHECK (debit <> credit),
+    CONSTRAINT accounts_of_the_asset CHECK (CASE
+        WHEN asset = 'CREDIT' THEN
+            (debit = 'issued' AND credit > 'customer:' AND credit < 'customer;')
+            OR (credit = 'issued' AND debit > 'customer:' AND debit < 'customer;')
+        WHEN asset > 'USDT.' AND asset < 'USDT/' THEN
+            (debit IN ('sales', 'dust', 'refunds_payable', 'fees')
+                OR (debit > 'order:' AND debit < 'order;')
+                OR (debit > 'suspense:' AND debit < 'suspense;')
+                OR (substr(debit, 1, length(asset) + 6) = 'custody:' || substr(asset, 6) || ':0x'
+                    AND length(debit) = length(asset) + 46)
+                OR debit = 'treasury:' || substr(asset, 6))
+            AND (credit IN ('sales', 'dust', 'refunds_payable', 'fees')
+                OR (credit > 'order:' AND credit < 'order;')
+                OR (credit > 'suspense:' AND credit < 'suspense;')
+                OR (substr(credit, 1, length(asset) + 6) = 'custody:' || substr(asset, 6) || ':0x'
+                    AND length(credit) = length(asset) + 46)
+                OR credit = 'treasury:' || substr(asset, 6))
+        ELSE FALSE
+    END)
+);
+-- The account of an order is found through its journals, what came to an address through its
+-- owner; sales and issued are in nearly every journal. The rest is found here.
+CREATE INDEX entries_by_debit ON entries (debit, journal)
+    WHERE NOT (debit > 'order:' AND debit < 'order;')
+        AND NOT (debit > 'custody:' AND debit < 'custody;') AND debit NOT IN ('sales', 'issued');
+CREATE INDEX entries_by_credit ON entries (credit, journal)
+    WHERE NOT (credit > 'order:' AND credit < 'order;') AND credit NOT IN ('sales', 'issued');
+
+CREATE TABLE balances (
+    account TEXT COLLATE "C" NOT NULL,
+    asset TEXT COLLATE "C" NOT NULL,
+    debits BIGINT NOT NULL CHECK (debits >= 0),
+    credits BIGINT NOT NULL CHECK (credits >= 0),
+    PRIMARY KEY (account, asset),
+    CONSTRAINT bounds CHECK (CASE
+        WHEN account > 'order:' AND account < 'order;' THEN credits >= debits
+        WHEN account > 'custody:' AND account < 'custody;' THEN debits >= credits
+        WHEN account > 'suspense:' AND account < 'suspense;' THEN credits >= debits
+        WHEN account IN ('refunds_payable', 'dust') THEN credits >= debits
+        ELSE TRUE
+    END)
+);
+
+CREATE TABLE events (
+    seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),
+    kind TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL,
+    chain TEXT COLLATE "C",
+    order_id TEXT COLLATE "C",
+    deposit BIGINT,
+    case_id TEXT COLLATE "C",
+    data TEXT COLLATE "C" NOT NULL
+);
+
+-- Nothing is taken out of the books.
+CREATE FUNCTION refuse_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '%: no row is deleted', TG_TABLE_NAME USING ERRCODE = 'check_violation';
+END $$;
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '%: %', TG_TABLE_NAME, TG_ARGV[0] USING ERRCODE = 'check_violation';
+END $$;
+CREATE TRIGGER counters_stay BEFORE DELETE OR TRUNCATE ON counters
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER chains_stay BEFORE DELETE OR TRUNCATE ON chains
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER pins_stay BEFORE DELETE OR TRUNCATE ON pins
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER orders_stay BEFORE DELETE OR TRUNCATE ON orders
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER addresses_stay BEFORE DELETE OR TRUNCATE ON addresses
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER derivations_stay BEFORE DELETE OR TRUNCATE ON derivations
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER deposits_stay BEFORE DELETE OR TRUNCATE ON deposits
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER cases_stay BEFORE DELETE OR TRUNCATE ON cases
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER journals_stay BEFORE DELETE OR TRUNCATE ON journals
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER entries_stay BEFORE DELETE OR TRUNCATE ON entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER events_stay BEFORE DELETE OR TRUNCATE ON events
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER balances_stay BEFORE DELETE OR TRUNCATE ON balances
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER pins_keep BEFORE UPDATE ON pins
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no row is changed');
+CREATE TRIGGER journals_keep BEFORE UPDATE ON journals
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no row is changed');
+CREATE TRIGGER entries_keep BEFORE UPDATE ON entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no row is changed');
+CREATE TRIGGER events_keep BEFORE UPDATE ON events
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no row is changed');
+
+-- What may change of a row that may change.
+CREATE TRIGGER chains_begin BEFORE INSERT ON chains
+    FOR EACH ROW WHEN (NEW.generation <> 0)
+    EXECUTE FUNCTION refuse_change('a cursor begins at generation 0');
+CREATE TRIGGER chains_keep BEFORE UPDATE ON chains
+    FOR EACH ROW WHEN (NEW.name <> OLD.name OR NEW.generation <> OLD.generation + 1
+        OR coalesce(NEW.finalized_height, -1) < coalesce(OLD.finalized_height, -1))
+    EXECUTE FUNCTION refuse_change('a cursor rises by one generation and its finality never falls');
+CREATE TRIGGER orders_keep BEFORE UPDATE OF number, id, customer, chain, due, price, created_at,
+    expires_at, address, address_index, refund_to, terms, metadata ON orders
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the terms of an order are frozen');
+CREATE TRIGGER orders_begin BEFORE INSERT ON orders
+    FOR EACH ROW WHEN (NEW.version <> 0)
+    EXECUTE FUNCTION refuse_change('an order begins at version 0');
+CREATE TRIGGER orders_rise BEFORE UPDATE ON orders
+    FOR EACH ROW WHEN (NEW.version <> OLD.version + 1)
+    EXECUTE FUNCTION refuse_change('every change raises the version by one');
+CREATE TRIGGER addresses_keep BEFORE UPDATE ON addresses
+    FOR EACH ROW WHEN (NEW.seq <> OLD.seq OR NEW.address <> OLD.address
+        OR NEW.derivation_index IS DISTINCT FROM OLD.derivation_index OR NEW.taken < OLD.taken
+        OR (OLD.order_id IS NOT NULL AND NEW.order_id IS DISTINCT FROM OLD.order_id))
+    EXECUTE FUNCTION refuse_change('an address belongs to one order for ever');
+CREATE TRIGGER derivations_rise BEFORE UPDATE ON derivations
+    FOR EACH ROW WHEN (NEW.xpub <> OLD.xpub OR NEW.next <= OLD.next)
+    EXECUTE FUNCTION refuse_change('an index never goes back');
+CREATE TRIGGER deposits_keep BEFORE UPDATE OF seq, id, order_id, chain, sender, receiver, raw,
+    amount ON deposits
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('what was transferred does not change');
+CREATE TRIGGER cases_keep BEFORE UPDATE OF seq, id, kind, order_id, chain, opened_at ON cases
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('what a case is about does not change');
+
+-- Rows of the ledger and of the events are written between the announcement and the seal.
+CREATE FUNCTION journals_announced() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM counters WHERE
+        (SELECT min(seq) FROM fresh) <= sealed_journals OR (SELECT max(seq) FROM fresh) > journals;
+    IF FOUND THEN
+        RAISE EXCEPTION 'journals: this sequence number was not announced'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER journals_announced AFTER INSERT ON journals REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION journals_announced();
+CREATE FUNCTION entries_announced() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM counters WHERE (SELECT min(journal) FROM fresh) <= sealed_journals
+        OR (SELECT max(journal) FROM fresh) > journals;
+    IF FOUND THEN
+        RAISE EXCEPTION 'entries: this journal is not of the running commit'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER entries_announced AFTER INSERT ON entries REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION entries_announced();
+CREATE FUNCTION events_announced() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM counters WHERE
+        (SELECT min(seq) FROM fresh) <= sealed_events OR (SELECT max(seq) FROM fresh) > events;
+    IF FOUND THEN
+        RAISE EXCEPTION 'events: this sequence number was not announced'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER events_announced AFTER INSERT ON events REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION events_announced();
+
+-- The seal writes from within its own trigger, anybody else from outside of one.
+CREATE FUNCTION balances_sealed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF pg_trigger_depth() < 2 THEN
+        RAISE EXCEPTION 'balances: written by the seal alone' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER balances_sealed BEFORE INSERT OR UPDATE ON balances
+    FOR EACH STATEMENT EXECUTE FUNCTION balances_sealed();
+
+CREATE TRIGGER counters_rise BEFORE UPDATE ON counters
+    FOR EACH ROW WHEN (NEW.one <> OLD.one OR NEW.orders < OLD.orders
+        OR NEW.addresses < OLD.addresses OR NEW.deposits < OLD.deposits OR NEW.cases < OLD.cases
+        OR NEW.journals < OLD.journals OR NEW.events < OLD.events
+        OR NEW.sealed_journals < OLD.sealed_journals OR NEW.sealed_events < OLD.sealed_events)
+    EXECUTE FUNCTION refuse_change('no number is given out twice');
+CREATE TRIGGER counters_announce BEFORE UPDATE OF journals, events ON counters
+    FOR EACH ROW WHEN (OLD.journals <> OLD.sealed_journals OR OLD.events <> OLD.sealed_events)
+    EXECUTE FUNCTION refuse_change('the announced rows are not sealed');
+
+-- The seal: what was announced is there, whole, and goes into the balances. Its plans are made
+-- for the few newest rows, whatever the statistics say of the tables.
+CREATE FUNCTION counters_seal() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    problem TEXT;
+BEGIN
+    IF NEW.sealed_journals <> NEW.journals OR NEW.sealed_events <> NEW.events THEN
+        problem := 'it seals everything that was announced';
+    ELSIF (SELECT count(*) FROM journals
+            WHERE seq > OLD.sealed_journals AND seq <= NEW.journals)
+        <> NEW.journals - OLD.sealed_journals THEN
+        problem := 'an announced journal is missing';
+    ELSIF (SELECT count(*) FROM events WHERE seq > OLD.sealed_events AND seq <= NEW.events)
+        <> NEW.events - OLD.sealed_events THEN
+        problem := 'an announced event is missing';
+    ELSIF (SELECT coalesce(sum(lines), 0) FROM journals
+            WHERE seq > OLD.sealed_journals AND seq <= NEW.journals)
+        <> (SELECT count(*) FROM entries JOIN journals ON journals.seq = entries.journal
+            WHERE entries.journal > OLD.sealed_journals AND entries.journal <= NEW.journals
+                AND journals.seq > OLD.sealed_journals AND journals.seq <= NEW.journals
+                AND entries.line < journals.lines)
+        OR (SELECT count(*) FROM entries
+            WHERE journal > OLD.sealed_journals AND journal <= NEW.journals)
+        <> (SELECT coalesce(sum(lines), 0) FROM journals
+            WHERE seq > OLD.sealed_journals AND seq <= NEW.journals) THEN
+        problem := 'a journal lacks an entry or has one too many';
+    ELSIF EXISTS (SELECT 1 FROM entries JOIN journals ON journals.seq = entries.journal
+            WHERE entries.journal > OLD.sealed_journals AND entries.journal <= NEW.journals
+                AND entries.debit > 'customer:' AND entries.debit < 'customer;'
+                AND journals.key NOT BETWEEN 'reverse:' AND 'reverse;') THEN
+        problem := 'only a reversal debits a customer';
+    END IF;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'seal: %', problem USING ERRCODE = 'check_violation';
+    END IF;
+    INSERT INTO balances (account, asset, debits, credits)
+    SELECT fresh.account, fresh.asset,
+        fresh.debits + coalesce(known.debits, 0), fresh.credits + coalesce(known.credits, 0)
+    FROM (
+        SELECT account, asset, sum(debits)::BIGINT AS debits, sum(credits)::BIGINT AS credits
+        FROM (
+            SELECT debit AS account, asset, amount AS debits, 0::BIGINT AS credits
+            FROM entries WHERE journal > OLD.sealed_journals AND journal <= NEW.journals
+            UNION ALL
+            SELECT credit, asset, 0::BIGINT, amount
+            FROM entries WHERE journal > OLD.sealed_journals AND journal <= NEW.journals
+        ) AS sides
+        GROUP BY account, asset
+    ) AS fresh
+    LEFT JOIN balances AS known ON known.account = fresh.account AND known.asset = fresh.asset
+    ON CONFLICT (account, asset) DO UPDATE
+    SET debits = excluded.debits, credits = excluded.credits;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER counters_seal AFTER UPDATE OF sealed_journals, sealed_events ON counters
+    FOR EACH ROW EXECUTE FUNCTION counters_seal();
