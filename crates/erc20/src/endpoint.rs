@@ -83,10 +83,19 @@ impl Endpoint {
         method: &'static str,
         params: Value,
     ) -> Result<T, Refusal> {
-        let json = self.within(1, self.link.call(method, &params)).await?;
+        let json = self.json(method, params).await?;
         sonic_rs::from_str(json.get()).map_err(|error| {
             Refusal::lie(format!("the answer to {method}: {}", header::first_line(&error)))
         })
+    }
+
+    /// One call's result as it came.
+    pub(crate) async fn json(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<Box<RawValue>, Refusal> {
+        self.within(1, self.link.call(method, &params)).await
     }
 
     /// An `eth_getLogs` answer as it came.
@@ -131,7 +140,7 @@ impl Endpoint {
     ) -> Result<Option<Block>, Refusal> {
         let by_hash = at.as_str().is_some_and(|text| text.len() == 66);
         let method = if by_hash { "eth_getBlockByHash" } else { "eth_getBlockByNumber" };
-        let json = self.within(1, self.link.call(method, &json!([at, false]))).await?;
+        let json = self.json(method, json!([at, false])).await?;
         header::read(&json, token, check)
     }
 

@@ -14,7 +14,6 @@ use alloy::primitives::{Address as RawAddress, B256, Bloom, Bytes, Log, U8, U64}
 use alloy::rlp::{Encodable, Header as RlpHeader};
 use payments::address::Address;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::decode::{Block, Row};
@@ -61,8 +60,7 @@ pub(crate) async fn transfers(
     at: usize,
 ) -> Result<Vec<Row>, Refusal> {
     let hash = block.header.id.hash.to_string();
-    let list: Result<Box<RawValue>, _> = endpoint.call("eth_getBlockReceipts", json!([hash])).await;
-    match list {
+    match endpoint.json("eth_getBlockReceipts", json!([hash])).await {
         Ok(list) => proved(list.get(), token, block, at),
         Err(Refusal { class: Class::Unsupported | Class::Caller | Class::Unknown, .. }) => {
             let list = one_by_one(endpoint, &hash).await?;

@@ -1,0 +1,153 @@
+//! Answers that are no answers: cut off, refused, late, or not there at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use erc20::Error;
+use lab::evm::{Fault, Methods};
+
+use super::rig::{Follower, chain, config, node, traffic};
+
+#[tokio::test]
+async fn truncated_answers_are_asked_again_elsewhere() {
+    for methods in [Methods::only(&["eth_getLogs"]), Methods::all()] {
+        for finalized in [0, 40] {
+            let chain = chain();
+            let (bad, good) = (node(&chain).await, node(&chain).await);
+            let mut follower = Follower::new(&[&bad, &good]).await;
+            let paid = traffic(&chain, 40);
+            chain.finalize(finalized);
+            bad.fault(Fault::Truncate { methods: methods.clone(), times: None });
+            follower.catch_up().await;
+            assert_eq!(follower.seen(), paid);
+            assert!(follower.source.health()[0].failed > 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_passing_failure_costs_one_poll() {
+    for fault in [
+        Fault::Truncate { methods: Methods::all(), times: Some(1) },
+        Fault::Drop { methods: Methods::all(), times: Some(1) },
+        Fault::Error {
+            methods: Methods::all(),
+            http_status: 502,
+            body: "<html>Bad Gateway</html>".to_owned(),
+            times: Some(1),
+        },
+        Fault::Error {
+            methods: Methods::only(&["eth_getLogs"]),
+            http_status: 200,
+            body: r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32000,"message":"oh no"}}"#
+                .to_owned(),
+            times: Some(1),
+        },
+    ] {
+        let chain = chain();
+        let node = node(&chain).await;
+        let mut follower = Follower::new(&[&node]).await;
+        let paid = traffic(&chain, 40);
+        node.fault(fault.clone());
+        follower.catch_up_stubbornly(1).await;
+        assert_eq!(follower.seen(), paid, "{fault:?}");
+        follower.assert_at_tip(&chain);
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_honoured_for_as_long_as_it_says() {
+    let chain = chain();
+    let (limited, other) = (node(&chain).await, node(&chain).await);
+    let mut alone = Follower::new(&[&limited]).await;
+    let mut both = Follower::new(&[&limited, &other]).await;
+    let paid = traffic(&chain, 10);
+    limited.fault(Fault::RateLimit { status: 429, retry_after: Some(120), answered: 0 });
+    let error = alone.step().await.unwrap_err();
+    let Error::RateLimited { retry_after, .. } = error else { panic!("{error}") };
+    assert!((110..=120).contains(&retry_after.as_secs()), "{retry_after:?}");
+    // It is left alone meanwhile.
+    let asked = limited.requests().total();
+    let error = alone.step().await.unwrap_err();
+    let Error::AllEndpointsDown { retry_after, .. } = error else { panic!("{error}") };
+    assert!((110..=120).contains(&retry_after.as_secs()), "{retry_after:?}");
+    assert_eq!(limited.requests().total(), asked);
+    assert!(alone.source.health()[0].resting_for.is_some());
+
+    both.catch_up_stubbornly(1).await;
+    assert_eq!(both.seen(), paid);
+}
+
+#[tokio::test]
+async fn a_rate_limit_inside_json_rpc_rests_by_the_callers_policy() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut config = config(&[node.http_url()]);
+    config.rest = Arc::new(|failures| Duration::from_secs(u64::from(failures) * 1000));
+    let mut follower = Follower::with(config).await;
+    node.fault(Fault::RateLimit { status: 200, retry_after: None, answered: 0 });
+    let error = follower.step().await.unwrap_err();
+    let Error::RateLimited { retry_after, .. } = error else { panic!("{error}") };
+    assert!((990..=1000).contains(&retry_after.as_secs()), "{retry_after:?}");
+}
+
+#[tokio::test]
+async fn a_pause_longer_than_five_minutes_is_cut() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut follower = Follower::new(&[&node]).await;
+    node.fault(Fault::RateLimit { status: 429, retry_after: Some(86_400), answered: 0 });
+    let error = follower.step().await.unwrap_err();
+    let Error::RateLimited { retry_after, .. } = error else { panic!("{error}") };
+    assert!(retry_after <= Duration::from_secs(300), "{retry_after:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_is_left_at_the_deadline() {
+    let chain = chain();
+    let (hanging, good) = (node(&chain).await, node(&chain).await);
+    let mut config = config(&[hanging.http_url(), good.http_url()]);
+    config.deadline = Duration::from_millis(300);
+    config.rest = Arc::new(|_| Duration::from_secs(3600));
+    let mut follower = Follower::with(config).await;
+    let paid = traffic(&chain, 10);
+    hanging.fault(Fault::Hang { methods: Methods::only(&["eth_getLogs"]), times: None });
+    follower.catch_up_stubbornly(1).await;
+    assert_eq!(follower.seen(), paid);
+    let health = follower.source.health();
+    assert!(health[0].last_error.as_ref().unwrap().contains("no answer within"));
+    assert!(health[0].resting_for.is_some() && health[1].resting_for.is_none());
+    hanging.heal();
+}
+
+#[tokio::test]
+async fn a_stopped_node_is_down_and_comes_back() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut follower = Follower::new(&[&node]).await;
+    let mut paid = traffic(&chain, 10);
+    follower.catch_up().await;
+    node.stop().await;
+    let error = follower.step().await.unwrap_err();
+    assert!(matches!(error, Error::AllEndpointsDown { .. }), "{error}");
+    paid.extend(traffic(&chain, 10));
+    node.restart().await.unwrap();
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), paid);
+}
+
+#[tokio::test]
+async fn a_plans_requests_per_second_are_kept() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut config = config(&[node.http_url()]);
+    config.endpoints[0].requests_per_second = 200;
+    config.endpoints[0].burst = 10;
+    let begun = tokio::time::Instant::now();
+    let mut follower = Follower::with(config).await;
+    traffic(&chain, 60);
+    follower.catch_up().await;
+    let asked = node.requests().total();
+    let least = Duration::from_millis((asked - 10) * 5);
+    assert!(begun.elapsed() >= least, "{asked} requests in {:?}", begun.elapsed());
+}

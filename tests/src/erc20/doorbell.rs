@@ -1,0 +1,66 @@
+//! The WebSocket: a doorbell that reconnects, and a way to read for who has no other.
+
+use std::time::Duration;
+
+use lab::evm::{Fault, Node};
+use tokio::time::timeout;
+
+use super::rig::{Follower, chain, config, node, traffic};
+
+/// Far longer than a ring takes; a ring that does not come fails the test.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for a ring that a new block causes: the bell also rings once when it is connected, so
+/// blocks are mined until rings follow them.
+async fn rings(bell: &erc20::Doorbell, node: &Node) {
+    timeout(PATIENCE, bell.rung()).await.unwrap();
+    let chain = node.chain();
+    // A ring that was already on its way may be met here; the second one is the block's.
+    for _ in 0..2 {
+        chain.mine_empty(1);
+        timeout(PATIENCE, bell.rung()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn it_rings_for_new_blocks_and_again_after_a_cut() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let follower = Follower::with(config(&[node.http_url(), node.ws_url()])).await;
+    let bell = follower.source.doorbell();
+    rings(&bell, &node).await;
+    let subscribed = node.requests().count("eth_subscribe");
+    node.fault(Fault::CutWebSockets);
+    rings(&bell, &node).await;
+    assert!(node.requests().count("eth_subscribe") > subscribed);
+    node.stop().await;
+    node.restart().await.unwrap();
+    rings(&bell, &node).await;
+}
+
+#[tokio::test]
+async fn nothing_is_lost_when_it_is_silent() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut follower = Follower::with(config(&[node.ws_url()])).await;
+    node.fault(Fault::SilentWebSockets);
+    let paid = traffic(&chain, 20);
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), paid);
+}
+
+#[tokio::test]
+async fn a_websocket_alone_is_enough_to_read_through() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut follower = Follower::with(config(&[node.ws_url()])).await;
+    let mut paid = traffic(&chain, 300);
+    chain.finalize(280);
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), paid);
+    node.fault(Fault::CutWebSockets);
+    paid.extend(traffic(&chain, 10));
+    follower.catch_up_stubbornly(3).await;
+    assert_eq!(follower.seen(), paid);
+    follower.assert_at_tip(&chain);
+}

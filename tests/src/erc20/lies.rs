@@ -1,0 +1,253 @@
+//! Nodes that lie, leave out, forge, or are somewhere else, beside an honest one and alone.
+
+use erc20::Error;
+use lab::evm::{BeyondTip, Fault, ForgeLog, Node};
+
+use super::rig::{Follower, at, chain, node, noise, pay, seen, traffic};
+
+/// How often an endpoint was caught.
+fn caught(follower: &Follower, endpoint: usize) -> u64 {
+    follower.source.health()[endpoint].failed
+}
+
+#[tokio::test]
+async fn silence_is_questioned_and_the_receipts_decide() {
+    // Near the tip, and below the finalized height.
+    for finalized in [0, 30] {
+        let chain = chain();
+        let node = node(&chain).await;
+        let paid = traffic(&chain, 30);
+        chain.finalize(finalized);
+        node.fault(Fault::EmptyLogs { heights: 8..=12 });
+        let mut follower = Follower::new(&[&node]).await;
+        follower.catch_up().await;
+        assert_eq!(follower.seen(), paid);
+        assert!(caught(&follower, 0) > 0);
+        assert!(node.requests().count("eth_getBlockReceipts") >= 5);
+    }
+}
+
+#[tokio::test]
+async fn receipts_are_proved_one_by_one_where_they_do_not_come_together() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let paid = traffic(&chain, 12);
+    node.fault(Fault::NoReceipts);
+    node.fault(Fault::EmptyLogs { heights: 10..=10 });
+    let mut follower = Follower::new(&[&node]).await;
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), paid);
+    assert_eq!(node.requests().count("eth_getTransactionReceipt"), 3);
+}
+
+#[tokio::test]
+async fn an_honestly_silent_block_passes() {
+    // Blocks without a transfer, in whose bloom the token and the topic stand all the same: the
+    // token's Approval and a look-alike's Transfer put them there.
+    let chain = chain();
+    let node = node(&chain).await;
+    let stranger = super::rig::account(250);
+    for n in 0..5 {
+        let approval = lab::evm::LogSpec::Approval {
+            owner: super::rig::account(200),
+            spender: super::rig::account(201),
+            value: alloy::primitives::U256::from(n),
+        };
+        let (from, to) = (super::rig::account(200), super::rig::account(1));
+        let lookalike = lab::evm::Tx::transfer_of(stranger, from, to, n);
+        chain.mine(vec![lab::evm::Tx::empty().and(approval).tagged(n), lookalike.tagged(n)]);
+    }
+    let mut follower = Follower::new(&[&node]).await;
+    follower.catch_up().await;
+    follower.assert_at_tip(&chain);
+    assert_eq!(follower.seen(), []);
+    assert_eq!(caught(&follower, 0), 0);
+    assert_eq!(node.requests().count("eth_getBlockReceipts"), 5);
+}
+
+#[tokio::test]
+async fn a_block_that_nobody_proves_is_waited_for_and_never_skipped() {
+    for finalized in [0, 20] {
+        let chain = chain();
+        let node = node(&chain).await;
+        let mut paid = traffic(&chain, 9);
+        chain.mine(vec![pay(3, 10)]);
+        paid.push(seen(10, 3, 10));
+        let tx = chain.transactions(10)[0];
+        paid.extend(traffic(&chain, 10));
+        chain.finalize(finalized);
+        node.fault(Fault::EmptyLogs { heights: 10..=10 });
+        node.fault(Fault::OmitReceiptLogs { tx });
+        let mut follower = Follower::new(&[&node]).await;
+        for _ in 0..4 {
+            match follower.step().await {
+                Ok(_) => assert!(follower.cursor.kept.is_empty() || follower.height() < 10),
+                Err(Error::Unread { height, why }) => {
+                    assert_eq!(height, 10);
+                    assert!(why.contains("nobody proves"), "{why}");
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        node.heal();
+        follower.catch_up().await;
+        follower.assert_at_tip(&chain);
+        assert_eq!(follower.seen(), paid);
+    }
+}
+
+#[tokio::test]
+async fn a_forged_log_is_refused_and_another_endpoint_asked() {
+    for finalized in [0, 30] {
+        for forge in [
+            ForgeLog::OtherAddress,
+            ForgeLog::OtherTopic,
+            ForgeLog::OutOfRange,
+            ForgeLog::Duplicate,
+            ForgeLog::Removed,
+            ForgeLog::WrongBlockHash,
+        ] {
+            let chain = chain();
+            let (liar, honest) = (node(&chain).await, node(&chain).await);
+            let paid = traffic(&chain, 30);
+            chain.finalize(finalized);
+            liar.fault(Fault::Forge(forge));
+            let mut both = Follower::new(&[&liar, &honest]).await;
+            both.catch_up().await;
+            assert_eq!(both.seen(), paid, "{forge:?}");
+            assert!(caught(&both, 0) > 0 && caught(&both, 1) == 0, "{forge:?}");
+
+            let mut alone = Follower::new(&[&liar]).await;
+            let error = loop {
+                match alone.step().await {
+                    // Genesis has no logs to forge.
+                    Ok(blocks) => assert!(blocks <= 1, "{forge:?} went unseen"),
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(error, Error::Unread { .. }), "{forge:?}: {error}");
+            liar.heal();
+            alone.catch_up().await;
+            assert_eq!(alone.seen(), paid, "{forge:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tampered_header_is_refused() {
+    for finalized in [0, 30] {
+        let chain = chain();
+        let (liar, honest) = (node(&chain).await, node(&chain).await);
+        let paid = traffic(&chain, 30);
+        chain.finalize(finalized);
+        liar.fault(Fault::BadHeader { heights: 10..=20 });
+        let mut both = Follower::new(&[&liar, &honest]).await;
+        both.catch_up_stubbornly(3).await;
+        assert_eq!(both.seen(), paid);
+        assert!(caught(&both, 0) > 0 && caught(&both, 1) == 0);
+        let why = both.source.health()[0].last_error.clone().unwrap();
+        assert!(why.contains("does not hash to"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_behind_is_neither_followed_nor_believed() {
+    for beyond in [BeyondTip::Refuse, BeyondTip::Clamp] {
+        let chain = chain();
+        let (slow, good) = (node(&chain).await, node(&chain).await);
+        let mut paid = traffic(&chain, 40);
+        chain.finalize(10);
+        let mut follower = Follower::new(&[&slow, &good]).await;
+        follower.catch_up().await;
+        slow.fault(Fault::Lag { blocks: 15, beyond });
+        paid.extend(traffic(&chain, 10));
+        chain.finalize(45);
+        follower.catch_up().await;
+        follower.assert_at_tip(&chain);
+        assert_eq!(follower.seen(), paid, "{beyond:?}");
+        assert_eq!(caught(&follower, 0), 0, "being behind is no crime");
+        // Alone it is behind what is recorded: nothing is new, and nothing is wrong.
+        good.stop().await;
+        while follower.source.health()[1].failures == 0 {
+            let _ = follower.step().await;
+        }
+        assert_eq!(follower.step().await.unwrap(), 0);
+        slow.heal();
+        paid.extend(traffic(&chain, 5));
+        follower.catch_up_stubbornly(2).await;
+        assert_eq!(follower.seen(), paid, "{beyond:?}");
+    }
+}
+
+/// Two nodes that agree on `common` blocks and on nothing above.
+async fn split(common: u64, above: u64) -> (Node, Node) {
+    let (one, other) = (chain(), chain());
+    traffic(&one, common);
+    traffic(&other, common);
+    assert_eq!(one.tip(), other.tip());
+    other.mine(vec![noise(1)]);
+    traffic(&one, above);
+    traffic(&other, above - 1);
+    (node(&one).await, node(&other).await)
+}
+
+#[tokio::test]
+async fn two_chains_below_the_finalized_height_stop_the_scan() {
+    let (one, other) = split(20, 20).await;
+    one.chain().finalize(40);
+    other.chain().finalize(40);
+    let mut follower = Follower::new(&[&one, &other]).await;
+    let error = loop {
+        match follower.step().await {
+            Ok(_) => assert!(follower.height() <= 20),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Disagree { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_finalized_block_of_another_chain_stops_the_scan() {
+    let (one, other) = split(20, 20).await;
+    let mut follower = Follower::new(&[&one, &other]).await;
+    follower.catch_up().await;
+    one.chain().finalize(30);
+    other.chain().finalize(30);
+    let error = follower.step().await.unwrap_err();
+    let Error::Disagree { height, .. } = error else { panic!("{error}") };
+    assert_eq!(height, 30);
+}
+
+#[tokio::test]
+async fn no_endpoint_alone_makes_a_block_final() {
+    // Equal scripts are equal chains; only what each node calls final differs.
+    let (hasty, honest) = (chain(), chain());
+    let paid = traffic(&hasty, 60);
+    traffic(&honest, 60);
+    hasty.finalize(60);
+    honest.finalize(25);
+    let (first, second) = (node(&hasty).await, node(&honest).await);
+    let mut follower = Follower::new(&[&first, &second]).await;
+    follower.catch_up().await;
+    assert_eq!(follower.cursor.finalized, Some(at(&honest, 25)));
+    assert_eq!(follower.seen(), paid);
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_chain_leaves_ours_too_deep_is_left() {
+    let (one, other) = split(20, 20).await;
+    one.chain().finalize(30);
+    let mut follower = Follower::new(&[&one]).await;
+    follower.catch_up().await;
+    let (cursor, recorded) = (follower.cursor, follower.recorded);
+    // The other chain first: it would reach below the finalized block.
+    let mut follower = Follower::new(&[&other, &one]).await;
+    (follower.cursor, follower.recorded) = (cursor, recorded);
+    other.chain().mine_empty(3);
+    let paid = traffic(&one.chain(), 5).len();
+    let before = follower.seen().len();
+    follower.catch_up().await;
+    assert_eq!(follower.seen().len(), before + paid);
+    follower.assert_at_tip(&one.chain());
+    assert!(caught(&follower, 0) > 0);
+}
