@@ -98,7 +98,7 @@ pub enum Order {
         /// The order's id
         id: String,
     },
-    /// List orders, newest first
+    /// List orders, oldest first
     List(OrderList),
     /// Take an order back; what arrives later waits for a person
     Cancel {
@@ -159,9 +159,9 @@ pub struct OrderList {
     /// Only orders on this chain
     #[arg(long)]
     pub chain: Option<String>,
-    /// Only orders after this one, from the last line of the list before
-    #[arg(long, value_name = "ID")]
-    pub after: Option<String>,
+    /// Only orders after this number, from the last line of the list before
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub after: u64,
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,

@@ -16,7 +16,7 @@ pub enum Error {
     Refused(#[from] payments::PlanError),
     /// The database.
     #[error("database")]
-    Store(#[from] std::io::Error),
+    Store(#[from] store::Error),
     /// The chain's nodes.
     #[error("chain `{chain}`")]
     Chain {
@@ -46,8 +46,21 @@ impl Error {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) | Self::Refused(_) => 2,
+            Self::Store(source) if is_unusable(source) => 2,
             Self::Chain { source, .. } if is_misconfigured(source) => 2,
             Self::Store(_) | Self::Chain { .. } | Self::File { .. } | Self::Failed(_) => 1,
+        }
+    }
+
+    /// Whether waiting and trying again cannot mend it.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        match self {
+            Self::Chain { source, .. } => is_misconfigured(source),
+            Self::Store(source) => {
+                is_unusable(source) || matches!(source, store::Error::Broken { .. })
+            }
+            _ => false,
         }
     }
 
@@ -76,5 +89,18 @@ const fn is_misconfigured(error: &erc20::Error) -> bool {
     matches!(
         error,
         E::WrongChain { .. } | E::WrongGenesis { .. } | E::WrongDecimals { .. } | E::NoCode { .. }
+    )
+}
+
+/// Whether the database is of another version, or not the one the config means.
+const fn is_unusable(error: &store::Error) -> bool {
+    use store::Error as E;
+    matches!(
+        error,
+        E::NewerSchema { .. }
+            | E::NeedsMigration { .. }
+            | E::Checksum(_)
+            | E::Setting { .. }
+            | E::Url
     )
 }

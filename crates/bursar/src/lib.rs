@@ -1,9 +1,32 @@
 //! The daemon and its commands.
+//!
+//! In: a config, arguments, chains. Out: books that are right, and words about them.
+//! Never: a rule of being paid; those are in `payments`. Why: a thin shell around a pure core.
+
+pub mod address;
+pub mod books;
+pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
+pub mod demo;
 pub mod derive;
 mod error;
+pub mod explain;
+pub mod high_water;
+pub mod import;
+pub mod init;
+pub mod ledger;
+pub mod open;
+pub mod orders;
+pub mod output;
+pub mod record;
+pub mod rescan;
 pub mod retry;
+pub mod run;
 pub mod secret;
+pub mod view;
+pub mod watch;
+
 pub use error::Error;

@@ -12,11 +12,14 @@ use futures_util::future::join_all;
 use payments::chain::BlockHash;
 use serde_json::json;
 
+use crate::config::Config;
 use crate::config::EndpointConfig;
 use crate::decode::{self, Block};
 use crate::doorbell;
 use crate::endpoint::Endpoint;
+use crate::error::Error;
 use crate::pool::Facts;
+use crate::pool::Pool;
 use crate::refusal::{Class, Refusal};
 use crate::source::Source;
 use crate::verify;
@@ -123,18 +126,29 @@ impl Source {
 
     /// Asks every endpoint everything a scan needs, resting or not.
     pub async fn check(&self) -> Vec<EndpointReport> {
-        let pairs = self.pool.endpoints.iter().zip(&self.config.endpoints);
-        let facts = &self.pool.facts;
-        let deadline = self.config.deadline;
-        let mut reports =
-            join_all(pairs.map(|(endpoint, config)| report(endpoint, config, facts, deadline)))
-                .await;
-        let best = reports.iter().filter_map(|report| report.tip).max();
-        for report in &mut reports {
-            report.lag = report.tip.and_then(|tip| best?.checked_sub(tip));
-        }
-        reports
+        reports(&self.pool, &self.config).await
     }
+
+    /// The same of endpoints that may not be what the config says, without connecting first.
+    ///
+    /// # Errors
+    /// [`Error::GaveUp`] where the config names no endpoint.
+    pub async fn inspect(config: &Config) -> Result<Vec<EndpointReport>, Error> {
+        Ok(reports(&Pool::new(config)?, config).await)
+    }
+}
+
+async fn reports(pool: &Pool, config: &Config) -> Vec<EndpointReport> {
+    let pairs = pool.endpoints.iter().zip(&config.endpoints);
+    let deadline = config.deadline;
+    let mut reports =
+        join_all(pairs.map(|(endpoint, config)| report(endpoint, config, &pool.facts, deadline)))
+            .await;
+    let best = reports.iter().filter_map(|report| report.tip).max();
+    for report in &mut reports {
+        report.lag = report.tip.and_then(|tip| best?.checked_sub(tip));
+    }
+    reports
 }
 
 async fn report(

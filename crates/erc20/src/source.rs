@@ -75,11 +75,14 @@ impl Source {
     ///
     /// # Errors
     /// Any [`Error`]; none of them loses anything, the next poll goes on from the cursor.
-    pub async fn poll(
+    pub async fn poll<Watched>(
         &self,
         cursor: &Cursor,
-        refresh: impl AsyncFn() -> Result<Arc<WatchSet>, BoxError>,
-    ) -> Result<Scan, Error> {
+        refresh: impl Fn() -> Watched,
+    ) -> Result<Scan, Error>
+    where
+        Watched: Future<Output = Result<Arc<WatchSet>, BoxError>>,
+    {
         let mut progress = self.progress.lock().await;
         let view = self.view(&mut progress, cursor).await?;
         let ground = self.ground(cursor, &view).await?;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use payments::address::Address;
+use payments::name::ChainName;
 use sqlx::Row;
 
 use crate::Store;
@@ -73,6 +74,35 @@ impl Store {
         transaction.commit().await?;
         let parse = |text: String| Fields::new("addresses", &text).parse("address", row::address);
         taken.map(parse).transpose()
+    }
+
+    /// Derived addresses of a chain's orders with their indexes, to be derived again and
+    /// compared: at most `each` of the newest, and as many of the oldest.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn issued(&self, chain: &ChainName, each: u32) -> Result<Vec<(Address, u32)>, Error> {
+        let mut connection = self.reader().await?;
+        let mut issued = Vec::new();
+        for direction in ["DESC", "ASC"] {
+            let query = format!(
+                "SELECT address, address_index FROM orders WHERE chain = $1 \
+                 AND address_index IS NOT NULL ORDER BY number {direction} LIMIT $2"
+            );
+            let query = sqlx::query(sqlx::AssertSqlSafe(query));
+            let query = query.bind(chain.to_string()).bind(i64::from(each));
+            for row in query.fetch_all(&mut *connection).await? {
+                let text: String = row.try_get(0)?;
+                let index: i64 = row.try_get(1)?;
+                let address = Fields::new("orders", &text).parse("address", row::address)?;
+                let index = u32::try_from(index);
+                issued.push((
+                    address,
+                    index.map_err(|_| Error::beyond("orders", "address_index", &text))?,
+                ));
+            }
+        }
+        Ok(issued)
     }
 }
 

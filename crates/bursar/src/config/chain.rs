@@ -43,6 +43,7 @@ pub(super) fn read_chain(
     let seconds = Duration::from_secs;
     Ok(Chain {
         chain_id: chain.chain_id,
+        recordable: read_recordable(name, chain, beside)?,
         node: read_node(name, chain, &rules, beside)?,
         rules,
         addresses: read_addresses(name, &chain.addresses, beside)?,
@@ -122,6 +123,23 @@ fn read_node(
         check_header_hash: chain.check_header_hash.unwrap_or(true),
         rest: std::sync::Arc::new(retry::rest),
     })
+}
+
+/// The first endpoint that speaks HTTP: the one a tape can be made of.
+fn read_recordable(
+    name: &ChainName,
+    chain: &file::Chain,
+    beside: &Path,
+) -> Result<Option<secret::Secret>, Error> {
+    for (at, endpoint) in chain.endpoints.iter().enumerate() {
+        let field = format!("chains.{name}.endpoints[{at}].url");
+        let (url, file) = (endpoint.url.as_ref(), endpoint.url_file.as_ref());
+        let url = secret::read(&field, url, file, beside)?;
+        if let Some(url) = url.filter(|url| url.expose().starts_with("http")) {
+            return Ok(Some(url));
+        }
+    }
+    Ok(None)
 }
 
 fn read_endpoint(

@@ -81,6 +81,8 @@ pub struct Chain {
     pub node: erc20::Config,
     /// Where its deposit addresses come from; none where orders on it are not offered.
     pub addresses: Option<AddressSource>,
+    /// The URL of the first HTTP endpoint, for `bursar record`.
+    pub recordable: Option<Secret>,
     /// How long to wait between two looks where no subscription rings.
     pub poll_interval: Duration,
     /// For how long a block may be unreadable before the chain is told to be stalled.

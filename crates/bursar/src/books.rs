@@ -1,0 +1,63 @@
+//! Recording: read, decide, write, and again where someone came between.
+//!
+//! In: an `Update`. Out: what was committed, in one transaction, or nothing.
+//! Never: a decision of its own; never a second way into the books.
+//! Why: every command and every watcher changes the books through these lines.
+
+use std::sync::Arc;
+
+use payments::changes::Rules;
+use payments::{Changes, PlanError, Update, plan};
+use store::Store;
+
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// How often a commit is planned anew because another process came between.
+const ATTEMPTS: u32 = 32;
+
+/// The books with the rules they are kept by.
+#[derive(Debug, Clone)]
+pub struct Books {
+    /// Where they are.
+    pub store: Store,
+    /// The rules of every configured chain.
+    pub rules: Arc<Rules>,
+    /// When something is recorded.
+    pub clock: Clock,
+}
+
+impl Books {
+    /// Records what happened, and says what that changed.
+    ///
+    /// # Errors
+    /// When the rules refuse it or the database fails; nothing is written then.
+    pub async fn record(&self, update: &Update) -> Result<Changes, Error> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.store.snapshot(update).await?;
+            let changes = self.plan(snapshot, update)?;
+            if changes.is_empty() {
+                return Ok(changes);
+            }
+            match self.store.commit(&changes).await {
+                Ok(_) => return Ok(changes),
+                Err(store::Error::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Failed(format!("the books were busy {ATTEMPTS} times in a row; try again")))
+    }
+
+    /// What the rules say of `update` now, without writing anything.
+    ///
+    /// # Errors
+    /// When the rules refuse it, or the database fails.
+    pub async fn judge(&self, update: &Update) -> Result<Changes, Error> {
+        let snapshot = self.store.snapshot(update).await?;
+        Ok(self.plan(snapshot, update)?)
+    }
+
+    fn plan(&self, snapshot: payments::Snapshot, update: &Update) -> Result<Changes, PlanError> {
+        plan(&self.rules, &snapshot, update, self.clock.now())
+    }
+}

@@ -1,0 +1,71 @@
+//! From a parsed command line to the code that does it.
+//!
+//! In: `Cli`. Out: whatever the command prints. Never: work of its own.
+//! Why: one screen shows every command and where it lives.
+
+use serde_json::json;
+use store::{OpenMode, Store};
+use tokio::sync::watch;
+
+use crate::cli::{AddressCommand, Cli, Command, Ledger, Order};
+use crate::config::Config;
+use crate::error::Error;
+use crate::open::Opened;
+use crate::output::Output;
+use crate::{check, demo, explain, import, init, ledger, orders, record, rescan, run as daemon};
+
+/// Does what was asked. `stopped` is told when the process is to end.
+///
+/// # Errors
+/// [`Error`], with the exit code it stands for.
+pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> {
+    let output = Output { json: cli.json };
+    let path = &cli.config;
+    match &cli.command {
+        Command::Demo(options) => demo::run(options, output).await,
+        Command::Init(options) => init::run(path, options, output),
+        Command::Check => check::run(path, output).await,
+        Command::Migrate => migrate(&Config::load(path)?, output).await,
+        Command::Run => daemon::run(&Opened::open(path).await?, stopped).await,
+        Command::Order(command) => {
+            let opened = Opened::open(path).await?;
+            match command {
+                Order::Create(asked) => orders::create(&opened, asked, output).await,
+                Order::Show { id } => orders::show(&opened, id, output).await,
+                Order::List(options) => orders::list(&opened, options, output).await,
+                Order::Cancel { id } => orders::cancel(&opened, id, output).await,
+            }
+        }
+        Command::Address(AddressCommand::Import { file }) => {
+            import::run(&Opened::open(path).await?, file, output).await
+        }
+        Command::Ledger(command) => {
+            let opened = Opened::open(path).await?;
+            match command {
+                Ledger::Balance { prefix } => {
+                    ledger::balance(&opened, prefix.as_deref().unwrap_or(""), output).await
+                }
+                Ledger::Entries { account, after, limit } => {
+                    ledger::entries(&opened, account.as_deref(), *after, *limit, output).await
+                }
+                Ledger::Verify => ledger::verify(&opened, output).await,
+            }
+        }
+        Command::Explain { term } => explain::run(&Opened::open(path).await?, term, output).await,
+        Command::Rescan(options) => {
+            rescan::run(&Opened::open(path).await?, options, output, stopped).await
+        }
+        Command::Record(options) => {
+            record::run(&Config::load(path)?, options, output, stopped).await
+        }
+    }
+}
+
+async fn migrate(config: &Config, output: Output) -> Result<(), Error> {
+    let store = Store::open(config.database.expose(), OpenMode::Migrate).await?;
+    let (engine, schema) = (format!("{:?}", store.engine()), store::newest_schema());
+    store.close().await;
+    output.print(&json!({ "engine": engine, "schema": schema }), || {
+        format!("The {engine} database has schema {schema}.")
+    })
+}

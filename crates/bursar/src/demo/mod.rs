@@ -1,0 +1,107 @@
+//! `bursar demo`: payments to watch, with no set-up and no network.
+//!
+//! In: nothing. Out: a scripted chain on loopback, the real daemon, a story on the terminal.
+//! Never: another code path than the daemon's; exit 0 only if every order ended as scripted.
+//! Why: the product in one minute, and a smoke test of the whole line on any machine.
+
+mod scenes;
+mod stage;
+
+use std::path::{Path, PathBuf};
+
+use payments::order::Dossier;
+use serde_json::json;
+
+use crate::cli::Demo;
+use crate::error::Error;
+use crate::output::{Output, line, table};
+use crate::view::micro;
+use stage::Stage;
+
+/// Plays the demo.
+///
+/// # Errors
+/// When an order did not end as its script says, or a loopback port or the folder cannot be had.
+pub async fn run(options: &Demo, output: Output) -> Result<(), Error> {
+    let scratch =
+        tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
+    let folder = match &options.keep {
+        None => scratch.path().to_owned(),
+        Some(folder) => empty_folder(folder)?,
+    };
+    let mut stage = Stage::set(&folder, options.fast, output.json).await?;
+    let wanted = scenes::play(&mut stage).await?;
+    let books = stage.close().await?;
+    let mut wrong = Vec::new();
+    let mut ended = Vec::new();
+    for end in &wanted {
+        let dossier = books.order(end.order).await?;
+        if let Some(why) = end.differs(&dossier) {
+            wrong.push(format!("order {}: {why}", end.order));
+        }
+        ended.push(dossier);
+    }
+    let findings = books.store.verify().await?;
+    wrong.extend(findings.iter().map(|found| format!("ledger: {} {}", found.name, found.detail)));
+    if output.json {
+        let orders: Vec<_> =
+            ended.iter().map(|dossier| crate::view::order_json(dossier, None)).collect();
+        output.print(&json!({ "orders": orders, "wrong": wrong }), String::new)?;
+    } else {
+        line(&closing(&ended, &books.balances().await?, options.keep.as_deref()))?;
+    }
+    books.store.close().await;
+    if wrong.is_empty() { Ok(()) } else { Err(Error::Failed(wrong.join("; "))) }
+}
+
+fn empty_folder(folder: &Path) -> Result<PathBuf, Error> {
+    let failed = |source| Error::File { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    if std::fs::read_dir(folder).map_err(failed)?.next().is_some() {
+        return Err(crate::error::input("--keep", format!("{} is not empty", folder.display())));
+    }
+    folder.canonicalize().map_err(failed)
+}
+
+fn closing(ended: &[Dossier], balances: &[(String, String, i128)], kept: Option<&Path>) -> String {
+    let rows: Vec<Vec<String>> = ended
+        .iter()
+        .map(|dossier| {
+            let cases: Vec<&str> = dossier.cases.iter().map(|case| case.kind.word()).collect();
+            vec![
+                dossier.order.id.to_string(),
+                dossier.status().word().to_owned(),
+                dossier.order.due.map_or_else(|| "any".to_owned(), |due| due.to_string()),
+                dossier.deposits.len().to_string(),
+                cases.join(", "),
+            ]
+        })
+        .collect();
+    let mut text = String::from("\nHow the orders ended\n\n");
+    text.push_str(&table(&["order", "status", "due", "deposits", "open cases"], &rows));
+    text.push_str("\nThe books (credits less debits)\n\n");
+    let rows: Vec<Vec<String>> = balances
+        .iter()
+        .map(|(account, asset, net)| vec![account.clone(), asset.clone(), micro(*net)])
+        .collect();
+    text.push_str(&table(&["account", "asset", "balance"], &rows));
+    text.push_str("\nEvery journal balances, every order ended as its script says.\n\n");
+    if let Some(folder) = kept {
+        let config = folder.join("bursar.toml");
+        text.push_str(&format!(
+            "The books are kept. Look into them:\n  \
+             bursar --config {0} order show TEAM-1\n  \
+             bursar --config {0} explain PACK-1\n  \
+             bursar --config {0} ledger entries\n\n",
+            config.display()
+        ));
+    }
+    text.push_str(
+        "How to go on\n  \
+         bursar init     writes a commented bursar.toml\n  \
+         bursar check    says what is wrong with it\n  \
+         bursar migrate  makes the database\n  \
+         bursar run      starts the daemon\n",
+    );
+    text
+}

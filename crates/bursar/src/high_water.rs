@@ -1,0 +1,105 @@
+//! The high-water mark: the next unused index of an account, kept outside the database.
+//!
+//! In: an index about to be used. Out: a file that never goes back.
+//! Never: written after the address was shown; the file is on disk first.
+//! Why: a restored backup forgets the orders made since, and must not hand out their addresses.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, input};
+
+/// The open, locked file of one account.
+#[derive(Debug)]
+pub struct HighWater {
+    path: PathBuf,
+    fingerprint: String,
+    file: File,
+    next: u32,
+}
+
+impl HighWater {
+    /// Opens and locks the mark of an account; other processes wait for it. A missing file is a
+    /// mark of zero. Blocks the thread while another process holds it.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or belongs to another account.
+    pub fn open(path: &Path, fingerprint: &str) -> Result<Self, Error> {
+        let failed = |source| Error::File { path: path.to_owned(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed)?;
+        file.lock().map_err(failed)?;
+        let mut text = String::new();
+        std::io::Read::by_ref(&mut file).take(4096).read_to_string(&mut text).map_err(failed)?;
+        let mark =
+            Self { path: path.to_owned(), fingerprint: fingerprint.to_owned(), file, next: 0 };
+        if text.trim().is_empty() {
+            return Ok(mark);
+        }
+        let (account, next) = read(&text).ok_or_else(|| {
+            input(&path.display().to_string(), "is not a high-water mark; restore it or ask why")
+        })?;
+        if account != fingerprint {
+            let why = format!("belongs to account {account}, not {fingerprint}");
+            return Err(input(&path.display().to_string(), why));
+        }
+        Ok(Self { next, ..mark })
+    }
+
+    /// The lowest index that was never used.
+    #[must_use]
+    pub const fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// Marks every index below `next` as used, on disk before this returns.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then the index must not be used.
+    pub fn raise(&mut self, next: u32) -> Result<(), Error> {
+        if next <= self.next {
+            return Ok(());
+        }
+        let line = format!("account {}\nnext {next:010}\n", self.fingerprint);
+        let failed = |source| Error::File { path: self.path.clone(), source };
+        // The line has a fixed length, so a torn write cannot leave a longer number behind.
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        self.file.write_all(line.as_bytes()).map_err(failed)?;
+        self.file.sync_all().map_err(failed)?;
+        self.next = next;
+        Ok(())
+    }
+}
+
+fn read(text: &str) -> Option<(String, u32)> {
+    let mut lines = text.lines();
+    let account = lines.next()?.strip_prefix("account ")?.to_owned();
+    let next = lines.next()?.strip_prefix("next ")?.parse().ok()?;
+    Some((account, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_survives_and_never_goes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        let mut mark = HighWater::open(&path, "aa").unwrap();
+        assert_eq!(mark.next(), 0);
+        mark.raise(7).unwrap();
+        mark.raise(3).unwrap();
+        drop(mark);
+        assert_eq!(HighWater::open(&path, "aa").unwrap().next(), 7);
+        assert!(HighWater::open(&path, "bb").unwrap_err().line().contains("belongs to account aa"));
+        std::fs::write(&path, "junk").unwrap();
+        assert_eq!(HighWater::open(&path, "aa").unwrap_err().exit_code(), 2);
+    }
+}

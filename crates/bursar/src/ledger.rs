@@ -1,0 +1,183 @@
+//! `bursar ledger …`: what the books say, and whether they agree with themselves.
+//!
+//! In: an account or nothing. Out: balances, entries, findings.
+//! Never: an amount that is not in the books. Why: finance reads these lines.
+
+use payments::ledger::Account;
+use serde_json::json;
+
+use crate::clock::rfc3339;
+use crate::error::{Error, input};
+use crate::open::Opened;
+use crate::output::{Output, table};
+use crate::view::{journal_json, micro};
+
+/// How many accounts are read at once.
+const PAGE: u32 = 1000;
+
+/// `bursar ledger balance`
+///
+/// # Errors
+/// When the database fails.
+pub async fn balance(opened: &Opened, prefix: &str, output: Output) -> Result<(), Error> {
+    let mut rows: Vec<(String, String, payments::ledger::Sides)> = Vec::new();
+    loop {
+        let after = rows.last().map(|(account, ..)| account.clone()).unwrap_or_default();
+        let page = opened.books.store.balances(prefix, &after, PAGE).await?;
+        let full = page.0.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let mut page: Vec<_> = page
+            .0
+            .into_iter()
+            .map(|((asset, account), sides)| (account.to_string(), asset.to_string(), sides))
+            .collect();
+        page.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        rows.append(&mut page);
+        if !full {
+            break;
+        }
+    }
+    let value: Vec<_> = rows
+        .iter()
+        .map(|(account, asset, sides)| {
+            json!({
+                "account": account,
+                "asset": asset,
+                "debits": micro(sides.debits),
+                "credits": micro(sides.credits),
+                "balance": micro(sides.net()),
+            })
+        })
+        .collect();
+    output.print(&json!({ "balances": value }), || {
+        let rows: Vec<Vec<String>> = rows
+            .iter()
+            .map(|(account, asset, sides)| {
+                let (debits, credits) = (micro(sides.debits), micro(sides.credits));
+                vec![account.clone(), asset.clone(), debits, credits, micro(sides.net())]
+            })
+            .collect();
+        table(&["account", "asset", "debits", "credits", "balance"], &rows)
+    })
+}
+
+/// `bursar ledger entries`
+///
+/// # Errors
+/// Exit 2 where the account is none; when the database fails.
+pub async fn entries(
+    opened: &Opened,
+    account: Option<&str>,
+    after: u64,
+    limit: u32,
+    output: Output,
+) -> Result<(), Error> {
+    match account {
+        Some(text) => {
+            let account = Account::parse(text)
+                .ok_or_else(|| input("--account", format!("`{text}` is not an account")))?;
+            account_entries(opened, &account, after, limit, output).await
+        }
+        None => journals(opened, after, limit, output).await,
+    }
+}
+
+async fn journals(opened: &Opened, after: u64, limit: u32, output: Output) -> Result<(), Error> {
+    let journals = opened.books.store.journals(after, limit).await?;
+    let value: Vec<_> = journals
+        .iter()
+        .map(|(seq, journal)| json!({ "seq": seq, "journal": journal_json(journal) }))
+        .collect();
+    let next = journals.last().map(|(seq, _)| *seq);
+    output.print(&json!({ "journals": value, "next": next }), || {
+        let rows: Vec<Vec<String>> = journals
+            .iter()
+            .flat_map(|(seq, journal)| {
+                journal.entries.iter().map(move |entry| {
+                    vec![
+                        seq.to_string(),
+                        rfc3339(journal.effective),
+                        entry.asset.to_string(),
+                        micro(entry.amount.into()),
+                        entry.debit.to_string(),
+                        entry.credit.to_string(),
+                        journal.key.clone(),
+                    ]
+                })
+            })
+            .collect();
+        table(&["seq", "effective", "asset", "amount", "debit", "credit", "journal"], &rows)
+    })
+}
+
+async fn account_entries(
+    opened: &Opened,
+    account: &Account,
+    after: u64,
+    limit: u32,
+    output: Output,
+) -> Result<(), Error> {
+    // A journal has few lines; all of them are above any line that could be asked for.
+    let lines = opened.books.store.entries(account, Some((after, u64::MAX)), limit).await?;
+    let value: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            json!({
+                "seq": line.journal,
+                "journal": line.key,
+                "effective_at": rfc3339(line.effective),
+                "asset": line.entry.asset.to_string(),
+                "debit": line.entry.debit.to_string(),
+                "credit": line.entry.credit.to_string(),
+                "amount": micro(line.entry.amount.into()),
+            })
+        })
+        .collect();
+    let next = lines.last().map(|line| line.journal);
+    output.print(&json!({ "entries": value, "next": next }), || {
+        let rows: Vec<Vec<String>> = lines
+            .iter()
+            .map(|line| {
+                vec![
+                    line.journal.to_string(),
+                    rfc3339(line.effective),
+                    line.entry.asset.to_string(),
+                    micro(line.entry.amount.into()),
+                    line.entry.debit.to_string(),
+                    line.entry.credit.to_string(),
+                    line.key.clone(),
+                ]
+            })
+            .collect();
+        table(&["seq", "effective", "asset", "amount", "debit", "credit", "journal"], &rows)
+    })
+}
+
+/// `bursar ledger verify`
+///
+/// # Errors
+/// Exit 1 where the books do not agree with themselves.
+pub async fn verify(opened: &Opened, output: Output) -> Result<(), Error> {
+    let findings = opened.books.store.verify().await?;
+    let value: Vec<_> = findings
+        .iter()
+        .map(|found| json!({ "name": found.name, "detail": found.detail }))
+        .collect();
+    output.print(&json!({ "findings": value }), || {
+        if findings.is_empty() {
+            "The books agree with themselves: balances, journals, numbers, events, settings."
+                .to_owned()
+        } else {
+            let rows: Vec<Vec<String>> = findings
+                .iter()
+                .map(|found| vec![found.name.to_owned(), found.detail.clone()])
+                .collect();
+            table(&["finding", "where"], &rows)
+        }
+    })?;
+    match findings.len() {
+        0 => Ok(()),
+        found => {
+            Err(Error::Failed(format!("the books disagree with themselves: {found} findings")))
+        }
+    }
+}

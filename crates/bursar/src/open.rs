@@ -1,0 +1,93 @@
+//! The books opened by a config: what most commands begin with.
+//!
+//! In: the config file. Out: the books, and the chains' nodes on demand.
+//! Never: migrates by itself. Why: a command must not change a schema another one relies on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use payments::chain::BlockHash;
+use payments::name::ChainName;
+use store::{OpenMode, Pins, Store};
+
+use crate::books::Books;
+use crate::clock::Clock;
+use crate::config::{Chain, Config};
+use crate::error::{Error, input};
+
+/// The config and the books.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// What the operator decided.
+    pub config: Arc<Config>,
+    /// The books.
+    pub books: Books,
+}
+
+impl Opened {
+    /// Reads the config at `path` and opens the database it names.
+    ///
+    /// # Errors
+    /// Exit 2 where the config is wrong or the database is of another version.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let config = Config::load(path)?;
+        Self::with(config, Clock::System).await
+    }
+
+    /// Opens the database that a config names.
+    ///
+    /// # Errors
+    /// As [`Opened::open`].
+    pub async fn with(config: Config, clock: Clock) -> Result<Self, Error> {
+        let store = Store::open(config.database.expose(), OpenMode::Use).await?;
+        let rules = Arc::new(config.rules());
+        Ok(Self { config: Arc::new(config), books: Books { store, rules, clock } })
+    }
+
+    /// Connects to a chain's nodes, checks that they are what the config says, and pins what they
+    /// are: a later start with other nodes is refused.
+    ///
+    /// # Errors
+    /// Exit 2 where the nodes contradict the config or what was pinned.
+    pub async fn source(&self, name: &ChainName, chain: &Chain) -> Result<erc20::Source, Error> {
+        let mut node = chain.node.clone();
+        let pinned = self.books.store.pins(name).await?;
+        if let Some(pinned) = &pinned {
+            compare(chain, pinned)?;
+            node.genesis = node.genesis.or_else(|| BlockHash::parse(&pinned.genesis));
+        }
+        let wrong = |source| Error::Chain { chain: name.to_string(), source };
+        let source = erc20::Source::connect(node).await.map_err(wrong)?;
+        if let Some(genesis) = source.genesis().filter(|_| pinned.is_none()) {
+            let pins = Pins {
+                chain: name.clone(),
+                chain_id: chain.chain_id.to_string(),
+                genesis: genesis.to_string(),
+                token: chain.rules.token,
+                decimals: chain.rules.decimals,
+            };
+            // Another process may have pinned other nodes in this moment.
+            compare(chain, &self.books.store.pin(&pins).await?)?;
+        }
+        Ok(source)
+    }
+}
+
+/// The config still means the chain and the token that the books were begun with.
+fn compare(chain: &Chain, pinned: &Pins) -> Result<(), Error> {
+    let field = |what: &str| format!("chains.{}.{what}", pinned.chain);
+    let begun = "the books were begun with";
+    if pinned.chain_id != chain.chain_id.to_string() {
+        let why = format!("is {}, {begun} {}", chain.chain_id, pinned.chain_id);
+        return Err(input(&field("chain_id"), why));
+    }
+    if pinned.token != chain.rules.token {
+        let why = format!("is {}, {begun} {}", chain.rules.token, pinned.token);
+        return Err(input(&field("token"), why));
+    }
+    if pinned.decimals != chain.rules.decimals {
+        let why = format!("is {}, {begun} {}", chain.rules.decimals, pinned.decimals);
+        return Err(input(&field("decimals"), why));
+    }
+    Ok(())
+}

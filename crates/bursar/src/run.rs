@@ -1,0 +1,130 @@
+//! `bursar run`: the daemon.
+//!
+//! In: the config and the books. Out: a watcher for each chain, until told to stop.
+//! Never: work lost at a stop: what is being written is written whole, the rest is read again.
+//! Why: one task a chain; a chain whose nodes are down does not hold up another.
+
+use std::sync::Arc;
+
+use payments::Changes;
+use payments::event::Event;
+use payments::name::ChainName;
+use store::WatchState;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+
+use crate::address;
+use crate::config::Chain;
+use crate::error::Error;
+use crate::open::Opened;
+use crate::retry::Retry;
+use crate::watch::Watcher;
+
+/// Runs until `stop` is told, or something happens that waiting cannot mend.
+///
+/// # Errors
+/// What cannot be mended: a config that contradicts a node or the books, a row that does not parse.
+pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Error> {
+    let mut state = WatchState::default();
+    let set = opened.books.store.watch(&mut state).await?;
+    tracing::info!(addresses = set.len(), "the watched addresses are loaded");
+    for (name, chain) in &opened.config.chains {
+        let compared = address::verify_sample(&opened.books.store, name, chain).await?;
+        tracing::info!(chain = %name, compared, "issued addresses derive again as they were");
+    }
+    let watched = Arc::new(Mutex::new(state));
+    let (halt, halted) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for (name, chain) in &opened.config.chains {
+        let (name, chain) = (name.clone(), chain.clone());
+        let (opened, watched) = (opened.clone(), Arc::clone(&watched));
+        let halted = halted.clone();
+        tasks.spawn(async move { one_chain(opened, name, chain, watched, halted).await });
+    }
+    let mut stop = stop;
+    let mut first_error = None;
+    loop {
+        tokio::select! {
+            biased;
+            ended = tasks.join_next() => {
+                let Some(ended) = ended else { break };
+                let ended = ended.unwrap_or_else(|why| Err(Error::Failed(why.to_string())));
+                if let Err(error) = ended {
+                    first_error.get_or_insert(error);
+                }
+                // One chain that cannot go on ends the process: the supervisor and the operator
+                // are told, instead of half a daemon staying up.
+                let _ = halt.send(true);
+            }
+            _ = stop.wait_for(|stop| *stop), if !*halt.borrow() => {
+                tracing::info!("told to stop: finishing what is being written");
+                let _ = halt.send(true);
+            }
+        }
+    }
+    opened.books.store.close().await;
+    first_error.map_or(Ok(()), Err)
+}
+
+/// Watches one chain; nodes that do not answer yet are asked again.
+async fn one_chain(
+    opened: Opened,
+    name: ChainName,
+    chain: Chain,
+    watched: Arc<Mutex<WatchState>>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let mut retry = Retry::default();
+    let source = loop {
+        let connected = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            connected = opened.source(&name, &chain) => connected,
+        };
+        match connected {
+            Ok(source) => break source,
+            Err(error) if error.exit_code() == 2 || error.is_fatal() => return Err(error),
+            Err(error) => {
+                let wait = retry.next_wait();
+                tracing::warn!(chain = %name, error = error.line(), wait_ms = millis(wait), "no node yet");
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                }
+            }
+        }
+    };
+    tracing::info!(chain = %name, "watching");
+    let watcher = Watcher::new(name, source, opened.books.clone(), watched, chain.stalled_after);
+    watcher.run(chain.poll_interval, stop, report).await
+}
+
+fn millis(wait: std::time::Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Says in the log what a turn did.
+pub(crate) fn report(chain: &ChainName, turn: Result<&Changes, &Error>) {
+    match turn {
+        Ok(changes) => {
+            for event in &changes.events {
+                report_event(chain, event);
+            }
+            let height = changes.cursor.as_ref().and_then(|mv| mv.kept.last());
+            if let Some(header) = height {
+                tracing::debug!(chain = %chain, height = header.id.height, "recorded");
+            }
+        }
+        Err(error) => tracing::warn!(chain = %chain, error = error.line(), "this turn failed"),
+    }
+}
+
+fn report_event(chain: &ChainName, event: &Event) {
+    let order = event.order.as_ref().map(tracing::field::display);
+    let deposit = event.deposit.as_ref().map(tracing::field::display);
+    let case = event.case.as_ref().map(tracing::field::display);
+    let facts: Vec<String> =
+        event.data.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let facts = facts.join(" ");
+    tracing::info!(chain = %chain, order, deposit, case, facts, "{}", event.kind.word());
+}

@@ -1,0 +1,293 @@
+//! An order, a deposit, a case and a journal as people and programs see them.
+//!
+//! In: what is recorded. Out: JSON that stays stable, and text.
+//! Never: a computation of money; a float. Why: one place decides what a field is called.
+
+use payments::address::{Address, Spelling};
+use payments::case::Case;
+use payments::chain::Cursor;
+use payments::deposit::{Deposit, State};
+use payments::ledger::Journal;
+use payments::order::{Dossier, Order, Price};
+use serde_json::{Value, json};
+
+use crate::clock::rfc3339;
+use crate::output::{fields, table};
+
+/// How an address of an order is written: in the spelling of its chain.
+#[must_use]
+pub fn spelled(address: &Address) -> String {
+    address.spell(Spelling::Evm)
+}
+
+/// What an order gives, in words.
+fn price(order: &Order) -> String {
+    match order.price {
+        Price::Fixed(credits) => format!("{credits} credits"),
+        Price::Rate { num, den } => {
+            let (credits, _) =
+                order.price.credits(order.due.unwrap_or(one_usdt()), order.due).unwrap_or_default();
+            match order.due {
+                Some(_) => format!("{credits} credits"),
+                None if den == 1_000_000 => format!("{credits} credits per USDT"),
+                None => format!("{num}/{den} credits per USDT"),
+            }
+        }
+    }
+}
+
+fn one_usdt() -> payments::amount::Usdt {
+    payments::amount::Usdt::from_micro(1_000_000).unwrap_or_default()
+}
+
+/// An order with all that is recorded about it, as JSON.
+#[must_use]
+pub fn order_json(dossier: &Dossier, cursor: Option<&Cursor>) -> Value {
+    let order = &dossier.order;
+    json!({
+        "id": order.id.as_str(),
+        "customer": order.customer.as_str(),
+        "chain": order.chain.as_str(),
+        "status": dossier.status().word(),
+        "amount_due": order.due.map(|due| due.to_string()),
+        "amount_counted": dossier.counted().to_string(),
+        "amount_pending": dossier.pending().to_string(),
+        "price": price(order),
+        "address": spelled(&order.address),
+        "created_at": rfc3339(order.created_at),
+        "expires_at": order.expires_at.map(rfc3339),
+        "paid_at": dossier.paid.map(rfc3339),
+        "expired_at": dossier.expired.map(rfc3339),
+        "cancelled_at": dossier.cancelled.map(rfc3339),
+        "refund_to": order.refund_to.as_ref().map(spelled),
+        "metadata": order.metadata.as_deref().map(metadata),
+        "deposits": dossier.deposits.iter().map(|d| deposit_json(d, cursor)).collect::<Vec<_>>(),
+        "cases": dossier.cases.iter().map(case_json).collect::<Vec<_>>(),
+        "journals": dossier.journals.iter().map(journal_json).collect::<Vec<_>>(),
+    })
+}
+
+fn metadata(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+/// A deposit as JSON. Confirmations are computed from how far the chain is recorded.
+#[must_use]
+pub fn deposit_json(deposit: &Deposit, cursor: Option<&Cursor>) -> Value {
+    json!({
+        "id": deposit.id.to_string(),
+        "chain": deposit.id.chain.as_str(),
+        "tx": deposit.id.tx.to_string(),
+        "order": deposit.order.as_ref().map(payments::name::OrderId::as_str),
+        "from": spelled(&deposit.from),
+        "to": spelled(&deposit.to),
+        "amount": deposit.amount.to_string(),
+        "raw": deposit.raw.to_string(),
+        "token": deposit.id.other_token.as_ref().map(spelled),
+        "height": deposit.block.height,
+        "block": deposit.block.hash.to_string(),
+        "log_index": deposit.log_index,
+        "block_time": rfc3339(deposit.time),
+        "state": deposit.state.word(),
+        "case": case_word(deposit.state),
+        "late": deposit.late,
+        "confirmations": confirmations(deposit, cursor),
+    })
+}
+
+fn case_word(state: State) -> Option<&'static str> {
+    match state {
+        State::Suspended(kind) => Some(kind.word()),
+        _ => None,
+    }
+}
+
+/// Tip less height plus one, while the deposit's block is on the recorded chain.
+#[must_use]
+pub fn confirmations(deposit: &Deposit, cursor: Option<&Cursor>) -> Option<u64> {
+    let cursor = cursor.filter(|cursor| cursor.chain == deposit.id.chain)?;
+    if !deposit.state.is_on_chain() {
+        return None;
+    }
+    let last = cursor.last()?.id.height;
+    last.checked_sub(deposit.block.height)?.checked_add(1)
+}
+
+/// A case as JSON.
+#[must_use]
+pub fn case_json(case: &Case) -> Value {
+    json!({
+        "id": case.id.0,
+        "kind": case.kind.word(),
+        "order": case.order.as_ref().map(payments::name::OrderId::as_str),
+        "chain": case.chain.as_str(),
+        "amount": case.amount.to_string(),
+        "deposits": case.deposits.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "opened_at": rfc3339(case.opened_at),
+        "resolution": case.decision.as_ref().map(|decision| json!({
+            "resolution": decision.resolution.word(),
+            "by": decision.by,
+            "why": decision.why,
+            "at": rfc3339(decision.at),
+        })),
+    })
+}
+
+/// A journal as JSON.
+#[must_use]
+pub fn journal_json(journal: &Journal) -> Value {
+    let entries = journal.entries.iter().map(|entry| {
+        json!({
+            "asset": entry.asset.to_string(),
+            "debit": entry.debit.to_string(),
+            "credit": entry.credit.to_string(),
+            "amount": micro(entry.amount.into()),
+        })
+    });
+    json!({
+        "key": journal.key,
+        "order": journal.order.as_ref().map(payments::name::OrderId::as_str),
+        "deposit": journal.deposit.as_ref().map(ToString::to_string),
+        "effective_at": rfc3339(journal.effective),
+        "recorded_at": rfc3339(journal.recorded),
+        "entries": entries.collect::<Vec<_>>(),
+    })
+}
+
+/// Millionths as decimal text with at least two decimals, also below zero.
+#[must_use]
+pub fn micro(value: i128) -> String {
+    let sign = if value < 0 { "-" } else { "" };
+    let digits = value.unsigned_abs();
+    let whole = digits.checked_div(1_000_000).unwrap_or_default();
+    let fraction = format!("{:06}", digits.checked_rem(1_000_000).unwrap_or_default());
+    let short = fraction.trim_end_matches('0');
+    format!("{sign}{whole}.{short:0<2}")
+}
+
+/// An order as text: what support reads out.
+#[must_use]
+pub fn order_text(dossier: &Dossier, cursor: Option<&Cursor>) -> String {
+    let order = &dossier.order;
+    let due = order.due.map_or_else(|| "any".to_owned(), |due| format!("{due} USDT"));
+    let received = format!("{} counted, {} pending", dossier.counted(), dossier.pending());
+    let mut pairs = vec![
+        ("order", order.id.to_string()),
+        ("status", dossier.status().word().to_owned()),
+        ("customer", order.customer.to_string()),
+        ("pay", format!("{due} on {} to {}", order.chain, spelled(&order.address))),
+        ("for", price(order)),
+        ("received", received),
+        ("created", rfc3339(order.created_at)),
+    ];
+    let moments = [
+        ("expires", order.expires_at),
+        ("paid", dossier.paid),
+        ("expired", dossier.expired),
+        ("cancelled", dossier.cancelled),
+    ];
+    pairs.extend(moments.into_iter().filter_map(|(name, at)| at.map(|at| (name, rfc3339(at)))));
+    let mut text = fields(&pairs);
+    if !dossier.deposits.is_empty() {
+        text.push_str("\ndeposits\n");
+        text.push_str(&deposits_text(&dossier.deposits, cursor));
+    }
+    if !dossier.cases.is_empty() {
+        text.push_str("\ncases\n");
+        text.push_str(&cases_text(&dossier.cases));
+    }
+    if !dossier.journals.is_empty() {
+        text.push_str("\nledger\n");
+        text.push_str(&journals_text(&dossier.journals));
+    }
+    text
+}
+
+/// Deposits as a table.
+#[must_use]
+pub fn deposits_text(deposits: &[Deposit], cursor: Option<&Cursor>) -> String {
+    let rows: Vec<Vec<String>> = deposits
+        .iter()
+        .map(|deposit| {
+            let state = case_word(deposit.state).map_or_else(
+                || deposit.state.word().to_owned(),
+                |kind| format!("{}: {kind}", deposit.state.word()),
+            );
+            vec![
+                deposit.amount.to_string(),
+                state,
+                deposit.id.chain.to_string(),
+                deposit.block.height.to_string(),
+                confirmations(deposit, cursor).map_or_else(|| "-".to_owned(), |n| n.to_string()),
+                rfc3339(deposit.time),
+                deposit.id.tx.to_string(),
+            ]
+        })
+        .collect();
+    let header = ["amount", "state", "chain", "height", "confirmations", "block time", "tx"];
+    table(&header, &rows)
+}
+
+/// Cases as a table.
+#[must_use]
+pub fn cases_text(cases: &[Case]) -> String {
+    let rows: Vec<Vec<String>> = cases
+        .iter()
+        .map(|case| {
+            let state = case.decision.as_ref().map_or_else(
+                || "open".to_owned(),
+                |decision| {
+                    format!("{} by {}: {}", decision.resolution.word(), decision.by, decision.why)
+                },
+            );
+            vec![
+                case.kind.word().to_owned(),
+                case.amount.to_string(),
+                rfc3339(case.opened_at),
+                state,
+                case.id.0.clone(),
+            ]
+        })
+        .collect();
+    table(&["kind", "amount", "opened", "state", "case"], &rows)
+}
+
+/// Journals as a table, a line for each entry.
+#[must_use]
+pub fn journals_text(journals: &[Journal]) -> String {
+    let rows: Vec<Vec<String>> = journals
+        .iter()
+        .flat_map(|journal| {
+            journal.entries.iter().map(|entry| {
+                vec![
+                    rfc3339(journal.effective),
+                    entry.asset.to_string(),
+                    micro(entry.amount.into()),
+                    entry.debit.to_string(),
+                    entry.credit.to_string(),
+                    journal.key.clone(),
+                ]
+            })
+        })
+        .collect();
+    table(&["effective", "asset", "amount", "debit", "credit", "journal"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn millionths_are_written_exactly() {
+        for (value, text) in [
+            (0, "0.00"),
+            (1, "0.000001"),
+            (-1, "-0.000001"),
+            (100_000_000, "100.00"),
+            (99_950_000, "99.95"),
+            (-12_500_000, "-12.50"),
+        ] {
+            assert_eq!(micro(value), text);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The loop of one chain: fetch, remember, decide, write.
+//!
+//! In: a node and the books. Out: the books, further along the chain.
+//! Never: skips a block; what cannot be read whole is tried again, however long that takes.
+//! Why: this is the whole daemon; everything else starts it, stops it or looks at it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use payments::Update;
+use payments::chain::{ConnectError, Scan};
+use payments::name::ChainName;
+use payments::time::Time;
+use payments::{Changes, PlanError};
+use store::WatchState;
+use tokio::sync::Mutex;
+
+use crate::books::Books;
+use crate::error::Error;
+use crate::retry::Retry;
+
+/// One chain being watched.
+pub struct Watcher {
+    chain: ChainName,
+    source: erc20::Source,
+    books: Books,
+    watched: Arc<Mutex<WatchState>>,
+    stalled_after: Duration,
+    unread_since: Option<Time>,
+    marked: bool,
+}
+
+/// What one turn of the loop did.
+#[derive(Debug)]
+pub struct Turn {
+    /// What was written.
+    pub changes: Changes,
+    /// Whether more blocks are waiting to be read.
+    pub more: bool,
+}
+
+impl Watcher {
+    /// Watches `chain` through `source` into `books`.
+    #[must_use]
+    pub fn new(
+        chain: ChainName,
+        source: erc20::Source,
+        books: Books,
+        watched: Arc<Mutex<WatchState>>,
+        stalled_after: Duration,
+    ) -> Self {
+        let (unread_since, marked) = (None, false);
+        Self { chain, source, books, watched, stalled_after, unread_since, marked }
+    }
+
+    /// The node this chain is read through.
+    #[must_use]
+    pub const fn source(&self) -> &erc20::Source {
+        &self.source
+    }
+
+    /// One turn: the loop of the architecture page, line by line.
+    ///
+    /// # Errors
+    /// What kept the turn from being recorded. Trying again is always right.
+    pub async fn step(&mut self) -> Result<Turn, Error> {
+        let scan = self.fetch().await;
+        self.record(scan).await
+    }
+
+    async fn record(&mut self, scan: Result<Scan, Error>) -> Result<Turn, Error> {
+        let scan = match scan {
+            Ok(scan) => scan,
+            Err(error) => return Err(self.note(error).await),
+        };
+        let last = scan.blocks.last().map(|header| header.id.height);
+        let more = last.is_some_and(|last| last < scan.tip);
+        match self.books.record(&Update::Scan(scan)).await {
+            Ok(changes) => {
+                self.unread_since = None;
+                self.marked = false;
+                Ok(Turn { changes, more })
+            }
+            Err(Error::Refused(PlanError::Connect(why))) => Err(self.disconnect(why).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn fetch(&mut self) -> Result<Scan, Error> {
+        let cursor = self.books.store.cursor(&self.chain).await?;
+        // Called when the bytes are here, so that no address stored before them is missed.
+        let refresh = || {
+            let (store, watched) = (self.books.store.clone(), Arc::clone(&self.watched));
+            async move {
+                let mut state = watched.lock().await;
+                let set = store.watch(&mut state).await;
+                set.map_err(erc20::BoxError::from)
+            }
+        };
+        self.source
+            .poll(&cursor, refresh)
+            .await
+            .map_err(|source| Error::Chain { chain: self.chain.to_string(), source })
+    }
+
+    /// Marks a chain that cannot be read or trusted, so that every process can say so.
+    async fn note(&mut self, error: Error) -> Error {
+        let why = error.line();
+        let Error::Chain { source, .. } = &error else {
+            return error;
+        };
+        let chain = self.chain.clone();
+        let update = match source {
+            erc20::Error::BelowFinalized { .. } => Some(Update::Pause { chain, why }),
+            erc20::Error::Unread { .. } | erc20::Error::Disagree { .. } => {
+                Some(Update::Stall { chain, why })
+            }
+            _ => self.is_overdue().then_some(Update::Stall { chain, why }),
+        };
+        self.mark(update, error).await
+    }
+
+    async fn disconnect(&mut self, why: ConnectError) -> Error {
+        let error = Error::Refused(PlanError::Connect(why.clone()));
+        let (chain, text) = (self.chain.clone(), why.to_string());
+        let update = match why {
+            ConnectError::BelowFinalized { .. } | ConnectError::TooDeep { .. } => {
+                Some(Update::Pause { chain, why: text })
+            }
+            ConnectError::FinalizedElsewhere { .. } => Some(Update::Stall { chain, why: text }),
+            // The cursor moved meanwhile, or the node did: the next turn reads it again.
+            ConnectError::CannotConnect { .. } | ConnectError::Unlinked { .. } => None,
+        };
+        self.mark(update, error).await
+    }
+
+    async fn mark(&mut self, update: Option<Update>, error: Error) -> Error {
+        let Some(update) = update.filter(|_| !self.marked) else {
+            return error;
+        };
+        match self.books.record(&update).await {
+            Ok(_) => {
+                self.marked = true;
+                error
+            }
+            Err(worse) => worse,
+        }
+    }
+
+    /// Whether nothing could be read for longer than the config allows.
+    fn is_overdue(&mut self) -> bool {
+        let now = self.books.clock.now();
+        let since = *self.unread_since.get_or_insert(now);
+        let limit = i64::try_from(self.stalled_after.as_millis()).unwrap_or(i64::MAX);
+        now.0.saturating_sub(since.0) >= limit
+    }
+
+    /// Turns until `stop` is told: at once while blocks are waiting, else when the doorbell rings
+    /// or `poll_interval` has passed, and after a failure when its wait is over.
+    ///
+    /// # Errors
+    /// What waiting cannot mend.
+    pub async fn run(
+        mut self,
+        poll_interval: Duration,
+        mut stop: tokio::sync::watch::Receiver<bool>,
+        mut seen: impl FnMut(&ChainName, Result<&Changes, &Error>),
+    ) -> Result<(), Error> {
+        let mut retry = Retry::default();
+        let bell = self.source.doorbell();
+        loop {
+            // Fetching may be cut short at any time; what is being written is written whole.
+            let scan = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                scan = self.fetch() => scan,
+            };
+            let turn = self.record(scan).await;
+            seen(&self.chain, turn.as_ref().map(|turn| &turn.changes));
+            match turn {
+                Ok(turn) if turn.more => retry.reset(),
+                Ok(_) => {
+                    retry.reset();
+                    tokio::select! {
+                        () = bell.rung() => {}
+                        () = tokio::time::sleep(poll_interval) => {}
+                        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                    }
+                }
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => {
+                    // The doorbell does not shorten this: a throttled endpoint is left alone.
+                    let wait = retry.next_wait().max(asked_for(&error));
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How long the endpoints asked to be left alone.
+const fn asked_for(error: &Error) -> Duration {
+    match error {
+        Error::Chain { source: erc20::Error::RateLimited { retry_after, .. }, .. } => *retry_after,
+        _ => Duration::ZERO,
+    }
+}
