@@ -28,6 +28,9 @@ use crate::wire::WireFault;
 
 /// How many calls one batch holds at first; java-tron takes no more.
 const BATCH: usize = 100;
+/// After this many answers in a row earlier failures are forgiven. One is not enough: a node that
+/// lies about logs answers everything else, and would never rest longer than the first time.
+const FORGIVEN_AFTER: u32 = 16;
 
 /// One endpoint.
 pub(crate) struct Endpoint {
@@ -47,8 +50,10 @@ pub(crate) struct Endpoint {
 pub(crate) struct State {
     /// Its chain, genesis and token were checked.
     pub(crate) verified: bool,
-    /// Failures in a row.
+    /// Failures in a row: so many that were not yet forgiven.
     pub(crate) failures: u32,
+    /// Answers in a row.
+    answered: u32,
     /// Failures since the start.
     pub(crate) failed: u64,
     pub(crate) resting_until: Option<Instant>,
@@ -202,6 +207,25 @@ impl Endpoint {
 
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// An answer passed its checks.
+    pub(crate) fn answered(&self) {
+        let mut state = self.state();
+        state.answered = state.answered.saturating_add(1);
+        if state.answered >= FORGIVEN_AFTER {
+            state.failures = 0;
+        }
+    }
+
+    /// A failure that costs a rest; how many there are now in a row.
+    pub(crate) fn failed(&self, why: &str) -> u32 {
+        let mut state = self.state();
+        state.answered = 0;
+        state.failures = state.failures.saturating_add(1);
+        state.failed = state.failed.saturating_add(1);
+        state.last_error = Some(why.to_owned());
+        state.failures
     }
 
     /// How long it still rests.

@@ -15,7 +15,8 @@ use serde_json::json;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::pool::{Exhausted, Facts};
-use crate::read;
+use crate::proof;
+use crate::read::{self, Stretch};
 use crate::refusal::{Class, Refusal};
 use crate::source::Source;
 use crate::span::SPAN_LIMIT;
@@ -137,6 +138,26 @@ impl Source {
             safe: None,
             tip: tips.max().unwrap_or(to),
         })
+    }
+
+    /// The Transfers of the block at `height` with an address of `watch` at either end, from its
+    /// receipts and proved by the root in its header: all of them, whatever `eth_getLogs` said. A
+    /// log left out among others of its block is seen in no other way.
+    ///
+    /// # Errors
+    /// [`Error::Unread`] where no endpoint proves it, [`Error`] where none answers.
+    pub async fn prove(&self, height: u64, watch: &WatchSet) -> Result<Vec<Transfer>, Error> {
+        let facts = &self.pool.facts;
+        let asked = self.pool.ask(Some(height), |endpoint| async move {
+            let at = json!(format!("{height:#x}"));
+            let block = endpoint.block(at, &facts.token, facts.check).await?;
+            let block = block.filter(|block| block.header.id.height == height);
+            let block = block.ok_or_else(|| Refusal::behind("it does not have the block"))?;
+            let rows = proof::transfers(&endpoint, &facts.token, &block, 0).await?;
+            Ok(Stretch { blocks: vec![block], rows })
+        });
+        let proved = asked.await.map_err(|exhausted| exhausted.unread(height));
+        proved.map(|(stretch, _)| stretch.matching(&facts.token, watch))
     }
 
     /// A transaction: its block, its outcome, and every Transfer of the token in it.

@@ -119,7 +119,7 @@ impl Pool {
             };
             match answer {
                 Ok(answer) => {
-                    endpoint.state().failures = 0;
+                    endpoint.answered();
                     return Ok((answer, Arc::clone(endpoint)));
                 }
                 Err(refusal) => {
@@ -146,13 +146,7 @@ impl Pool {
                 return;
             }
         };
-        let failures = {
-            let mut state = endpoint.state();
-            state.failures = state.failures.saturating_add(1);
-            state.failed = state.failed.saturating_add(1);
-            state.last_error = Some(refusal.why.clone());
-            state.failures
-        };
+        let failures = endpoint.failed(&refusal.why);
         let rest = asked_to_wait.unwrap_or_else(|| (self.rest)(failures));
         endpoint.state().resting_until = Instant::now().checked_add(rest);
         tracing::warn!(

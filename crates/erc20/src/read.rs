@@ -191,6 +191,10 @@ async fn logs(
             Err(Refusal { class: Class::Shrink { hints }, .. }) if length > 1 => {
                 endpoint.span().refused(length, &hints);
             }
+            // "Batch" is how some call a range.
+            Err(Refusal { class: Class::Batch, .. }) if length > 1 => {
+                endpoint.span().refused(length, &[]);
+            }
             // One block is too much for it: its receipts hold the same logs.
             Err(Refusal { class: Class::Shrink { .. }, .. }) => {
                 if let Some(block) = asked.first() {

@@ -172,6 +172,12 @@ impl Source {
             }
             // Recorded blocks above the finalized height were replaced while nobody looked.
             progress.far.clear();
+            let standing = self.near(ground, view).await?;
+            let top = standing.stretch.blocks.last().map(|block| block.header.id);
+            if let Some(top) = top.filter(|top| top.height <= to) {
+                read::second_opinion(&self.pool, &view.leader, top).await?;
+            }
+            return Ok(standing);
         }
         self.near(ground, view).await
     }

@@ -88,8 +88,8 @@ pub(crate) async fn look(
     for (endpoint, look) in usable.iter().zip(looks) {
         match look {
             Ok(look) => {
+                endpoint.answered();
                 let mut state = endpoint.state();
-                state.failures = 0;
                 state.tip = Some(look.tip.header.id.height);
                 state.finalized = look.finalized.as_ref().map(|claim| claim.height);
                 drop(state);

@@ -13,11 +13,8 @@ async fn a_transaction_is_told_whole() {
     let chain = chain();
     let (first, second) = (node(&chain).await, node(&chain).await);
     let follower = Follower::new(&[&first, &second]).await;
-    let double = Tx::transfer(account(200), account(1), 5u64).and_transfer(
-        account(200),
-        account(2),
-        6u64,
-    );
+    let double =
+        Tx::transfer(account(200), account(1), 5u64).and_transfer(account(200), account(2), 6u64);
     chain.mine(vec![noise(1), double, Tx::transfer(account(3), account(4), 1u64).failed()]);
     chain.mine_empty(3);
     let hash = |n: usize| TxHash(chain.transactions(1)[n].0);

@@ -1,9 +1,12 @@
 //! Nodes that lie, leave out, forge, or are somewhere else, beside an honest one and alone.
 
-use erc20::Error;
-use lab::evm::{BeyondTip, Fault, ForgeLog, Node};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::rig::{Follower, at, chain, node, noise, pay, seen, traffic};
+use erc20::Error;
+use lab::evm::{BeyondTip, Fault, ForgeLog, LogSpec, Node, Tx};
+
+use super::rig::{Follower, account, at, chain, config, node, noise, pay, seen, traffic};
 
 /// How often an endpoint was caught.
 fn caught(follower: &Follower, endpoint: usize) -> u64 {
@@ -41,21 +44,76 @@ async fn receipts_are_proved_one_by_one_where_they_do_not_come_together() {
 }
 
 #[tokio::test]
+async fn a_log_left_out_among_others_is_found_by_proof() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut follower = Follower::new(&[&node]).await;
+    chain.mine(vec![pay(1, 5), noise(1)]);
+    node.fault(Fault::OmitLog { tx: chain.transactions(1)[0] });
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), [], "nothing binds an answer that is not empty");
+    let proved = follower.source.prove(1, &follower.watch).await.unwrap();
+    assert_eq!(proved.len(), 1);
+    node.heal();
+    let scan = follower.source.rescan(1, 1, &follower.watch).await.unwrap();
+    assert_eq!(scan.transfers, proved);
+}
+
+#[tokio::test]
+async fn a_repeated_liar_rests_longer_although_it_answers_other_questions() {
+    let chain = chain();
+    let (liar, honest) = (node(&chain).await, node(&chain).await);
+    let urls = [liar.http_url(), honest.http_url()];
+    let rests = Arc::new(Mutex::new(Vec::new()));
+    let mut config = config(&urls);
+    let noted = Arc::clone(&rests);
+    config.rest = Arc::new(move |failures| {
+        noted.lock().unwrap().push(failures);
+        Duration::ZERO
+    });
+    let mut follower = Follower::with(config).await;
+    liar.fault(Fault::Forge(ForgeLog::Duplicate));
+    for _ in 0..5 {
+        chain.mine(vec![noise(1)]);
+        follower.catch_up().await;
+    }
+    let grown = rests.lock().unwrap().clone();
+    assert!(grown.len() >= 5 && grown.windows(2).all(|pair| pair[0] < pair[1]), "{grown:?}");
+}
+
+#[tokio::test]
+async fn without_header_hashes_nothing_is_proved_and_everything_is_read() {
+    for finalized in [0, 30] {
+        let chain = chain();
+        let node = node(&chain).await;
+        let paid = traffic(&chain, 30);
+        chain.finalize(finalized);
+        node.fault(Fault::BadHeader { heights: 0..=30 });
+        let mut config = config(&[node.http_url()]);
+        config.check_header_hash = false;
+        let mut follower = Follower::with(config).await;
+        follower.catch_up().await;
+        assert_eq!(follower.seen(), paid);
+        follower.assert_at_tip(&chain);
+    }
+}
+
+#[tokio::test]
 async fn an_honestly_silent_block_passes() {
     // Blocks without a transfer, in whose bloom the token and the topic stand all the same: the
     // token's Approval and a look-alike's Transfer put them there.
     let chain = chain();
     let node = node(&chain).await;
-    let stranger = super::rig::account(250);
+    let other_token = account(250);
     for n in 0..5 {
-        let approval = lab::evm::LogSpec::Approval {
-            owner: super::rig::account(200),
-            spender: super::rig::account(201),
+        let approval = LogSpec::Approval {
+            owner: account(200),
+            spender: account(201),
             value: alloy::primitives::U256::from(n),
         };
-        let (from, to) = (super::rig::account(200), super::rig::account(1));
-        let lookalike = lab::evm::Tx::transfer_of(stranger, from, to, n);
-        chain.mine(vec![lab::evm::Tx::empty().and(approval).tagged(n), lookalike.tagged(n)]);
+        let (from, to) = (account(200), account(1));
+        let lookalike = Tx::transfer_of(other_token, from, to, n);
+        chain.mine(vec![Tx::empty().and(approval).tagged(n), lookalike.tagged(n)]);
     }
     let mut follower = Follower::new(&[&node]).await;
     follower.catch_up().await;
