@@ -99,10 +99,9 @@ pub struct Transfer {
 pub fn final_time(cursor: &Cursor, scan: &Scan) -> Option<Time> {
     let known = cursor.finalized.map(|block| block.height);
     let height = scan.finalized.map(|block| block.height).max(known)?;
-    let first = scan.blocks.first().map(|header| header.id.height);
-    // Where the scan shows a height, what was kept of it may be orphaned.
-    let kept = cursor.kept.iter().filter(|h| first.is_none_or(|first| h.id.height < first));
-    let headers = scan.blocks.iter().chain(kept);
+    let fork = fork(cursor, scan);
+    let surviving = cursor.kept.iter().filter(|h| fork.is_none_or(|fork| h.id.height < fork));
+    let headers = scan.blocks.iter().chain(surviving);
     headers.filter(|header| header.id.height <= height).map(|header| header.time).max()
 }
 
@@ -256,11 +255,7 @@ pub enum ConnectError {
 pub fn connect(cursor: &Cursor, scan: &Scan, bound: u64) -> Result<Connection, ConnectError> {
     linked(scan)?;
     standing(cursor, scan)?;
-    let fork = scan
-        .blocks
-        .iter()
-        .find(|header| cursor.at(header.id.height).is_some_and(|kept| kept.id != header.id))
-        .map(|header| header.id.height);
+    let fork = fork(cursor, scan);
     let orphaned: Vec<Header> = match fork {
         None => Vec::new(),
         Some(fork) => cursor.kept.iter().filter(|h| h.id.height >= fork).copied().collect(),
@@ -290,6 +285,14 @@ pub fn connect(cursor: &Cursor, scan: &Scan, bound: u64) -> Result<Connection, C
     let last = whole.last().map_or(0, |h| h.id.height);
     let kept = whole.into_iter().filter(|h| h.id.height >= from.min(last)).collect();
     Ok(Connection { orphaned, added, kept, finalized, safe })
+}
+
+/// The lowest height at which the scan shows another block than the recorded one.
+fn fork(cursor: &Cursor, scan: &Scan) -> Option<u64> {
+    let differs = |header: &&Header| {
+        cursor.at(header.id.height).is_some_and(|recorded| recorded.id != header.id)
+    };
+    scan.blocks.iter().find(differs).map(|header| header.id.height)
 }
 
 /// The blocks of a scan follow from each other and from its base, and its transfers sit in them.

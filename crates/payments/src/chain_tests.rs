@@ -544,6 +544,13 @@ fn the_time_of_the_newest_final_block() {
         known  9a
         final         11b";
     assert_eq!(at(picture), Some(111));
+    // The scan shows lower blocks again: what was recorded above them still stands.
+    let picture = "
+        kept   9a 10a 11a 12a
+        scan   9a|10a
+        known  9a
+        final         11a";
+    assert_eq!(at(picture), Some(110));
     // Nothing is final.
     assert_eq!(at("scan |0a 1a"), None);
     assert_eq!(at("scan 5a|6a\n final 4a"), None);
