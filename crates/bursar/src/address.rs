@@ -93,7 +93,7 @@ async fn is_used(
     source: &erc20::Source,
     address: Address,
 ) -> Result<bool, Error> {
-    let wrong = |source| Error::Chain { chain: name.to_string(), source };
+    let wrong = |source| Error::chain(name, source);
     Ok(source.used(address).await.map_err(wrong)?.any())
 }
 

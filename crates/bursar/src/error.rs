@@ -5,6 +5,9 @@
 
 use std::path::PathBuf;
 
+use payments::PlanError;
+use payments::name::ChainName;
+
 /// Why a command stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -13,7 +16,7 @@ pub enum Error {
     Input(String),
     /// The rules refuse it.
     #[error(transparent)]
-    Refused(#[from] payments::PlanError),
+    Refused(Box<PlanError>),
     /// The database.
     #[error("database")]
     Store(#[from] store::Error),
@@ -24,7 +27,7 @@ pub enum Error {
         chain: String,
         /// What is wrong.
         #[source]
-        source: erc20::Error,
+        source: Box<erc20::Error>,
     },
     /// A file.
     #[error("{}", path.display())]
@@ -40,10 +43,21 @@ pub enum Error {
     Failed(String),
 }
 
+impl From<PlanError> for Error {
+    fn from(why: PlanError) -> Self {
+        Self::Refused(Box::new(why))
+    }
+}
+
 impl Error {
+    /// What a chain's nodes said, with the chain's name.
+    pub(crate) fn chain(chain: &ChainName, source: erc20::Error) -> Self {
+        Self::Chain { chain: chain.to_string(), source: Box::new(source) }
+    }
+
     /// The code the process ends with: 2 for wrong input, otherwise 1.
     #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) | Self::Refused(_) => 2,
             Self::Store(source) if is_unusable(source) => 2,
@@ -54,7 +68,7 @@ impl Error {
 
     /// Whether waiting and trying again cannot mend it.
     #[must_use]
-    pub const fn is_fatal(&self) -> bool {
+    pub fn is_fatal(&self) -> bool {
         match self {
             Self::Chain { source, .. } => is_misconfigured(source),
             Self::Store(source) => {

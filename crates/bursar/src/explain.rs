@@ -262,7 +262,7 @@ async fn look(
 ) -> Result<(String, Value), Error> {
     let source = opened.source(name, chain).await?;
     let answer = source.transaction(hash).await;
-    let answer = answer.map_err(|source| Error::Chain { chain: name.to_string(), source })?;
+    let answer = answer.map_err(|source| Error::chain(name, source))?;
     let mined = match answer {
         erc20::Transaction::NotFound => {
             return Ok((format!("{name}: not known there."), json!({ "found": "none" })));

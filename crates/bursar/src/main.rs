@@ -12,7 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new("info,alloy_pubsub=warn,alloy_transport_ws=warn"));
+    let filter = EnvFilter::try_from_env("BURSAR_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,alloy_pubsub=warn,alloy_transport_ws=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if cli.json {
         log.json().init()

@@ -56,7 +56,7 @@ impl Opened {
             compare(chain, pinned)?;
             node.genesis = node.genesis.or_else(|| BlockHash::parse(&pinned.genesis));
         }
-        let wrong = |source| Error::Chain { chain: name.to_string(), source };
+        let wrong = |source| Error::chain(name, source);
         let source = erc20::Source::connect(node).await.map_err(wrong)?;
         if let Some(genesis) = source.genesis().filter(|_| pinned.is_none()) {
             let pins = Pins {

@@ -194,7 +194,7 @@ fn terms(config: &Config, due: Option<Usdt>) -> Result<Terms, Error> {
 pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error> {
     let id = OrderId::new(id).map_err(|why| input("order", why))?;
     let dossier = opened.books.store.order(&id).await?;
-    let dossier = dossier.ok_or_else(|| PlanError::UnknownOrder(id))?;
+    let dossier = dossier.ok_or(PlanError::UnknownOrder(id))?;
     let cursor = opened.books.store.cursor(&dossier.order.chain).await?;
     output.print(&view::order_json(&dossier, Some(&cursor)), || {
         view::order_text(&dossier, Some(&cursor))

@@ -74,10 +74,8 @@ async fn portion(
 ) -> Result<usize, Error> {
     let mut state = WatchState::default();
     let watched = opened.books.store.watch(&mut state).await?;
-    let scan = source
-        .rescan(from, to, &watched)
-        .await
-        .map_err(|source| Error::Chain { chain: name.to_string(), source })?;
+    let scan =
+        source.rescan(from, to, &watched).await.map_err(|source| Error::chain(name, source))?;
     // Blocks that are still kept must be the recorded ones: a fork is the daemon's to find.
     let cursor = opened.books.store.cursor(name).await?;
     let forked = scan
@@ -106,7 +104,7 @@ async fn heights(
     if let (Some(from), Some(to)) = (options.from, options.to) {
         return Ok((from, to));
     }
-    let wrong = |source| Error::Chain { chain: name.to_string(), source };
+    let wrong = |source| Error::chain(name, source);
     if let Some(text) = &options.tx {
         let hash = TxHash::parse(text)
             .ok_or_else(|| input("--tx", format!("`{text}` is not 0x and 64 hex digits")))?;
@@ -150,10 +148,7 @@ async fn height_at(
     let (mut low, mut high) = (0u64, last);
     while low < high {
         let middle = low.midpoint(high);
-        let header = source
-            .header(middle)
-            .await
-            .map_err(|source| Error::Chain { chain: name.to_string(), source })?;
+        let header = source.header(middle).await.map_err(|source| Error::chain(name, source))?;
         if header.is_some_and(|header| header.time < time) {
             low = middle.saturating_add(1);
         } else {

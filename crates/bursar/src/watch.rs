@@ -27,7 +27,6 @@ pub struct Watcher {
     watched: Arc<Mutex<WatchState>>,
     stalled_after: Duration,
     unread_since: Option<Time>,
-    marked: bool,
 }
 
 /// What one turn of the loop did.
@@ -49,8 +48,7 @@ impl Watcher {
         watched: Arc<Mutex<WatchState>>,
         stalled_after: Duration,
     ) -> Self {
-        let (unread_since, marked) = (None, false);
-        Self { chain, source, books, watched, stalled_after, unread_since, marked }
+        Self { chain, source, books, watched, stalled_after, unread_since: None }
     }
 
     /// The node this chain is read through.
@@ -78,10 +76,9 @@ impl Watcher {
         match self.books.record(&Update::Scan(scan)).await {
             Ok(changes) => {
                 self.unread_since = None;
-                self.marked = false;
                 Ok(Turn { changes, more })
             }
-            Err(Error::Refused(PlanError::Connect(why))) => Err(self.disconnect(why).await),
+            Err(Error::Refused(why)) => Err(self.refused(*why).await),
             Err(error) => Err(error),
         }
     }
@@ -97,10 +94,7 @@ impl Watcher {
                 set.map_err(erc20::BoxError::from)
             }
         };
-        self.source
-            .poll(&cursor, refresh)
-            .await
-            .map_err(|source| Error::Chain { chain: self.chain.to_string(), source })
+        self.source.poll(&cursor, refresh).await.map_err(|source| Error::chain(&self.chain, source))
     }
 
     /// Marks a chain that cannot be read or trusted, so that every process can say so.
@@ -110,7 +104,7 @@ impl Watcher {
             return error;
         };
         let chain = self.chain.clone();
-        let update = match source {
+        let update = match source.as_ref() {
             erc20::Error::BelowFinalized { .. } => Some(Update::Pause { chain, why }),
             erc20::Error::Unread { .. } | erc20::Error::Disagree { .. } => {
                 Some(Update::Stall { chain, why })
@@ -120,9 +114,14 @@ impl Watcher {
         self.mark(update, error).await
     }
 
-    async fn disconnect(&mut self, why: ConnectError) -> Error {
-        let error = Error::Refused(PlanError::Connect(why.clone()));
+    /// A scan that does not join the recorded chain, or a value that does not fit the books.
+    async fn refused(&self, why: PlanError) -> Error {
         let (chain, text) = (self.chain.clone(), why.to_string());
+        let error = Error::from(why.clone());
+        let PlanError::Connect(why) = why else {
+            let update = Update::Stall { chain, why: error.line() };
+            return self.mark(Some(update), error).await;
+        };
         let update = match why {
             ConnectError::BelowFinalized { .. } | ConnectError::TooDeep { .. } => {
                 Some(Update::Pause { chain, why: text })
@@ -134,17 +133,10 @@ impl Watcher {
         self.mark(update, error).await
     }
 
-    async fn mark(&mut self, update: Option<Update>, error: Error) -> Error {
-        let Some(update) = update.filter(|_| !self.marked) else {
-            return error;
-        };
-        match self.books.record(&update).await {
-            Ok(_) => {
-                self.marked = true;
-                error
-            }
-            Err(worse) => worse,
-        }
+    /// Records a mark; one that stands already changes nothing and is told once.
+    async fn mark(&self, update: Option<Update>, error: Error) -> Error {
+        let Some(update) = update else { return error };
+        self.books.record(&update).await.err().unwrap_or(error)
     }
 
     /// Whether nothing could be read for longer than the config allows.
@@ -202,9 +194,12 @@ impl Watcher {
 }
 
 /// How long the endpoints asked to be left alone.
-const fn asked_for(error: &Error) -> Duration {
+fn asked_for(error: &Error) -> Duration {
     match error {
-        Error::Chain { source: erc20::Error::RateLimited { retry_after, .. }, .. } => *retry_after,
+        Error::Chain { source, .. } => match source.as_ref() {
+            erc20::Error::RateLimited { retry_after, .. } => *retry_after,
+            _ => Duration::ZERO,
+        },
         _ => Duration::ZERO,
     }
 }

@@ -1,3 +1,7 @@
+//! What a config may say, and how each mistake is named.
+//!
+//! In: config text. Out: the defaults, or one line with the field. Why: operators read these.
+
 use super::*;
 
 const GOOD: &str = r#"
