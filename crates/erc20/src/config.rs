@@ -44,8 +44,9 @@ pub struct Config {
     pub in_flight: usize,
     /// How long one request may take, body included.
     pub deadline: Duration,
-    /// Whether a header's hash is recomputed. Off only for chains whose header is not Ethereum's:
-    /// without it no bloom and no receipts root can be relied on, so omitted logs go unseen.
+    /// Whether a header's hash is recomputed. Off only for chains whose header is not Ethereum's,
+    /// or whose nodes answer logs that are not under its receipts root: without it no bloom and no
+    /// root can be relied on, so omitted logs go unseen.
     pub check_header_hash: bool,
     /// How long an endpoint rests after a failure.
     pub rest: Rest,

@@ -49,7 +49,7 @@ pub enum Error {
         found: Option<BlockHash>,
     },
     /// Two endpoints show different blocks where there can be only one: a person must look.
-    #[error("endpoints disagree at height {height}: {} by {} and {} by {}", .one.1, .one.0, .other.1, .other.0)]
+    #[error("at height {height} {} has {} and {} has {}", .one.0, .one.1, .other.0, .other.1)]
     Disagree {
         /// The height.
         height: u64,

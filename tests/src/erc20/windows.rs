@@ -1,7 +1,9 @@
 //! Below the finalized height: windows, and every provider's way to say that one is too large.
 
+use std::sync::Arc;
+
 use erc20::Error;
-use lab::evm::{Fault, RangeDialect, ResultDialect};
+use lab::evm::{Fault, Methods, RangeDialect, ResultDialect};
 
 use super::rig::{Follower, at, chain, config, node, pay, seen, traffic};
 
@@ -35,6 +37,31 @@ async fn a_cursor_that_goes_elsewhere_is_followed() {
     let first = follower.poll().await.unwrap();
     let again = follower.poll().await.unwrap();
     assert_eq!(first.blocks[0], again.blocks[0]);
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), paid);
+}
+
+#[tokio::test]
+async fn a_poll_that_is_dropped_loses_nothing() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let paid = traffic(&chain, 400);
+    chain.finalize(390);
+    let mut follower = Follower::new(&[&node]).await;
+    let source = Arc::new(follower.source);
+    let hang = node.fault(Fault::Hang { methods: Methods::only(&["eth_getLogs"]), times: None });
+    let (polled, cursor, watch) =
+        (Arc::clone(&source), follower.cursor.clone(), Arc::clone(&follower.watch));
+    let poll = tokio::spawn(async move {
+        polled.poll(&cursor, async || Ok(Arc::clone(&watch))).await.map(|scan| scan.blocks.len())
+    });
+    while node.requests().count("eth_getLogs") == 0 {
+        tokio::task::yield_now().await;
+    }
+    poll.abort();
+    assert!(poll.await.unwrap_err().is_cancelled());
+    node.heal_one(hang);
+    follower.source = Arc::into_inner(source).unwrap();
     follower.catch_up().await;
     assert_eq!(follower.seen(), paid);
 }
@@ -149,7 +176,7 @@ async fn headers_come_singly_where_batches_are_refused() {
     config.window = 30;
     let mut follower = Follower::with(config).await;
     node.fault(Fault::Error {
-        methods: lab::evm::Methods::only(&["eth_getBlockByNumber"]),
+        methods: Methods::only(&["eth_getBlockByNumber"]),
         http_status: 400,
         body: r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"batch too large"}}"#
             .to_owned(),
