@@ -107,7 +107,7 @@ async fn a_node_that_hangs_is_left_at_the_deadline() {
     let chain = chain();
     let (hanging, good) = (node(&chain).await, node(&chain).await);
     let mut config = config(&[hanging.http_url(), good.http_url()]);
-    config.deadline = Duration::from_millis(300);
+    config.deadline = Duration::from_secs(2);
     config.rest = Arc::new(|_| Duration::from_secs(3600));
     let mut follower = Follower::with(config).await;
     let paid = traffic(&chain, 10);
