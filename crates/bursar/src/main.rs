@@ -11,7 +11,12 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if is_refusal(&error) => return fail(&one_line(&error.to_string()), 2),
+        // `--help` and `--version`, and the help that no command at all gets.
+        Err(error) => error.exit(),
+    };
     let filter = EnvFilter::try_from_env("BURSAR_LOG")
         .unwrap_or_else(|_| EnvFilter::new("info,alloy_pubsub=warn,alloy_transport_ws=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -42,6 +47,18 @@ fn main() -> ExitCode {
 fn fail(line: &str, code: u8) -> ExitCode {
     eprintln!("bursar: {line}");
     ExitCode::from(code)
+}
+
+fn is_refusal(error: &clap::Error) -> bool {
+    let help = clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    error.use_stderr() && error.kind() != help
+}
+
+/// What is wrong with the arguments, without the usage that follows it.
+fn one_line(text: &str) -> String {
+    let told = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    let told = told.collect::<Vec<_>>().join(" ");
+    format!("{}; --help says what is possible", told.trim_start_matches("error: "))
 }
 
 /// SIGTERM from a supervisor, or Ctrl-C.
