@@ -21,6 +21,8 @@ mod model;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod rules;

@@ -220,6 +220,10 @@ pub struct Rescan {
     /// Read everything again since the order with this address was made
     #[arg(long)]
     pub address: Option<String>,
+    /// Read the receipts and prove them against each header, instead of asking for logs: slower,
+    /// and no endpoint can leave anything out (a single transaction is always proved)
+    #[arg(long)]
+    pub prove: bool,
 }
 
 /// Options of `bursar record`.

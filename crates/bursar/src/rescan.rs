@@ -18,9 +18,6 @@ use crate::error::{Error, input};
 use crate::open::Opened;
 use crate::output::Output;
 
-/// How many blocks are read before what they hold is recorded.
-const PORTION: u64 = 256;
-
 /// Reads again and records what was missed.
 ///
 /// # Errors
@@ -46,9 +43,12 @@ pub async fn run(
     }
     let mut found = 0usize;
     let mut at = from;
+    // One transaction is asked about because somebody misses it: its block is proved.
+    let prove = options.prove || options.tx.is_some();
+    let reader = Reader { opened, name, source: &source, prove };
     while at <= to && !*stopped.borrow() {
-        let end = at.saturating_add(PORTION).saturating_sub(1).min(to);
-        found = found.saturating_add(portion(opened, name, &source, at, end).await?);
+        let (end, new) = reader.portion(at, to).await?;
+        found = found.saturating_add(new);
         tracing::info!(from, to, done = end, found, "read again");
         at = end.saturating_add(1);
     }
@@ -64,34 +64,37 @@ pub async fn run(
     })
 }
 
-/// Reads one portion and records it; how many deposits were new.
-async fn portion(
-    opened: &Opened,
-    name: &ChainName,
-    source: &erc20::Source,
-    from: u64,
-    to: u64,
-) -> Result<usize, Error> {
-    let mut state = WatchState::default();
-    let watched = opened.books.store.watch(&mut state).await?;
-    let scan =
-        source.rescan(from, to, &watched).await.map_err(|source| Error::chain(name, source))?;
-    // Blocks that are still kept must be the recorded ones: a fork is the daemon's to find.
-    let cursor = opened.books.store.cursor(name).await?;
-    let forked = scan
-        .blocks
-        .iter()
-        .find(|header| cursor.at(header.id.height).is_some_and(|kept| kept.id != header.id));
-    if let Some(header) = forked {
-        return Err(Error::Failed(format!(
-            "the node has another block at height {} than the recorded one; try again when the daemon has followed",
-            header.id.height
-        )));
+/// Reads portions again and records what they hold.
+struct Reader<'a> {
+    opened: &'a Opened,
+    name: &'a ChainName,
+    source: &'a erc20::Source,
+    prove: bool,
+}
+
+impl Reader<'_> {
+    /// Reads one portion from `from` on and records it: its last height, and how many deposits
+    /// were new.
+    async fn portion(&self, from: u64, to: u64) -> Result<(u64, usize), Error> {
+        let books = &self.opened.books;
+        let wrong = |source| Error::chain(self.name, source);
+        let mut state = WatchState::default();
+        let watched = books.store.watch(&mut state).await?;
+        let (end, transfers) = if self.prove {
+            let transfers = self.source.prove(from, &watched).await.map_err(wrong)?;
+            (from, transfers)
+        } else {
+            let scan = self.source.rescan(from, to, &watched).await.map_err(wrong)?;
+            let end = scan.blocks.last().map_or(to, |header| header.id.height);
+            (end, scan.transfers)
+        };
+        // The rules refuse a transfer of a block that is not the recorded one: a fork is the
+        // daemon's to find.
+        let update = Update::Rescan { chain: self.name.clone(), transfers };
+        let changes = books.record(&update).await?;
+        let detected = |kind: &EventKind| *kind == EventKind::DepositDetected;
+        Ok((end, changes.events.iter().filter(|event| detected(&event.kind)).count()))
     }
-    let update = Update::Rescan { chain: name.clone(), transfers: scan.transfers };
-    let changes = opened.books.record(&update).await?;
-    let detected = |kind: &EventKind| *kind == EventKind::DepositDetected;
-    Ok(changes.events.iter().filter(|event| detected(&event.kind)).count())
 }
 
 /// The heights that the options mean.
