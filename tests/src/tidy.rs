@@ -17,13 +17,14 @@ const FILE_LINES: usize = 600;
 const COLUMNS: usize = 100;
 
 /// Which of our crates each of our crates may depend on.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("payments", &[]),
     ("erc20", &["payments"]),
+    ("trc20", &["payments"]),
     ("store", &["payments"]),
     ("lab", &[]),
-    ("bursar", &["payments", "erc20", "store", "lab"]),
-    ("tests", &["payments", "erc20", "store", "lab", "bursar"]),
+    ("bursar", &["payments", "erc20", "trc20", "store", "lab"]),
+    ("tests", &["payments", "erc20", "trc20", "store", "lab", "bursar"]),
 ];
 
 /// What the top of the tree may hold, beside names that begin with a dot.

@@ -107,6 +107,12 @@ pub enum Order {
     },
 }
 
+/// What says the price of an order without an amount.
+const PRICED: [&str; 2] = ["plan", "top_up"];
+/// The words of [`payments::order::Status`].
+const STATUSES: [&str; 6] =
+    ["awaiting_payment", "confirming", "partially_paid", "paid", "expired", "cancelled"];
+
 /// Options of `bursar order create`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -125,7 +131,7 @@ pub struct OrderCreate {
     #[arg(long)]
     pub chain: String,
     /// The amount due in USDT, such as 100.00
-    #[arg(long, conflicts_with_all = ["plan", "top_up"], required_unless_present_any = ["plan", "top_up"])]
+    #[arg(long, conflicts_with_all = PRICED, required_unless_present_any = PRICED)]
     pub amount: Option<String>,
     /// The credits for it; without it, the amount at the config's rate
     #[arg(long, requires = "amount")]
@@ -151,7 +157,7 @@ pub struct OrderCreate {
 #[derive(Debug, Args)]
 pub struct OrderList {
     /// Only orders with this status
-    #[arg(long, value_parser = ["awaiting_payment", "confirming", "partially_paid", "paid", "expired", "cancelled"])]
+    #[arg(long, value_parser = STATUSES)]
     pub status: Option<String>,
     /// Only orders of this customer
     #[arg(long)]
@@ -194,7 +200,11 @@ pub enum Ledger {
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
         after: u64,
         /// At most so many journals
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        #[arg(
+            long,
+            default_value_t = 100,
+            value_parser = clap::value_parser!(u32).range(1..=10_000)
+        )]
         limit: u32,
     },
     /// Prove that the books agree with themselves; exit 1 where they do not

@@ -1,6 +1,6 @@
 //! What goes into the rules and what comes out of them.
 //!
-//! In: `Snapshot` (what is remembered) and `Update` (what happened). Out: `Changes` (what to write).
+//! In: `Snapshot` (what is remembered), `Update` (what happened). Out: `Changes` (to be written).
 //! Never: anything that cannot be compared as a value.
 //! Why: the store writes `Changes` in one transaction, or nothing of it.
 
