@@ -116,8 +116,8 @@ const STATUSES: [&str; 6] =
 /// Options of `bursar order create`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    bursar order create --id A-1001 --customer acme --chain ethereum --amount 100.00 --credits 10000\n  \
-    bursar order create --id A-1002 --customer acme --chain ethereum --plan team\n  \
+    bursar order create --id A-1 --customer acme --chain ethereum --amount 100 --credits 10000\n  \
+    bursar order create --id A-2 --customer acme --chain ethereum --plan team\n  \
     bursar order create --id T-1 --customer acme --chain ethereum --top-up\n\n\
     The same id with the same terms gives the same order again; with other terms it is refused.")]
 pub struct OrderCreate {
