@@ -77,14 +77,14 @@ impl Story {
                 let deposits = opened.books.store.deposits_of_tx(&id.tx).await?;
                 let deposit = deposits.into_iter().find(|deposit| deposit.id == *id);
                 if let Some(deposit) = deposit.as_ref().filter(|d| d.order.is_none()) {
-                    self.tell_unassigned(deposit);
+                    self.tell_unassigned(opened, deposit);
                 }
                 deposit.and_then(|deposit| deposit.order)
             }
             Found::Address(address, None) => {
                 self.line(&format!("{address} is an imported address that no order has taken."));
                 for deposit in opened.books.store.deposits_to(address).await? {
-                    self.tell_unassigned(&deposit);
+                    self.tell_unassigned(opened, &deposit);
                 }
                 None
             }
@@ -115,17 +115,20 @@ impl Story {
         Ok(case.order)
     }
 
-    fn tell_unassigned(&mut self, deposit: &Deposit) {
+    fn tell_unassigned(&mut self, opened: &Opened, deposit: &Deposit) {
+        let chain = &deposit.id.chain;
         self.line(&format!(
-            "{} USDT reached {} in block {}: the address belongs to no order.",
-            deposit.amount, deposit.to, deposit.block.height
+            "{} USDT reached {} on {chain} in block {}: the address belongs to no order.",
+            deposit.amount,
+            opened.view.spelled(chain, &deposit.to),
+            deposit.block.height
         ));
-        self.json.push(view::deposit_json(deposit, None));
+        self.json.push(opened.view.deposit_json(deposit, None));
     }
 
     async fn tell_order(&mut self, opened: &Opened, dossier: &Dossier) -> Result<(), Error> {
         let cursor = opened.books.store.cursor(&dossier.order.chain).await?;
-        let text = view::order_text(dossier, Some(&cursor));
+        let text = opened.view.order_text(dossier, Some(&cursor));
         self.line(&text);
         let mut because = Vec::new();
         for deposit in &dossier.deposits {
@@ -137,7 +140,7 @@ impl Story {
         }
         let next = next_step(dossier, cursor.stalled.as_deref(), cursor.paused.as_deref());
         self.line(&format!("\nWhat to do: {next}"));
-        let mut value = view::order_json(dossier, Some(&cursor));
+        let mut value = opened.view.order_json(dossier, Some(&cursor));
         if let Value::Object(fields) = &mut value {
             fields.insert("because".to_owned(), Value::Array(because));
             fields.insert("next".to_owned(), Value::String(next));
@@ -302,8 +305,9 @@ async fn look(
                 format!("OURS AND MISSED: bursar rescan --chain {name} --tx {hash}")
             }
         };
-        lines.push(format!("  {amount} USDT to {}: {whose}", transfer.to));
-        transfers.push(json!({ "to": transfer.to.evm(), "amount": amount, "ours": ours }));
+        let to = opened.view.spelled(name, &transfer.to);
+        lines.push(format!("  {amount} USDT to {to}: {whose}"));
+        transfers.push(json!({ "to": to, "amount": amount, "ours": ours }));
     }
     let value = json!({ "found": "mined", "height": block, "transfers": transfers });
     Ok((lines.join("\n"), value))

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod open;
 pub mod orders;
 pub mod output;
+pub mod pay;
 pub mod record;
 pub mod rescan;
 pub mod retry;

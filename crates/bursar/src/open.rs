@@ -14,6 +14,7 @@ use crate::books::Books;
 use crate::clock::Clock;
 use crate::config::{Chain, Config};
 use crate::error::{Error, input};
+use crate::view::View;
 
 /// The config and the books.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Opened {
     pub config: Arc<Config>,
     /// The books.
     pub books: Books,
+    /// How what is in them is shown.
+    pub view: View,
 }
 
 impl Opened {
@@ -41,7 +44,8 @@ impl Opened {
     pub async fn with(config: Config, clock: Clock) -> Result<Self, Error> {
         let store = Store::open(config.database.expose(), OpenMode::Use).await?;
         let rules = Arc::new(config.rules());
-        Ok(Self { config: Arc::new(config), books: Books { store, rules, clock } })
+        let view = View::new(&config);
+        Ok(Self { config: Arc::new(config), books: Books { store, rules, clock }, view })
     }
 
     /// Connects to a chain's nodes, checks that they are what the config says, and pins what they

@@ -3,10 +3,12 @@
 //! In: what a shop asks for. Out: an order whose address is watched before it is shown.
 //! Never: two answers to one id. Why: a shop that is told twice must be told the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use payments::address::Address;
 use payments::amount::{Credits, Usdt};
+use payments::chain::Cursor;
 use payments::name::{ChainName, CustomerId, OrderId};
 use payments::order::{Dossier, Order, Price, Terms};
 use payments::{PlanError, Update};
@@ -19,7 +21,8 @@ use crate::config::{Chain, Config};
 use crate::error::{Error, input};
 use crate::open::Opened;
 use crate::output::{Output, table};
-use crate::view;
+use crate::pay;
+use crate::watch::Watcher;
 
 /// The shop's own words about an order may not be longer, in bytes.
 const LONGEST_METADATA: usize = 4096;
@@ -44,14 +47,28 @@ struct Asked {
 /// Exit 2 for what was asked; exit 1 where no address can be had.
 pub async fn create(opened: &Opened, asked: &OrderCreate, output: Output) -> Result<(), Error> {
     let (dossier, made) = make(opened, asked).await?;
-    let mut value = view::order_json(&dossier, None);
+    let (mut value, text) = shown(opened, &dossier, None);
     if let Value::Object(fields) = &mut value {
         fields.insert("created".to_owned(), json!(made));
     }
     output.print(&value, || {
         let heading = if made { "" } else { "This order exists already, with these terms.\n\n" };
-        format!("{heading}{}", view::order_text(&dossier, None))
+        format!("{heading}{text}")
     })
+}
+
+/// An order as JSON and as text, with how to pay it where it still waits for money.
+fn shown(opened: &Opened, dossier: &Dossier, cursor: Option<&Cursor>) -> (Value, String) {
+    let mut value = opened.view.order_json(dossier, cursor);
+    let mut text = opened.view.order_text(dossier, cursor);
+    let chain = opened.config.chains.get(&dossier.order.chain);
+    if let Some(request) = chain.and_then(|chain| pay::request(dossier, chain)) {
+        text.push_str(&format!("\n{}\n{}\n{}", request.words, request.uri, pay::qr(&request.uri)));
+        if let Value::Object(fields) = &mut value {
+            fields.insert("payment_uri".to_owned(), json!(request.uri));
+        }
+    }
+    (value, text)
 }
 
 /// Makes the order, or finds it where it was made with the same terms before.
@@ -71,12 +88,40 @@ pub async fn make(opened: &Opened, asked: &OrderCreate) -> Result<(Dossier, bool
     }
     opened.books.judge(&Update::Create(draft)).await?;
     let source = opened.source(&asked.chain, chain).await?;
-    let fresh = address::next(&opened.books.store, &asked.chain, chain, &source).await?;
+    let watcher = begin(opened, &asked.chain, chain, source).await?;
+    let source = watcher.source();
+    let fresh = address::next(&opened.books.store, &asked.chain, chain, source).await?;
     let order = asked.order(opened.books.clock.now(), fresh);
     let changes = opened.books.record(&Update::Create(order)).await?;
     let dossier = opened.books.store.order(&asked.id).await?;
     let dossier = dossier.ok_or_else(|| PlanError::UnknownOrder(asked.id.clone()))?;
     Ok((dossier, changes.created.is_some()))
+}
+
+/// Makes sure that the books of a chain begin before its first address is shown. A daemon that
+/// starts later would begin at the finalized block of that moment, above a payment made meanwhile.
+async fn begin(
+    opened: &Opened,
+    name: &ChainName,
+    chain: &Chain,
+    source: erc20::Source,
+) -> Result<Watcher, Error> {
+    let (books, watched) = (opened.books.clone(), Arc::default());
+    let mut watcher = Watcher::new(name.clone(), source, books, watched, chain.stalled_after);
+    let stands_still = matches!(chain.node.start, erc20::Start::Height(_));
+    if stands_still || has_begun(opened, name).await? {
+        return Ok(watcher);
+    }
+    match watcher.step().await {
+        Ok(_) => Ok(watcher),
+        // A daemon that was started in this moment has begun them.
+        Err(_) if has_begun(opened, name).await? => Ok(watcher),
+        Err(error) => Err(error),
+    }
+}
+
+async fn has_begun(opened: &Opened, name: &ChainName) -> Result<bool, Error> {
+    Ok(opened.books.store.cursor(name).await?.last().is_some())
 }
 
 impl Asked {
@@ -196,9 +241,8 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     let dossier = opened.books.store.order(&id).await?;
     let dossier = dossier.ok_or(PlanError::UnknownOrder(id))?;
     let cursor = opened.books.store.cursor(&dossier.order.chain).await?;
-    output.print(&view::order_json(&dossier, Some(&cursor)), || {
-        view::order_text(&dossier, Some(&cursor))
-    })
+    let (value, text) = shown(opened, &dossier, Some(&cursor));
+    output.print(&value, || text)
 }
 
 /// `bursar order cancel`
@@ -218,7 +262,7 @@ pub async fn cancel(opened: &Opened, id: &str, output: Output) -> Result<(), Err
 pub async fn list(opened: &Opened, options: &OrderList, output: Output) -> Result<(), Error> {
     let (orders, next) = select(opened, options).await?;
     let value = json!({
-        "orders": orders.iter().map(|dossier| view::order_json(dossier, None)).collect::<Vec<_>>(),
+        "orders": orders.iter().map(|dossier| opened.view.order_json(dossier, None)).collect::<Vec<_>>(),
         "next": next,
     });
     output.print(&value, || {

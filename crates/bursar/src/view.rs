@@ -3,21 +3,135 @@
 //! In: what is recorded. Out: JSON that stays stable, and text.
 //! Never: a computation of money; a float. Why: one place decides what a field is called.
 
+use std::collections::BTreeMap;
+
 use payments::address::{Address, Spelling};
 use payments::case::Case;
 use payments::chain::Cursor;
 use payments::deposit::{Deposit, State};
 use payments::ledger::Journal;
+use payments::name::ChainName;
 use payments::order::{Dossier, Order, Price};
 use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
+use crate::config::Config;
 use crate::output::{fields, table};
 
-/// How an address of an order is written: in the spelling of its chain.
-#[must_use]
-pub fn spelled(address: &Address) -> String {
-    address.spell(Spelling::Evm)
+/// How each chain's people write an address.
+#[derive(Debug, Clone, Default)]
+pub struct View(BTreeMap<ChainName, Spelling>);
+
+impl View {
+    /// The spellings of the configured chains.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let chains = config.chains.iter();
+        Self(chains.map(|(name, chain)| (name.clone(), chain.spelling)).collect())
+    }
+
+    /// An address in the spelling of `chain`; in hex where the chain is not configured any more.
+    #[must_use]
+    pub fn spelled(&self, chain: &ChainName, address: &Address) -> String {
+        address.spell(self.0.get(chain).copied().unwrap_or(Spelling::Evm))
+    }
+
+    /// An order with all that is recorded about it, as JSON.
+    #[must_use]
+    pub fn order_json(&self, dossier: &Dossier, cursor: Option<&Cursor>) -> Value {
+        let order = &dossier.order;
+        json!({
+            "id": order.id.as_str(),
+            "customer": order.customer.as_str(),
+            "chain": order.chain.as_str(),
+            "status": dossier.status().word(),
+            "amount_due": order.due.map(|due| due.to_string()),
+            "amount_counted": dossier.counted().to_string(),
+            "amount_pending": dossier.pending().to_string(),
+            "price": price(order),
+            "address": self.spelled(&order.chain, &order.address),
+            "created_at": rfc3339(order.created_at),
+            "expires_at": order.expires_at.map(rfc3339),
+            "paid_at": dossier.paid.map(rfc3339),
+            "expired_at": dossier.expired.map(rfc3339),
+            "cancelled_at": dossier.cancelled.map(rfc3339),
+            "refund_to": order.refund_to.as_ref().map(|to| self.spelled(&order.chain, to)),
+            "metadata": order.metadata.as_deref().map(metadata),
+            "deposits": dossier.deposits.iter().map(|d| self.deposit_json(d, cursor)).collect::<Vec<_>>(),
+            "cases": dossier.cases.iter().map(case_json).collect::<Vec<_>>(),
+            "journals": dossier.journals.iter().map(journal_json).collect::<Vec<_>>(),
+        })
+    }
+
+    /// A deposit as JSON. Confirmations are computed from how far the chain is recorded.
+    #[must_use]
+    pub fn deposit_json(&self, deposit: &Deposit, cursor: Option<&Cursor>) -> Value {
+        let chain = &deposit.id.chain;
+        json!({
+            "id": deposit.id.to_string(),
+            "chain": deposit.id.chain.as_str(),
+            "tx": deposit.id.tx.to_string(),
+            "order": deposit.order.as_ref().map(payments::name::OrderId::as_str),
+            "from": self.spelled(chain, &deposit.from),
+            "to": self.spelled(chain, &deposit.to),
+            "amount": deposit.amount.to_string(),
+            "raw": deposit.raw.to_string(),
+            "token": deposit.id.other_token.as_ref().map(|token| self.spelled(chain, token)),
+            "height": deposit.block.height,
+            "block": deposit.block.hash.to_string(),
+            "log_index": deposit.log_index,
+            "block_time": rfc3339(deposit.time),
+            "state": deposit.state.word(),
+            "case": case_word(deposit.state),
+            "late": deposit.late,
+            "confirmations": confirmations(deposit, cursor),
+        })
+    }
+
+    /// An order as text: what support reads out.
+    #[must_use]
+    pub fn order_text(&self, dossier: &Dossier, cursor: Option<&Cursor>) -> String {
+        let order = &dossier.order;
+        let due = order.due.map_or_else(|| "any".to_owned(), |due| format!("{due} USDT"));
+        let received = format!("{} counted, {} pending", dossier.counted(), dossier.pending());
+        let mut pairs = vec![
+            ("order", order.id.to_string()),
+            ("status", dossier.status().word().to_owned()),
+            ("customer", order.customer.to_string()),
+            (
+                "pay",
+                format!(
+                    "{due} on {} to {}",
+                    order.chain,
+                    self.spelled(&order.chain, &order.address)
+                ),
+            ),
+            ("for", price(order)),
+            ("received", received),
+            ("created", rfc3339(order.created_at)),
+        ];
+        let moments = [
+            ("expires", order.expires_at),
+            ("paid", dossier.paid),
+            ("expired", dossier.expired),
+            ("cancelled", dossier.cancelled),
+        ];
+        pairs.extend(moments.into_iter().filter_map(|(name, at)| at.map(|at| (name, rfc3339(at)))));
+        let mut text = fields(&pairs);
+        if !dossier.deposits.is_empty() {
+            text.push_str("\ndeposits\n");
+            text.push_str(&deposits_text(&dossier.deposits, cursor));
+        }
+        if !dossier.cases.is_empty() {
+            text.push_str("\ncases\n");
+            text.push_str(&cases_text(&dossier.cases));
+        }
+        if !dossier.journals.is_empty() {
+            text.push_str("\nledger\n");
+            text.push_str(&journals_text(&dossier.journals));
+        }
+        text
+    }
 }
 
 /// What an order gives, in words.
@@ -40,59 +154,8 @@ fn one_usdt() -> payments::amount::Usdt {
     payments::amount::Usdt::from_micro(1_000_000).unwrap_or_default()
 }
 
-/// An order with all that is recorded about it, as JSON.
-#[must_use]
-pub fn order_json(dossier: &Dossier, cursor: Option<&Cursor>) -> Value {
-    let order = &dossier.order;
-    json!({
-        "id": order.id.as_str(),
-        "customer": order.customer.as_str(),
-        "chain": order.chain.as_str(),
-        "status": dossier.status().word(),
-        "amount_due": order.due.map(|due| due.to_string()),
-        "amount_counted": dossier.counted().to_string(),
-        "amount_pending": dossier.pending().to_string(),
-        "price": price(order),
-        "address": spelled(&order.address),
-        "created_at": rfc3339(order.created_at),
-        "expires_at": order.expires_at.map(rfc3339),
-        "paid_at": dossier.paid.map(rfc3339),
-        "expired_at": dossier.expired.map(rfc3339),
-        "cancelled_at": dossier.cancelled.map(rfc3339),
-        "refund_to": order.refund_to.as_ref().map(spelled),
-        "metadata": order.metadata.as_deref().map(metadata),
-        "deposits": dossier.deposits.iter().map(|d| deposit_json(d, cursor)).collect::<Vec<_>>(),
-        "cases": dossier.cases.iter().map(case_json).collect::<Vec<_>>(),
-        "journals": dossier.journals.iter().map(journal_json).collect::<Vec<_>>(),
-    })
-}
-
 fn metadata(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
-}
-
-/// A deposit as JSON. Confirmations are computed from how far the chain is recorded.
-#[must_use]
-pub fn deposit_json(deposit: &Deposit, cursor: Option<&Cursor>) -> Value {
-    json!({
-        "id": deposit.id.to_string(),
-        "chain": deposit.id.chain.as_str(),
-        "tx": deposit.id.tx.to_string(),
-        "order": deposit.order.as_ref().map(payments::name::OrderId::as_str),
-        "from": spelled(&deposit.from),
-        "to": spelled(&deposit.to),
-        "amount": deposit.amount.to_string(),
-        "raw": deposit.raw.to_string(),
-        "token": deposit.id.other_token.as_ref().map(spelled),
-        "height": deposit.block.height,
-        "block": deposit.block.hash.to_string(),
-        "log_index": deposit.log_index,
-        "block_time": rfc3339(deposit.time),
-        "state": deposit.state.word(),
-        "case": case_word(deposit.state),
-        "late": deposit.late,
-        "confirmations": confirmations(deposit, cursor),
-    })
 }
 
 fn case_word(state: State) -> Option<&'static str> {
@@ -163,44 +226,6 @@ pub fn micro(value: i128) -> String {
     let fraction = format!("{:06}", digits.checked_rem(1_000_000).unwrap_or_default());
     let short = fraction.trim_end_matches('0');
     format!("{sign}{whole}.{short:0<2}")
-}
-
-/// An order as text: what support reads out.
-#[must_use]
-pub fn order_text(dossier: &Dossier, cursor: Option<&Cursor>) -> String {
-    let order = &dossier.order;
-    let due = order.due.map_or_else(|| "any".to_owned(), |due| format!("{due} USDT"));
-    let received = format!("{} counted, {} pending", dossier.counted(), dossier.pending());
-    let mut pairs = vec![
-        ("order", order.id.to_string()),
-        ("status", dossier.status().word().to_owned()),
-        ("customer", order.customer.to_string()),
-        ("pay", format!("{due} on {} to {}", order.chain, spelled(&order.address))),
-        ("for", price(order)),
-        ("received", received),
-        ("created", rfc3339(order.created_at)),
-    ];
-    let moments = [
-        ("expires", order.expires_at),
-        ("paid", dossier.paid),
-        ("expired", dossier.expired),
-        ("cancelled", dossier.cancelled),
-    ];
-    pairs.extend(moments.into_iter().filter_map(|(name, at)| at.map(|at| (name, rfc3339(at)))));
-    let mut text = fields(&pairs);
-    if !dossier.deposits.is_empty() {
-        text.push_str("\ndeposits\n");
-        text.push_str(&deposits_text(&dossier.deposits, cursor));
-    }
-    if !dossier.cases.is_empty() {
-        text.push_str("\ncases\n");
-        text.push_str(&cases_text(&dossier.cases));
-    }
-    if !dossier.journals.is_empty() {
-        text.push_str("\nledger\n");
-        text.push_str(&journals_text(&dossier.journals));
-    }
-    text
 }
 
 /// Deposits as a table.

@@ -43,6 +43,7 @@ pub(super) fn read_chain(
     let seconds = Duration::from_secs;
     Ok(Chain {
         chain_id: chain.chain_id,
+        spelling: Spelling::Evm,
         recordable: read_recordable(name, chain, beside)?,
         node: read_node(name, chain, &rules, beside)?,
         rules,

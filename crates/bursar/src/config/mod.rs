@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use payments::address::Spelling;
 use payments::amount::{Credits, Usdt};
 use payments::changes::{ChainRules, Rules};
 use payments::name::ChainName;
@@ -75,6 +76,8 @@ pub enum AddressSource {
 pub struct Chain {
     /// Its id, as `eth_chainId` answers.
     pub chain_id: u64,
+    /// How its people write an address.
+    pub spelling: Spelling,
     /// The rules that `payments` needs.
     pub rules: ChainRules,
     /// How its nodes are read.

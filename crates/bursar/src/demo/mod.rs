@@ -45,7 +45,7 @@ pub async fn run(options: &Demo, output: Output) -> Result<(), Error> {
     wrong.extend(findings.iter().map(|found| format!("ledger: {} {}", found.name, found.detail)));
     if output.json {
         let orders: Vec<_> =
-            ended.iter().map(|dossier| crate::view::order_json(dossier, None)).collect();
+            ended.iter().map(|dossier| books.view.order_json(dossier, None)).collect();
         output.print(&json!({ "orders": orders, "wrong": wrong }), String::new)?;
     } else {
         line(&closing(&ended, &books.balances().await?, options.keep.as_deref()))?;

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::open::Opened;
 use crate::output::line;
+use crate::view::View;
 use crate::watch::Watcher;
 
 /// From one block to the next, for a person to follow.
@@ -52,6 +53,7 @@ pub(super) struct Stage {
 /// The books after the demo.
 pub(super) struct Ended {
     pub(super) store: Store,
+    pub(super) view: View,
 }
 
 impl Stage {
@@ -169,7 +171,7 @@ impl Stage {
         let _ = self.stop.send(true);
         self.daemon.await.map_err(|why| Error::Failed(why.to_string()))??;
         self.node.stop().await;
-        Ok(Ended { store: self.opened.books.store })
+        Ok(Ended { store: self.opened.books.store, view: self.opened.view })
     }
 }
 
