@@ -8,6 +8,8 @@ mod check;
 mod dump;
 mod remember;
 
+pub(crate) use dump::changes_text;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,11 +18,12 @@ use payments::address::Address;
 use payments::case::{Case, CaseId};
 use payments::chain::Cursor;
 use payments::changes::{Changes, CursorMove, Touched};
-use payments::deposit::{Deposit, DepositId};
+use payments::deposit::{Deposit, DepositId, State};
 use payments::event::Event;
 use payments::ledger::{Account, Asset, Balances, Journal, Sides};
 use payments::name::{ChainName, OrderId};
 use payments::order::{Dossier, Order};
+use payments::time::Time;
 
 /// Why a commit is refused. Nothing of it was written then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +82,21 @@ pub(crate) struct Memory {
     journals: Vec<Arc<Journal>>,
     journal_at: BTreeMap<String, usize>,
     events: Vec<Arc<Event>>,
+    /// Where the cases and journals that concern no order stand.
+    nobodys: (Vec<usize>, Vec<usize>),
     balances: Balances,
     empty_transfers: u64,
+}
+
+/// The facts of an order.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) order: &'a Order,
+    pub(crate) paid: Option<Time>,
+    pub(crate) expired: Option<Time>,
+    pub(crate) cancelled: Option<Time>,
+    /// How many of its deposits are credited.
+    pub(crate) credited: usize,
 }
 
 /// An order and where what belongs to it stands.
@@ -198,8 +214,9 @@ impl Memory {
             }
             let at = self.cases.len();
             self.case_at.insert(case.id.clone(), at);
-            if let Some(filed) = case.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
-                filed.cases.push(at);
+            match case.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
+                Some(filed) => filed.cases.push(at),
+                None => self.nobodys.0.push(at),
             }
             self.cases.push(case.clone());
         }
@@ -209,8 +226,9 @@ impl Memory {
         for journal in &changes.journals {
             let at = self.journals.len();
             self.journal_at.insert(journal.key.clone(), at);
-            if let Some(filed) = journal.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
-                filed.journals.push(at);
+            match journal.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
+                Some(filed) => filed.journals.push(at),
+                None => self.nobodys.1.push(at),
             }
             self.journals.push(Arc::new(journal.clone()));
         }
@@ -231,6 +249,26 @@ impl Memory {
         self.orders.keys()
     }
 
+    /// The version of an order: how many commits touched it.
+    pub(crate) fn version(&self, order: &OrderId) -> Option<u64> {
+        self.orders.get(order).map(|filed| filed.version)
+    }
+
+    /// Every order with its facts, without what belongs to it.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = (&OrderId, Facts<'_>)> {
+        self.orders.iter().map(|(id, filed)| {
+            let states = filed.deposits.iter().map(|at| self.deposits[*at].state);
+            let facts = Facts {
+                order: &filed.order,
+                paid: filed.facts.paid,
+                expired: filed.facts.expired,
+                cancelled: filed.facts.cancelled,
+                credited: states.filter(|state| *state == State::Credited).count(),
+            };
+            (id, facts)
+        })
+    }
+
     /// An order with everything recorded about it.
     pub(crate) fn dossier(&self, order: &OrderId) -> Option<Dossier> {
         let filed = self.orders.get(order)?;
@@ -249,6 +287,11 @@ impl Memory {
     /// All deposits in the order they were first recorded.
     pub(crate) fn deposits(&self) -> &[Deposit] {
         &self.deposits
+    }
+
+    /// A recorded deposit.
+    pub(crate) fn deposit(&self, id: &DepositId) -> Option<&Deposit> {
+        self.deposits.get(*self.deposit_at.get(id)?)
     }
 
     /// All cases in the order they were opened.

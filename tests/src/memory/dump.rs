@@ -6,6 +6,8 @@
 use std::fmt::Write as _;
 
 use payments::case::Case;
+use payments::chain::Header;
+use payments::changes::Changes;
 use payments::deposit::Deposit;
 use payments::event::Event;
 use payments::ledger::Journal;
@@ -62,6 +64,36 @@ impl Memory {
         }
         out
     }
+}
+
+/// What a plan changes, one line a row.
+pub(crate) fn changes_text(changes: &Changes) -> String {
+    let mut out = String::new();
+    if let Some(mv) = &changes.cursor {
+        let heights = |list: &[Header]| list.iter().map(|h| h.id.height).collect::<Vec<_>>();
+        let (orphaned, kept) = (heights(&mv.orphaned), heights(&mv.kept));
+        let (finalized, safe) = (mv.finalized.map(|block| block.height), mv.safe);
+        let _ = write!(out, "\n  orphaned {orphaned:?} kept {kept:?} final {finalized:?}");
+        let _ = write!(out, " safe {safe:?} paused {:?} stalled {:?}", mv.paused, mv.stalled);
+    }
+    for touched in &changes.touched {
+        let _ = write!(out, "\n  {touched:?}");
+    }
+    for (word, list) in [("new", &changes.recorded), ("moved", &changes.moved)] {
+        for deposit in list {
+            let _ = write!(out, "\n  {word} {}", deposit_line(deposit));
+        }
+    }
+    for case in &changes.cases {
+        let _ = write!(out, "\n  {}", case_line(case));
+    }
+    for journal in &changes.journals {
+        let _ = write!(out, "\n  {}", journal_text(journal));
+    }
+    for event in &changes.events {
+        let _ = write!(out, "\n  {}", event_line(event));
+    }
+    out
 }
 
 /// An order on one line.

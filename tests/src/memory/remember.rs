@@ -81,10 +81,10 @@ impl Memory {
 
     fn remember_unassigned(&self, deposit: &Deposit, snapshot: &mut Snapshot) {
         snapshot.unassigned.push(deposit.clone());
-        let cases = self.cases.iter().filter(|case| case.order.is_none());
+        let cases = self.nobodys.0.iter().map(|at| &self.cases[*at]);
         let about = cases.filter(|case| case.deposits.contains(&deposit.id));
         snapshot.unassigned_cases.extend(about.cloned());
-        let journals = self.journals.iter().filter(|journal| journal.order.is_none());
+        let journals = self.nobodys.1.iter().map(|at| &self.journals[*at]);
         let about = journals.filter(|journal| journal.deposit.as_ref() == Some(&deposit.id));
         snapshot.unassigned_journals.extend(about.map(|journal| (**journal).clone()));
     }

@@ -1,0 +1,641 @@
+//! What can happen: blocks, reorgs, looks of a watcher, requests of a shop, two daemons at once.
+//!
+//! In: a seed. Out: one step after another, through the real `plan` and the books in memory.
+//! Never: a step whose outcome the reference cannot foretell.
+//! Why: the shortest list of things that go wrong is the list of things that happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use payments::address::Address;
+use payments::amount::{Credits, Usdt};
+use payments::chain::{Scan, Transfer, TxHash};
+use payments::changes::{ChainRules, Changes, Finality, FinalityRule, Rules, Update};
+use payments::name::{ChainName, CustomerId, OrderId};
+use payments::order::{Order, Policy, Price, Terms};
+use payments::time::Time;
+use payments::{PlanError, plan};
+use ruint::aliases::U256;
+
+use super::assertions::Seal;
+use super::mutations::Mutation;
+use super::random::Random;
+use super::reference::{Block, Chain, wide};
+use crate::memory::{Memory, Refused, changes_text};
+
+pub(super) const TOKEN: Address = Address([0xda; 20]);
+const LOOKALIKE: Address = Address([0xfa; 20]);
+const PAYER: Address = Address([0xee; 20]);
+/// How many blocks a reorg may orphan.
+pub(super) const BOUND: u64 = 8;
+/// Orders of one history.
+const MOST_ORDERS: usize = 24;
+
+/// A history on its way.
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) rules: Rules,
+    pub(super) memory: Memory,
+    pub(super) chains: Vec<Chain>,
+    /// Orders as they were made, by the reference's own count.
+    pub(super) orders: BTreeMap<OrderId, Order>,
+    pub(super) pool: BTreeSet<Address>,
+    pub(super) now: i64,
+    pub(super) seal: Seal,
+    /// Every commit, to build the books again.
+    log: Vec<Changes>,
+    /// Scans of an earlier moment.
+    stale: Vec<Scan>,
+    transactions: u64,
+    pub(super) mutation: Option<Mutation>,
+    /// How often the mutation found something to break.
+    pub(super) mutated: u32,
+    /// What happened, in words, where it is asked for.
+    pub(super) trace: Option<Vec<String>>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+        let mut random = Random::new(seed);
+        let names: &[(&str, u8)] =
+            if random.chance(50) { &[("ethereum", 6)] } else { &[("ethereum", 6), ("bsc", 18)] };
+        let mut rules = Rules::new();
+        let mut chains = Vec::new();
+        for (name, decimals) in names {
+            let chain = Chain::new(name, 1_000_000);
+            let finality = finality(&mut random);
+            let decimals = *decimals;
+            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg: BOUND, finality };
+            rules.insert(chain.name.clone(), of_chain);
+            chains.push(chain);
+        }
+        let pool: BTreeSet<Address> = (0..3).map(|n| address("pool", n)).collect();
+        let mut memory = Memory::new();
+        memory.import(&pool.iter().copied().collect::<Vec<_>>());
+        Self {
+            random,
+            rules,
+            memory,
+            chains,
+            orders: BTreeMap::new(),
+            pool,
+            now: 1_000_000,
+            seal: Seal::default(),
+            log: Vec::new(),
+            stale: Vec::new(),
+            transactions: 0,
+            mutation,
+            mutated: 0,
+            trace: None,
+        }
+    }
+
+    /// One step, and everything that must hold after it.
+    pub(super) fn step(&mut self) -> Result<(), String> {
+        let at = self.random.place(self.chains.len());
+        match self.random.below(100) {
+            0..30 => {
+                self.mine(at);
+                Ok(())
+            }
+            30..58 => self.happen(at),
+            58..70 => {
+                self.finalize(at);
+                self.happen(at)
+            }
+            70..75 => {
+                self.fork(at);
+                self.happen(at)
+            }
+            75..83 => self.two_at_once(),
+            83..85 => self.start_again(),
+            85..88 => self.lie(at),
+            _ => {
+                let update = self.request(at);
+                self.apply(&update)
+            }
+        }
+    }
+
+    /// The watcher looks at a chain.
+    fn happen(&mut self, at: usize) -> Result<(), String> {
+        let update = self.look(at);
+        self.apply(&update)
+    }
+
+    /// Remembers, decides, writes, and checks.
+    pub(super) fn apply(&mut self, update: &Update) -> Result<(), String> {
+        self.now += 1;
+        let snapshot = self.memory.snapshot(update);
+        let planned = plan(&self.rules, &snapshot, update, Time(self.now));
+        let planned = self.mutate(planned);
+        self.note(update, &planned);
+        self.foretold(update, &planned)?;
+        let Ok(changes) = planned else { return Ok(()) };
+        let wrote = self.commit(update, &changes);
+        wrote.map_err(|refused| format!("the books refuse {refused:?}"))?;
+        self.check(update, &changes)
+    }
+
+    fn mutate(&mut self, planned: Result<Changes, PlanError>) -> Result<Changes, PlanError> {
+        let mut changes = planned?;
+        if let Some(mutation) = self.mutation
+            && self.random.chance(30)
+            && (mutation.act)(&mut changes, &self.memory, &mut self.random)
+        {
+            self.mutated += 1;
+        }
+        Ok(changes)
+    }
+
+    /// Writes what was planned, and lets the reference follow.
+    fn commit(&mut self, update: &Update, changes: &Changes) -> Result<(), Refused> {
+        let joined = match update {
+            Update::Scan(scan) => self.chain(&scan.chain).join(scan, BOUND),
+            _ => None,
+        };
+        self.memory.commit(changes)?;
+        if !changes.is_empty() {
+            self.log.push(changes.clone());
+        }
+        let rules = self.rules.clone();
+        match update {
+            Update::Scan(scan) => {
+                if let Some(joined) = joined {
+                    self.chain_mut(&scan.chain).adopt(joined, scan, &rules[&scan.chain]);
+                }
+            }
+            Update::Rescan { chain, transfers } => {
+                self.chain_mut(chain).feed(transfers, &rules[chain]);
+            }
+            Update::Create(order) => {
+                self.orders.entry(order.id.clone()).or_insert_with(|| order.clone());
+            }
+            Update::Cancel(_) => {}
+            Update::Stall { chain, .. } => self.chain_mut(chain).stalled = true,
+            Update::Pause { chain, .. } => self.chain_mut(chain).paused = true,
+            Update::Resume { chain, .. } => self.chain_mut(chain).paused = false,
+        }
+        Ok(())
+    }
+
+    /// Whether a plan was to be expected, and a refusal where one was.
+    fn foretold(
+        &self,
+        update: &Update,
+        planned: &Result<Changes, PlanError>,
+    ) -> Result<(), String> {
+        let accepted = match update {
+            Update::Scan(scan) => self.chain(&scan.chain).join(scan, BOUND).is_some(),
+            Update::Rescan { chain, transfers } => {
+                let chain = self.chain(chain);
+                let at = |t: &Transfer| chain.find(&t.block.hash);
+                transfers.iter().all(|t| at(t).is_some_and(|at| chain.is_recorded(at)))
+            }
+            Update::Cancel(order) => {
+                self.memory.dossier(order).is_some_and(|dossier| dossier.paid.is_none())
+            }
+            Update::Create(_)
+            | Update::Stall { .. }
+            | Update::Pause { .. }
+            | Update::Resume { .. } => true,
+        };
+        match planned {
+            Ok(_) if !accepted => Err("a refusal was to be expected".to_owned()),
+            Err(error) if accepted => Err(format!("refused: {error}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Two daemons read the same books; one is a moment slower.
+    fn two_at_once(&mut self) -> Result<(), String> {
+        let (one, other) = (self.some_update(), self.some_update());
+        self.now += 1;
+        let planned = plan(&self.rules, &self.memory.snapshot(&one), &one, Time(self.now));
+        self.note(&one, &planned);
+        self.foretold(&one, &planned)?;
+        self.apply(&other)?;
+        let Ok(changes) = planned else { return Ok(()) };
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let moved = |mv: &payments::changes::CursorMove| {
+            let cursor = self.memory.cursor(&mv.chain);
+            cursor.map_or(0, |cursor| cursor.generation) != mv.generation
+        };
+        let touched = |touched: &payments::changes::Touched| {
+            let dossier = self.memory.dossier(&touched.order);
+            dossier.is_none_or(|dossier| dossier.version != touched.version)
+        };
+        let created = |order: &Order| self.memory.dossier(&order.id).is_some();
+        let overtaken = changes.cursor.as_ref().is_some_and(moved)
+            || changes.touched.iter().any(touched)
+            || changes.created.as_ref().is_some_and(created);
+        let before = overtaken.then(|| self.memory.clone());
+        match self.commit(&one, &changes) {
+            Ok(()) if overtaken => Err("a commit that was overtaken was written".to_owned()),
+            Ok(()) => self.check(&one, &changes),
+            Err(refused) if !overtaken && self.mutated == 0 => {
+                Err(format!("the books refuse {refused:?}"))
+            }
+            Err(_) if before.is_some_and(|before| before != self.memory) => {
+                Err("a refused commit left something behind".to_owned())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The daemon stops and starts: all that is left is what was committed.
+    fn start_again(&mut self) -> Result<(), String> {
+        let mut memory = Memory::new();
+        memory.import(&self.pool.iter().copied().collect::<Vec<_>>());
+        for changes in &self.log {
+            memory.commit(changes).map_err(|refused| format!("built again: {refused:?}"))?;
+        }
+        self.stale.clear();
+        if memory.dump() != self.memory.dump() {
+            return Err("the books built again are other books".to_owned());
+        }
+        self.memory = memory;
+        self.seal = Seal::default();
+        Ok(())
+    }
+
+    /// A node shows what cannot be: nothing may be written.
+    fn lie(&mut self, at: usize) -> Result<(), String> {
+        let mut scan = self.scan_of(at, None);
+        let other = self.random.below(6);
+        match (other, scan.blocks.len(), scan.base.is_some()) {
+            (0, 3.., _) => drop(scan.blocks.remove(1)),
+            (1, 1.., true) => {
+                if let Some(header) = scan.blocks.first_mut() {
+                    header.parent.0[31] ^= 1;
+                }
+            }
+            (2, 1.., true) => {
+                if let Some(base) = &mut scan.base {
+                    base.height += 1;
+                }
+            }
+            (3, 1.., _) if !scan.transfers.is_empty() => scan.transfers[0].block.hash.0[31] ^= 1,
+            (4, ..) => match self.rogue(at) {
+                Some(rogue) => scan = rogue,
+                None => return Ok(()),
+            },
+            (5, ..) if scan.finalized.is_some_and(|claim| claim.height > 0) => {
+                return self.lie_about_finality(scan);
+            }
+            _ => return Ok(()),
+        }
+        self.refused(scan)
+    }
+
+    fn lie_about_finality(&mut self, mut scan: Scan) -> Result<(), String> {
+        let known = self.chain(&scan.chain).known_final.unwrap_or(0);
+        let last = scan.blocks.last().map_or(0, |header| header.id.height);
+        if let Some(claim) = &mut scan.finalized {
+            claim.hash.0[31] ^= 1;
+            if claim.height <= known || claim.height > last {
+                return Ok(());
+            }
+        }
+        self.refused(scan)
+    }
+
+    fn refused(&mut self, scan: Scan) -> Result<(), String> {
+        let before = self.memory.dump();
+        let update = Update::Scan(scan);
+        let planned = plan(&self.rules, &self.memory.snapshot(&update), &update, Time(self.now));
+        match planned {
+            Ok(changes) => Err(format!("a lie was believed: {:?}", changes.cursor)),
+            Err(_) if before == self.memory.dump() => Ok(()),
+            Err(_) => Err("a refused plan left something behind".to_owned()),
+        }
+    }
+
+    /// A branch from below what is final, or deeper than the bound.
+    fn rogue(&mut self, at: usize) -> Option<Scan> {
+        let mut chain = self.chains[at].clone();
+        let known = usize::try_from(chain.known_final?).ok()?;
+        let deep = chain.path.len().checked_sub(usize::try_from(BOUND).ok()? + 2);
+        let fork = if self.random.chance(50) { known.checked_sub(1)? } else { deep? };
+        let base = chain.id(chain.path[fork]);
+        let block = chain.add(chain.path[fork], 1, Vec::new());
+        let header = chain.blocks[block].header;
+        let (name, safe, tip) = (chain.name.clone(), None, header.id.height);
+        let (transfers, blocks) = (Vec::new(), vec![header]);
+        Some(Scan { chain: name, base: Some(base), blocks, transfers, finalized: None, safe, tip })
+    }
+
+    /// A block on the tip, with what is paid in it.
+    fn mine(&mut self, at: usize) {
+        let mut transfers: Vec<Transfer> = Vec::new();
+        while self.random.chance(40) && !self.chains[at].outside.is_empty() {
+            let left = self.chains[at].outside.len();
+            let mut again = self.chains[at].outside.remove(self.random.place(left));
+            for transfer in &mut again {
+                // What a contract sends may depend on the block that runs it.
+                if self.random.chance(4) {
+                    transfer.raw += U256::from(1_000_000_000_000u64);
+                }
+            }
+            transfers.extend(again);
+        }
+        while self.random.chance(55) && transfers.len() < 6 {
+            transfers.extend(self.pay(at));
+        }
+        let mut log_index = self.random.below(3);
+        for transfer in &mut transfers {
+            transfer.log_index = log_index;
+            log_index += self.random.between(1, 3);
+        }
+        let seconds = i64::try_from(self.random.between(1, 20)).unwrap();
+        let chain = &mut self.chains[at];
+        chain.tip = chain.add(chain.tip, seconds, transfers);
+        self.now = self.now.max(chain.blocks[chain.tip].header.time.0);
+    }
+
+    /// One transaction.
+    fn pay(&mut self, at: usize) -> Vec<Transfer> {
+        self.transactions += 1;
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&self.transactions.to_be_bytes());
+        let count = if self.random.chance(80) { 1 } else { self.random.between(2, 3) };
+        let mut transfers = Vec::new();
+        for place in 0..count {
+            let (to, amount) = self.aim(at);
+            let token = if self.random.chance(6) { LOOKALIKE } else { TOKEN };
+            let same = transfers.iter().filter(|t: &&Transfer| t.token == token).count();
+            let chain = &self.chains[at];
+            let decimals = self.rules[&chain.name].decimals;
+            let unit = U256::from(10u8).pow(U256::from(decimals - 6));
+            let odd = if decimals > 6 { U256::from(self.random.below(999)) } else { U256::ZERO };
+            transfers.push(Transfer {
+                tx: TxHash(hash),
+                n: u32::try_from(same).unwrap(),
+                log_index: place,
+                block: chain.id(chain.tip),
+                time: Time(0),
+                token,
+                from: if self.random.chance(3) { to } else { PAYER },
+                to,
+                raw: U256::from(amount) * unit + odd,
+            });
+        }
+        transfers
+    }
+
+    /// To whom, and how much in millionths.
+    fn aim(&mut self, at: usize) -> (Address, u64) {
+        let amounts = [0, 1, 99_999, 100_000, 5_000_000, 30_000_000];
+        let any = *self.random.pick(&amounts);
+        let orders: Vec<&Order> = self.orders.values().rev().take(8).collect();
+        if orders.is_empty() || self.random.chance(8) {
+            let pool = self.random.below(3);
+            let kind = if self.random.chance(70) { "pool" } else { "stranger" };
+            return (address(kind, pool), any);
+        }
+        let mut order = *self.random.pick(&orders);
+        // Mostly on the order's own chain.
+        if order.chain != self.chains[at].name && self.random.chance(70) {
+            order = *self.random.pick(&orders);
+        }
+        let due = order.due.map_or(7_000_000, |due| u64::try_from(due.micro()).unwrap());
+        let tolerance = u64::try_from(order.terms.tolerance.micro()).unwrap();
+        let amount = match self.random.below(12) {
+            0..4 => due,
+            4..6 => due / 2,
+            6 => due - tolerance,
+            7 => due + tolerance,
+            8 => due + tolerance + 1,
+            9 => due * 13 / 10,
+            10 => due - tolerance - 1,
+            _ => any,
+        };
+        (order.address, amount)
+    }
+
+    /// The node calls more of the chain safe and final.
+    fn finalize(&mut self, at: usize) {
+        let deep = self.random.below(6);
+        let chain = &mut self.chains[at];
+        let tip = chain.height(chain.tip);
+        chain.finalized = chain.finalized.max(tip.saturating_sub(deep));
+        chain.safe = chain.finalized.max(tip.saturating_sub(self.random.below(deep + 1)));
+    }
+
+    /// The chain leaves its last blocks and goes on beside them; it may be shorter at first.
+    fn fork(&mut self, at: usize) {
+        let depth = usize::try_from(self.random.between(1, 5)).unwrap();
+        let chain = &mut self.chains[at];
+        let line = chain.line(chain.tip);
+        let least = usize::try_from(chain.finalized).unwrap();
+        let fork = line.len().saturating_sub(depth + 1).max(least);
+        let shared = Chain::common(&line[..=fork], &chain.path);
+        let bound = usize::try_from(BOUND).unwrap();
+        if fork + 1 == line.len() || chain.path.len() > shared + bound {
+            return;
+        }
+        for block in &line[fork + 1..] {
+            chain.outside.extend(transactions(&chain.blocks[*block]));
+        }
+        chain.tip = line[fork];
+        let safe = u64::try_from(fork).unwrap();
+        chain.safe = chain.safe.min(safe);
+        for _ in 0..self.random.between(1, 6) {
+            self.mine(at);
+        }
+    }
+
+    /// What a watcher finds when it looks now, or found when it looked before.
+    fn look(&mut self, at: usize) -> Update {
+        if !self.stale.is_empty() && self.random.chance(15) {
+            let place = self.random.place(self.stale.len());
+            let stale = self.stale[place].clone();
+            if self.is_near(&stale) {
+                return Update::Scan(stale);
+            }
+        }
+        let most = self.random.chance(50).then(|| self.random.place(5) + 1);
+        let scan = self.scan_of(at, most);
+        if self.random.chance(25) {
+            self.stale.push(scan.clone());
+        }
+        Update::Scan(scan)
+    }
+
+    /// Whether the chain as it is can be reached again from the end of this scan.
+    fn is_near(&self, scan: &Scan) -> bool {
+        let chain = self.chain(&scan.chain);
+        let last = scan.blocks.last().map(|header| header.id).or(scan.base);
+        let Some(last) = last.and_then(|last| chain.find(&last.hash)) else { return false };
+        let (line, truth) = (chain.line(last), chain.line(chain.tip));
+        let shared = Chain::common(&line, &truth);
+        let bound = usize::try_from(BOUND).unwrap() - 4;
+        line.len() - shared <= bound && wide(shared) > chain.finalized
+    }
+
+    /// An honest scan of at most so many blocks; now and then a log is missing.
+    pub(super) fn scan_of(&mut self, at: usize, most: Option<usize>) -> Scan {
+        let chain = &self.chains[at];
+        let line = chain.line(chain.tip);
+        let shared = Chain::common(&line, &chain.path);
+        let lower = if self.random.chance(20) { self.random.place(4) } else { 0 };
+        let from = shared.saturating_sub(lower);
+        let end = most.map_or(line.len(), |most| line.len().min(from + most));
+        let blocks: Vec<&Block> = line[from..end].iter().map(|at| &chain.blocks[*at]).collect();
+        let claim = usize::try_from(chain.finalized).ok().and_then(|at| line.get(at));
+        let finalized = claim.map(|at| chain.id(*at)).filter(|_| self.random.chance(95));
+        let all = blocks.iter().flat_map(|block| &block.transfers);
+        let transfers = all.filter(|_| !self.random.chance(2)).cloned().collect();
+        Scan {
+            chain: chain.name.clone(),
+            base: from.checked_sub(1).map(|below| chain.id(line[below])),
+            blocks: blocks.iter().map(|block| block.header).collect(),
+            transfers,
+            finalized,
+            safe: self.random.chance(90).then_some(chain.safe),
+            tip: chain.height(chain.tip),
+        }
+    }
+
+    /// Something of any kind, for two daemons to do at once.
+    fn some_update(&mut self) -> Update {
+        let at = self.random.place(self.chains.len());
+        if self.random.chance(60) { self.look(at) } else { self.request(at) }
+    }
+
+    /// A shop, a person or an operator wants something.
+    fn request(&mut self, at: usize) -> Update {
+        let chain = self.chains[at].name.clone();
+        let why = "so".to_owned();
+        match self.random.below(20) {
+            0..7 if self.orders.len() < MOST_ORDERS => Update::Create(self.new_order()),
+            7 if !self.orders.is_empty() => {
+                let orders: Vec<&Order> = self.orders.values().collect();
+                Update::Create((*self.random.pick(&orders)).clone())
+            }
+            8..11 if !self.orders.is_empty() => {
+                let orders: Vec<&OrderId> = self.orders.keys().collect();
+                Update::Cancel((*self.random.pick(&orders)).clone())
+            }
+            11 => Update::Pause { chain, why },
+            12..15 => Update::Resume { chain, by: "maria".to_owned(), why },
+            15 => Update::Stall { chain, why },
+            _ => self.rescan(at),
+        }
+    }
+
+    /// A stretch of blocks read again; now and then some of them were orphaned meanwhile.
+    fn rescan(&mut self, at: usize) -> Update {
+        let chain = &self.chains[at];
+        let known = chain.known_final.unwrap_or(0);
+        let from = self.random.place(chain.path.len());
+        let to = (from + self.random.place(12)).min(chain.path.len());
+        let mut blocks: Vec<usize> = chain.path[from..to].to_vec();
+        if self.random.chance(10) {
+            let any = self.random.place(chain.blocks.len());
+            // Below what is final a block of another branch would be taken on trust.
+            if chain.height(any) >= known {
+                blocks.push(any);
+            }
+        }
+        let all = blocks.iter().flat_map(|at| &chain.blocks[*at].transfers);
+        Update::Rescan { chain: chain.name.clone(), transfers: all.cloned().collect() }
+    }
+
+    fn new_order(&mut self) -> Order {
+        let number = u64::try_from(self.orders.len()).unwrap();
+        let random = &mut self.random;
+        let dues = [10_000_000, 45_000_000, 100_000_000, 33_333_333];
+        let due = (!random.chance(20)).then(|| Usdt::from_micro(*random.pick(&dues)).unwrap());
+        let fixed = Price::Fixed(Credits::parse("10000").unwrap());
+        let rate = Price::Rate { num: *random.pick(&[100, 1, 7]), den: *random.pick(&[1, 3]) };
+        let policy = |random: &mut Random| {
+            if random.chance(60) { Policy::Hold } else { Policy::Credit }
+        };
+        let micro = |micro| Usdt::from_micro(micro).unwrap();
+        let terms = Terms {
+            tolerance: micro(*random.pick(&[0, 100_000])),
+            dust: micro(*random.pick(&[0, 100_000])),
+            late_window: *random.pick(&[0, 60_000, 200_000]),
+            underpaid: policy(random),
+            overpaid: policy(random),
+            late: policy(random),
+        };
+        let life = i64::try_from(random.between(20, 300)).unwrap() * 1000;
+        let free = self.pool.iter().find(|at| self.memory.owners()[*at].is_none()).copied();
+        let pooled = free.filter(|_| random.chance(10));
+        Order {
+            id: OrderId::new(&format!("o{number}")).unwrap(),
+            customer: CustomerId::new(&format!("c{}", number % 3)).unwrap(),
+            chain: self.chains[random.place(self.chains.len())].name.clone(),
+            due,
+            price: if due.is_some() && random.chance(60) { fixed } else { rate },
+            created_at: Time(self.now),
+            expires_at: (due.is_some() || random.chance(60)).then(|| Time(self.now + life)),
+            address: pooled.unwrap_or_else(|| address("order", number)),
+            address_index: None,
+            refund_to: None,
+            metadata: None,
+            terms,
+        }
+    }
+
+    pub(super) fn chain(&self, name: &ChainName) -> &Chain {
+        self.chains.iter().find(|chain| chain.name == *name).unwrap()
+    }
+
+    fn chain_mut(&mut self, name: &ChainName) -> &mut Chain {
+        self.chains.iter_mut().find(|chain| chain.name == *name).unwrap()
+    }
+
+    fn note(&mut self, update: &Update, planned: &Result<Changes, PlanError>) {
+        let Some(trace) = &mut self.trace else { return };
+        let what = match update {
+            Update::Scan(scan) => {
+                let heights: Vec<u64> = scan.blocks.iter().map(|header| header.id.height).collect();
+                let claim = scan.finalized.map(|claim| claim.height);
+                format!("scan {} {heights:?} final {claim:?} safe {:?}", scan.chain, scan.safe)
+            }
+            Update::Rescan { chain, transfers } => format!("rescan {chain}, {}", transfers.len()),
+            other => format!("{other:?}"),
+        };
+        match planned {
+            Ok(changes) if changes.is_empty() => trace.push(format!("{what}: nothing")),
+            Ok(changes) => trace.push(format!("{what}:{}", changes_text(changes))),
+            Err(error) => trace.push(format!("{what}: {error}")),
+        }
+    }
+}
+
+/// The transfers of a block, by transaction.
+fn transactions(block: &Block) -> Vec<Vec<Transfer>> {
+    let mut by_tx: BTreeMap<TxHash, Vec<Transfer>> = BTreeMap::new();
+    for transfer in &block.transfers {
+        by_tx.entry(transfer.tx).or_default().push(transfer.clone());
+    }
+    by_tx.into_values().collect()
+}
+
+fn address(kind: &str, number: u64) -> Address {
+    let mut bytes = [0; 20];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    bytes[8..8 + kind.len()].copy_from_slice(kind.as_bytes());
+    Address(bytes)
+}
+
+fn finality(random: &mut Random) -> Vec<FinalityRule> {
+    let one = |up_to: Option<i64>, finality| FinalityRule {
+        up_to: up_to.map(|micro| Usdt::from_micro(micro).unwrap()),
+        finality,
+    };
+    let many = Finality::Confirmations(random.between(0, 5));
+    match random.below(6) {
+        0 => vec![one(None, Finality::Finalized)],
+        1 => vec![one(None, Finality::Safe)],
+        2 => vec![one(None, Finality::Confirmations(1))],
+        3 => vec![one(None, many)],
+        4 => vec![one(Some(20_000_000), Finality::Confirmations(1)), one(None, many)],
+        _ => vec![one(Some(40_000_000), many)],
+    }
+}
