@@ -1,1 +1,12 @@
-//! Not written yet.
+//! The real node proof: anvil, the real `bursar` as processes, both engines.
+//!
+//! In: real transactions, reorgs, cuts, kills. Out: what `--json` and the ledger say, asserted.
+//! Never: a sleep; every wait is for something the daemon says, with a deadline.
+//! Why: each scenario has lost somebody money somewhere.
+
+mod audit;
+mod daemon;
+mod paying;
+mod proxy;
+mod reorgs;
+mod shop;
