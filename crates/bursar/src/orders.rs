@@ -112,7 +112,8 @@ async fn begin(
     if stands_still || has_begun(opened, name).await? {
         return Ok(watcher);
     }
-    match watcher.step().await {
+    // Boxed, for it is needed once in the life of the books, and large.
+    match Box::pin(watcher.step()).await {
         Ok(_) => Ok(watcher),
         // A daemon that was started in this moment has begun them.
         Err(_) if has_begun(opened, name).await? => Ok(watcher),
