@@ -17,10 +17,11 @@ const FILE_LINES: usize = 600;
 const COLUMNS: usize = 100;
 
 /// Which of our crates each of our crates may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("payments", &[]),
-    ("erc20", &["payments"]),
-    ("trc20", &["payments"]),
+    ("endpoint", &[]),
+    ("erc20", &["payments", "endpoint"]),
+    ("trc20", &["payments", "endpoint"]),
     ("store", &["payments"]),
     ("lab", &[]),
     ("bursar", &["payments", "erc20", "trc20", "store", "lab"]),
