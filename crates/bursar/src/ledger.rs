@@ -10,7 +10,7 @@ use crate::clock::rfc3339;
 use crate::error::{Error, input};
 use crate::open::Opened;
 use crate::output::{Output, table};
-use crate::view::{journal_json, micro};
+use crate::view::{ENTRY_HEADER, entry_cells, journal_json, micro};
 
 /// How many accounts are read at once.
 const PAGE: u32 = 1000;
@@ -89,23 +89,10 @@ async fn journals(opened: &Opened, after: u64, limit: u32, output: Output) -> Re
         .collect();
     let next = journals.last().map(|(seq, _)| *seq);
     output.print(&json!({ "journals": value, "next": next }), || {
-        let rows: Vec<Vec<String>> = journals
-            .iter()
-            .flat_map(|(seq, journal)| {
-                journal.entries.iter().map(move |entry| {
-                    vec![
-                        seq.to_string(),
-                        rfc3339(journal.effective),
-                        entry.asset.to_string(),
-                        micro(entry.amount.into()),
-                        entry.debit.to_string(),
-                        entry.credit.to_string(),
-                        journal.key.clone(),
-                    ]
-                })
-            })
-            .collect();
-        table(&["seq", "effective", "asset", "amount", "debit", "credit", "journal"], &rows)
+        numbered(journals.iter().flat_map(|(seq, journal)| {
+            let of = move |entry| (*seq, entry_cells(journal.effective, entry, &journal.key));
+            journal.entries.iter().map(of)
+        }))
     })
 }
 
@@ -134,22 +121,20 @@ async fn account_entries(
         .collect();
     let next = lines.last().map(|line| line.journal);
     output.print(&json!({ "entries": value, "next": next }), || {
-        let rows: Vec<Vec<String>> = lines
-            .iter()
-            .map(|line| {
-                vec![
-                    line.journal.to_string(),
-                    rfc3339(line.effective),
-                    line.entry.asset.to_string(),
-                    micro(line.entry.amount.into()),
-                    line.entry.debit.to_string(),
-                    line.entry.credit.to_string(),
-                    line.key.clone(),
-                ]
-            })
-            .collect();
-        table(&["seq", "effective", "asset", "amount", "debit", "credit", "journal"], &rows)
+        numbered(
+            lines
+                .iter()
+                .map(|line| (line.journal, entry_cells(line.effective, &line.entry, &line.key))),
+        )
     })
+}
+
+/// Lines of the ledger as a table, each with the number of its journal.
+fn numbered(lines: impl Iterator<Item = (u64, Vec<String>)>) -> String {
+    let rows: Vec<Vec<String>> =
+        lines.map(|(seq, cells)| std::iter::once(seq.to_string()).chain(cells).collect()).collect();
+    let header: Vec<&str> = std::iter::once("seq").chain(ENTRY_HEADER).collect();
+    table(&header, &rows)
 }
 
 /// `bursar ledger verify`

@@ -9,9 +9,10 @@ use payments::address::{Address, Spelling};
 use payments::case::Case;
 use payments::chain::Cursor;
 use payments::deposit::{Deposit, State};
-use payments::ledger::Journal;
+use payments::ledger::{Entry, Journal};
 use payments::name::ChainName;
 use payments::order::{Dossier, Order, Price};
+use payments::time::Time;
 use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
@@ -277,25 +278,30 @@ pub fn cases_text(cases: &[Case]) -> String {
     table(&["kind", "amount", "opened", "state", "case"], &rows)
 }
 
+/// What [`entry_cells`] are.
+pub(crate) const ENTRY_HEADER: [&str; 6] =
+    ["effective", "asset", "amount", "debit", "credit", "journal"];
+
+/// A line of the ledger as the cells of a table.
+pub(crate) fn entry_cells(effective: Time, entry: &Entry, key: &str) -> Vec<String> {
+    vec![
+        rfc3339(effective),
+        entry.asset.to_string(),
+        micro(entry.amount.into()),
+        entry.debit.to_string(),
+        entry.credit.to_string(),
+        key.to_owned(),
+    ]
+}
+
 /// Journals as a table, a line for each entry.
 #[must_use]
 pub fn journals_text(journals: &[Journal]) -> String {
-    let rows: Vec<Vec<String>> = journals
-        .iter()
-        .flat_map(|journal| {
-            journal.entries.iter().map(|entry| {
-                vec![
-                    rfc3339(journal.effective),
-                    entry.asset.to_string(),
-                    micro(entry.amount.into()),
-                    entry.debit.to_string(),
-                    entry.credit.to_string(),
-                    journal.key.clone(),
-                ]
-            })
-        })
-        .collect();
-    table(&["effective", "asset", "amount", "debit", "credit", "journal"], &rows)
+    let lines = journals.iter().flat_map(|journal| {
+        let of = move |entry| entry_cells(journal.effective, entry, &journal.key);
+        journal.entries.iter().map(of)
+    });
+    table(&ENTRY_HEADER, &lines.collect::<Vec<_>>())
 }
 
 #[cfg(test)]
