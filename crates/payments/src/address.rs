@@ -231,12 +231,8 @@ fn double_sha256(bytes: &[u8]) -> [u8; 32] {
 /// Lower-case hex digits of `bytes`, without a prefix.
 #[must_use]
 pub fn lower_hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
 }
 
 /// Exactly `N` bytes from hex digits without a prefix; `None` for anything else.

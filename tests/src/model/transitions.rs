@@ -154,7 +154,7 @@ impl World {
             _ => None,
         };
         self.memory.commit(changes)?;
-        if !changes.is_empty() {
+        if !changes.is_empty() || changes.empty_transfers > 0 {
             self.log.push(changes.clone());
         }
         let rules = self.rules.clone();
@@ -252,7 +252,7 @@ impl World {
             memory.commit(changes).map_err(|refused| format!("built again: {refused:?}"))?;
         }
         self.stale.clear();
-        if memory.dump() != self.memory.dump() {
+        if memory != self.memory {
             return Err("the books built again are other books".to_owned());
         }
         self.memory = memory;
@@ -302,13 +302,12 @@ impl World {
     }
 
     fn refused(&mut self, scan: Scan) -> Result<(), String> {
-        let before = self.memory.dump();
         let update = Update::Scan(scan);
         let planned = plan(&self.rules, &self.memory.snapshot(&update), &update, Time(self.now));
+        self.note(&update, &planned);
         match planned {
-            Ok(changes) => Err(format!("a lie was believed: {:?}", changes.cursor)),
-            Err(_) if before == self.memory.dump() => Ok(()),
-            Err(_) => Err("a refused plan left something behind".to_owned()),
+            Ok(_) => Err("a lie was believed".to_owned()),
+            Err(_) => Ok(()),
         }
     }
 
