@@ -12,16 +12,23 @@
 )]
 
 mod assertions;
+mod batching;
 mod events;
 mod mutations;
+mod nature;
 mod random;
 mod reference;
 mod transitions;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mutations::Mutation;
+use payments::case::CaseKind;
+use payments::event::EventKind;
 use transitions::World;
+
+use crate::memory::Memory;
 
 /// A history that went wrong.
 struct Failure {
@@ -33,6 +40,7 @@ struct Failure {
 /// What of a history is worth knowing when it went well.
 struct End {
     mutated: u32,
+    memory: Memory,
 }
 
 fn run(seed: u64, steps: u64, mutation: Option<Mutation>) -> Result<End, Failure> {
@@ -40,7 +48,8 @@ fn run(seed: u64, steps: u64, mutation: Option<Mutation>) -> Result<End, Failure
     for step in 1..=steps {
         world.step().map_err(|what| Failure { seed, step, what })?;
     }
-    Ok(End { mutated: world.mutated })
+    world.calm_down().map_err(|what| Failure { seed, step: steps, what })?;
+    Ok(End { mutated: world.mutated, memory: world.memory })
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -82,6 +91,66 @@ fn every_history_keeps_the_invariants() {
     }
 }
 
+#[test]
+fn the_histories_hold_everything_that_can_happen() {
+    let mut words = BTreeSet::new();
+    for seed in 0..20 {
+        let Ok(End { memory, .. }) = run(seed, 300, None) else { continue };
+        words.extend(memory.events().iter().map(|event| event.kind.word().to_owned()));
+        words.extend(memory.cases().iter().map(|case| case.kind.word().to_owned()));
+        words.extend(memory.deposits().iter().map(|deposit| deposit.state.word().to_owned()));
+        for journal in memory.journals() {
+            let word = journal.key.split(':').next().unwrap_or_default();
+            words.insert(word.to_owned());
+            words.extend(journal.key.contains('#').then(|| format!("{word} again")));
+        }
+        let late = memory.deposits().iter().any(|deposit| deposit.late);
+        words.extend(late.then(|| "late deposit".to_owned()));
+    }
+    // A refund needs a person.
+    let missing = EventKind::ALL.iter().filter(|kind| **kind != EventKind::RefundVerified);
+    let mut wanted: Vec<String> = missing.map(|kind| kind.word().to_owned()).collect();
+    wanted.extend(CaseKind::ALL.iter().map(|kind| kind.word().to_owned()));
+    let states = ["credited", "suspended", "dust", "orphaned", "reversed"];
+    wanted.extend(states.map(str::to_owned));
+    let again = ["deposit", "paid", "suspend"].map(|word| format!("{word} again"));
+    wanted.extend(again);
+    wanted.extend(["release", "late deposit"].map(str::to_owned));
+    wanted.retain(|word| !words.contains(word));
+    assert!(wanted.is_empty(), "never happened: {wanted:?}");
+}
+
+#[test]
+fn other_portions_give_the_same_books() {
+    for seed in 0..setting("BURSAR_MODEL_SEEDS").unwrap_or(200) {
+        if let Err(what) = batching::compare(seed) {
+            panic!("seed {seed}: {what}");
+        }
+    }
+}
+
+/// Seeds within which each broken rule must show.
+const MUTATION_SEEDS: u64 = 40;
+
+#[test]
+fn every_broken_rule_is_caught() {
+    let mut missed = Vec::new();
+    for mutation in mutations::ALL {
+        let mut broken = 0;
+        let caught = (0..MUTATION_SEEDS).any(|seed| match run(seed, 300, Some(*mutation)) {
+            Ok(end) => {
+                broken += end.mutated;
+                false
+            }
+            Err(_) => true,
+        });
+        if !caught {
+            missed.push(format!("{} (broken {broken} times)", mutation.name));
+        }
+    }
+    assert!(missed.is_empty(), "no assertion caught: {missed:#?}");
+}
+
 /// Runs one history with everything it does.
 fn show(seed: u64, steps: u64) {
     let mut world = World::new(seed, None);
@@ -95,4 +164,9 @@ fn show(seed: u64, steps: u64) {
             panic!("seed {seed}, step {step}: {what}");
         }
     }
+    let end = world.calm_down();
+    for line in world.trace.take().unwrap_or_default() {
+        println!("at the end: {line}");
+    }
+    assert_eq!(end, Ok(()), "seed {seed}, after step {steps}");
 }

@@ -7,24 +7,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::address::Address;
-use payments::amount::{Credits, Usdt};
-use payments::chain::{Scan, Transfer, TxHash};
-use payments::changes::{ChainRules, Changes, Finality, FinalityRule, Rules, Update};
-use payments::name::{ChainName, CustomerId, OrderId};
-use payments::order::{Order, Policy, Price, Terms};
+use payments::chain::{Scan, Transfer};
+use payments::changes::{ChainRules, Changes, Rules, Update};
+use payments::deposit::{Deposit, State};
+use payments::name::{ChainName, OrderId};
+use payments::order::Order;
 use payments::time::Time;
 use payments::{PlanError, plan};
-use ruint::aliases::U256;
 
 use super::assertions::Seal;
 use super::mutations::Mutation;
+use super::nature::{TOKEN, address, finality};
 use super::random::Random;
 use super::reference::{Block, Chain, wide};
 use crate::memory::{Memory, Refused, changes_text};
 
-pub(super) const TOKEN: Address = Address([0xda; 20]);
-const LOOKALIKE: Address = Address([0xfa; 20]);
-const PAYER: Address = Address([0xee; 20]);
 /// How many blocks a reorg may orphan.
 pub(super) const BOUND: u64 = 8;
 /// Orders of one history.
@@ -45,7 +42,7 @@ pub(super) struct World {
     log: Vec<Changes>,
     /// Scans of an earlier moment.
     stale: Vec<Scan>,
-    transactions: u64,
+    pub(super) transactions: u64,
     pub(super) mutation: Option<Mutation>,
     /// How often the mutation found something to break.
     pub(super) mutated: u32,
@@ -120,6 +117,47 @@ impl World {
     fn happen(&mut self, at: usize) -> Result<(), String> {
         let update = self.look(at);
         self.apply(&update)
+    }
+
+    /// Everything calms down: all is resumed, read, read again and final. Nothing may be left
+    /// waiting, and another look finds nothing.
+    pub(super) fn calm_down(&mut self) -> Result<(), String> {
+        self.mutation = None;
+        for at in 0..self.chains.len() {
+            let chain = self.chains[at].name.clone();
+            let (by, why) = ("maria".to_owned(), "so".to_owned());
+            self.apply(&Update::Resume { chain: chain.clone(), by, why })?;
+            self.mine(at);
+            let truth = &mut self.chains[at];
+            // Long after every expiry.
+            truth.tip = truth.add(truth.tip, 100_000, Vec::new());
+            truth.finalized = truth.height(truth.tip);
+            let scan = self.scan_of(at, None);
+            self.apply(&Update::Scan(scan))?;
+            let truth = &self.chains[at];
+            if truth.path.last() != Some(&truth.tip) {
+                return Err("the chain was not read to its end".to_owned());
+            }
+            let blocks = truth.path.iter().map(|at| &truth.blocks[*at]);
+            let transfers = blocks.flat_map(|block| &block.transfers).cloned().collect();
+            self.apply(&Update::Rescan { chain, transfers })?;
+            for _ in 0..2 {
+                let mut scan = self.scan_of(at, None);
+                scan.finalized = Some(self.chains[at].id(self.chains[at].tip));
+                let again = Update::Scan(scan);
+                self.apply(&again)?;
+                let snapshot = self.memory.snapshot(&again);
+                let planned = plan(&self.rules, &snapshot, &again, Time(self.now));
+                if planned.is_ok_and(|changes| !changes.is_empty()) {
+                    return Err("another look found something".to_owned());
+                }
+            }
+        }
+        let waits = |deposit: &&Deposit| deposit.state == State::Pending;
+        match self.memory.deposits().iter().find(waits) {
+            Some(deposit) => Err(format!("deposit {} waits for ever", deposit.id)),
+            None => Ok(()),
+        }
     }
 
     /// Remembers, decides, writes, and checks.
@@ -325,126 +363,6 @@ impl World {
         Some(Scan { chain: name, base: Some(base), blocks, transfers, finalized: None, safe, tip })
     }
 
-    /// A block on the tip, with what is paid in it.
-    fn mine(&mut self, at: usize) {
-        let mut transfers: Vec<Transfer> = Vec::new();
-        while self.random.chance(40) && !self.chains[at].outside.is_empty() {
-            let left = self.chains[at].outside.len();
-            let mut again = self.chains[at].outside.remove(self.random.place(left));
-            for transfer in &mut again {
-                // What a contract sends may depend on the block that runs it.
-                if self.random.chance(4) {
-                    transfer.raw += U256::from(1_000_000_000_000u64);
-                }
-            }
-            transfers.extend(again);
-        }
-        while self.random.chance(55) && transfers.len() < 6 {
-            transfers.extend(self.pay(at));
-        }
-        let mut log_index = self.random.below(3);
-        for transfer in &mut transfers {
-            transfer.log_index = log_index;
-            log_index += self.random.between(1, 3);
-        }
-        let seconds = i64::try_from(self.random.between(1, 20)).unwrap();
-        let chain = &mut self.chains[at];
-        chain.tip = chain.add(chain.tip, seconds, transfers);
-        self.now = self.now.max(chain.blocks[chain.tip].header.time.0);
-    }
-
-    /// One transaction.
-    fn pay(&mut self, at: usize) -> Vec<Transfer> {
-        self.transactions += 1;
-        let mut hash = [0; 32];
-        hash[..8].copy_from_slice(&self.transactions.to_be_bytes());
-        let count = if self.random.chance(80) { 1 } else { self.random.between(2, 3) };
-        let mut transfers = Vec::new();
-        for place in 0..count {
-            let (to, amount) = self.aim(at);
-            let token = if self.random.chance(6) { LOOKALIKE } else { TOKEN };
-            let same = transfers.iter().filter(|t: &&Transfer| t.token == token).count();
-            let chain = &self.chains[at];
-            let decimals = self.rules[&chain.name].decimals;
-            let unit = U256::from(10u8).pow(U256::from(decimals - 6));
-            let odd = if decimals > 6 { U256::from(self.random.below(999)) } else { U256::ZERO };
-            transfers.push(Transfer {
-                tx: TxHash(hash),
-                n: u32::try_from(same).unwrap(),
-                log_index: place,
-                block: chain.id(chain.tip),
-                time: Time(0),
-                token,
-                from: if self.random.chance(3) { to } else { PAYER },
-                to,
-                raw: U256::from(amount) * unit + odd,
-            });
-        }
-        transfers
-    }
-
-    /// To whom, and how much in millionths.
-    fn aim(&mut self, at: usize) -> (Address, u64) {
-        let amounts = [0, 1, 99_999, 100_000, 5_000_000, 30_000_000];
-        let any = *self.random.pick(&amounts);
-        let orders: Vec<&Order> = self.orders.values().rev().take(8).collect();
-        if orders.is_empty() || self.random.chance(8) {
-            let pool = self.random.below(3);
-            let kind = if self.random.chance(70) { "pool" } else { "stranger" };
-            return (address(kind, pool), any);
-        }
-        let mut order = *self.random.pick(&orders);
-        // Mostly on the order's own chain.
-        if order.chain != self.chains[at].name && self.random.chance(70) {
-            order = *self.random.pick(&orders);
-        }
-        let due = order.due.map_or(7_000_000, |due| u64::try_from(due.micro()).unwrap());
-        let tolerance = u64::try_from(order.terms.tolerance.micro()).unwrap();
-        let amount = match self.random.below(12) {
-            0..4 => due,
-            4..6 => due / 2,
-            6 => due - tolerance,
-            7 => due + tolerance,
-            8 => due + tolerance + 1,
-            9 => due * 13 / 10,
-            10 => due - tolerance - 1,
-            _ => any,
-        };
-        (order.address, amount)
-    }
-
-    /// The node calls more of the chain safe and final.
-    fn finalize(&mut self, at: usize) {
-        let deep = self.random.below(6);
-        let chain = &mut self.chains[at];
-        let tip = chain.height(chain.tip);
-        chain.finalized = chain.finalized.max(tip.saturating_sub(deep));
-        chain.safe = chain.finalized.max(tip.saturating_sub(self.random.below(deep + 1)));
-    }
-
-    /// The chain leaves its last blocks and goes on beside them; it may be shorter at first.
-    fn fork(&mut self, at: usize) {
-        let depth = usize::try_from(self.random.between(1, 5)).unwrap();
-        let chain = &mut self.chains[at];
-        let line = chain.line(chain.tip);
-        let least = usize::try_from(chain.finalized).unwrap();
-        let fork = line.len().saturating_sub(depth + 1).max(least);
-        let shared = Chain::common(&line[..=fork], &chain.path);
-        let bound = usize::try_from(BOUND).unwrap();
-        if fork + 1 == line.len() || chain.path.len() > shared + bound {
-            return;
-        }
-        for block in &line[fork + 1..] {
-            chain.outside.extend(transactions(&chain.blocks[*block]));
-        }
-        chain.tip = line[fork];
-        let safe = u64::try_from(fork).unwrap();
-        chain.safe = chain.safe.min(safe);
-        for _ in 0..self.random.between(1, 6) {
-            self.mine(at);
-        }
-    }
-
     /// What a watcher finds when it looks now, or found when it looked before.
     fn look(&mut self, at: usize) -> Update {
         if !self.stale.is_empty() && self.random.chance(15) {
@@ -542,44 +460,6 @@ impl World {
         Update::Rescan { chain: chain.name.clone(), transfers: all.cloned().collect() }
     }
 
-    fn new_order(&mut self) -> Order {
-        let number = u64::try_from(self.orders.len()).unwrap();
-        let random = &mut self.random;
-        let dues = [10_000_000, 45_000_000, 100_000_000, 33_333_333];
-        let due = (!random.chance(20)).then(|| Usdt::from_micro(*random.pick(&dues)).unwrap());
-        let fixed = Price::Fixed(Credits::parse("10000").unwrap());
-        let rate = Price::Rate { num: *random.pick(&[100, 1, 7]), den: *random.pick(&[1, 3]) };
-        let policy = |random: &mut Random| {
-            if random.chance(60) { Policy::Hold } else { Policy::Credit }
-        };
-        let micro = |micro| Usdt::from_micro(micro).unwrap();
-        let terms = Terms {
-            tolerance: micro(*random.pick(&[0, 100_000])),
-            dust: micro(*random.pick(&[0, 100_000])),
-            late_window: *random.pick(&[0, 60_000, 200_000]),
-            underpaid: policy(random),
-            overpaid: policy(random),
-            late: policy(random),
-        };
-        let life = i64::try_from(random.between(20, 300)).unwrap() * 1000;
-        let free = self.pool.iter().find(|at| self.memory.owners()[*at].is_none()).copied();
-        let pooled = free.filter(|_| random.chance(10));
-        Order {
-            id: OrderId::new(&format!("o{number}")).unwrap(),
-            customer: CustomerId::new(&format!("c{}", number % 3)).unwrap(),
-            chain: self.chains[random.place(self.chains.len())].name.clone(),
-            due,
-            price: if due.is_some() && random.chance(60) { fixed } else { rate },
-            created_at: Time(self.now),
-            expires_at: (due.is_some() || random.chance(60)).then(|| Time(self.now + life)),
-            address: pooled.unwrap_or_else(|| address("order", number)),
-            address_index: None,
-            refund_to: None,
-            metadata: None,
-            terms,
-        }
-    }
-
     pub(super) fn chain(&self, name: &ChainName) -> &Chain {
         self.chains.iter().find(|chain| chain.name == *name).unwrap()
     }
@@ -604,37 +484,5 @@ impl World {
             Ok(changes) => trace.push(format!("{what}:{}", changes_text(changes))),
             Err(error) => trace.push(format!("{what}: {error}")),
         }
-    }
-}
-
-/// The transfers of a block, by transaction.
-fn transactions(block: &Block) -> Vec<Vec<Transfer>> {
-    let mut by_tx: BTreeMap<TxHash, Vec<Transfer>> = BTreeMap::new();
-    for transfer in &block.transfers {
-        by_tx.entry(transfer.tx).or_default().push(transfer.clone());
-    }
-    by_tx.into_values().collect()
-}
-
-fn address(kind: &str, number: u64) -> Address {
-    let mut bytes = [0; 20];
-    bytes[..8].copy_from_slice(&number.to_be_bytes());
-    bytes[8..8 + kind.len()].copy_from_slice(kind.as_bytes());
-    Address(bytes)
-}
-
-fn finality(random: &mut Random) -> Vec<FinalityRule> {
-    let one = |up_to: Option<i64>, finality| FinalityRule {
-        up_to: up_to.map(|micro| Usdt::from_micro(micro).unwrap()),
-        finality,
-    };
-    let many = Finality::Confirmations(random.between(0, 5));
-    match random.below(6) {
-        0 => vec![one(None, Finality::Finalized)],
-        1 => vec![one(None, Finality::Safe)],
-        2 => vec![one(None, Finality::Confirmations(1))],
-        3 => vec![one(None, many)],
-        4 => vec![one(Some(20_000_000), Finality::Confirmations(1)), one(None, many)],
-        _ => vec![one(Some(40_000_000), many)],
     }
 }
