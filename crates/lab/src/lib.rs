@@ -6,10 +6,12 @@
 //! asking. Why: money is lost on the day a node lies, and that day has to be had at will.
 
 pub mod evm;
+mod faults;
 mod jsonrpc;
 mod requests;
 mod server;
 pub mod tape;
+pub mod tron;
 
 pub use requests::{Request, Requests};
 

@@ -15,8 +15,10 @@ const REMEMBERED: usize = 10_000;
 /// What a node has been asked since it started, or since it was told to forget.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
-    /// Calls by method; each call of a batch counts.
+    /// Calls by method; each call of a batch counts. For HTTP without JSON-RPC, by path.
     pub by_method: BTreeMap<String, u64>,
+    /// HTTP requests by the API key they came with, empty for none; TRON nodes alone count them.
+    pub by_key: BTreeMap<String, u64>,
     /// HTTP posts; a batch is one.
     pub posts: u64,
     /// The latest calls, oldest first, at most 10,000.
@@ -26,9 +28,9 @@ pub struct Requests {
 /// One call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The JSON-RPC method.
+    /// The JSON-RPC method, or the path.
     pub method: String,
-    /// Its parameters as they came.
+    /// Its parameters as they came: in the body or in the query.
     pub params: Value,
 }
 
@@ -37,6 +39,13 @@ impl Requests {
     #[must_use]
     pub fn count(&self, method: &str) -> u64 {
         self.by_method.get(method).copied().unwrap_or(0)
+    }
+
+    /// Calls of every method, or path, that begins with this.
+    #[must_use]
+    pub fn count_under(&self, start: &str) -> u64 {
+        let under = self.by_method.iter().filter(|(method, _)| method.starts_with(start));
+        under.fold(0, |sum, (_, n)| sum.saturating_add(*n))
     }
 
     /// Calls of every method.
@@ -68,6 +77,14 @@ impl Register {
             requests.recent.pop_front();
         }
         requests.recent.push_back(Request { method: method.to_owned(), params: params.clone() });
+    }
+
+    /// One HTTP request that is not JSON-RPC.
+    pub(crate) fn request(&self, path: &str, params: &Value, key: Option<&str>) {
+        self.call(path, params);
+        let mut requests = self.lock();
+        let count = requests.by_key.entry(key.unwrap_or_default().to_owned()).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// Counts a call without remembering it.

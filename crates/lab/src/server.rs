@@ -18,7 +18,7 @@ use axum::extract::connect_info::Connected;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::serve::{IncomingStream, Listener};
 use bytes::Bytes;
@@ -42,25 +42,35 @@ pub(crate) trait Serve: Send + Sync + 'static {
 /// One HTTP request.
 pub(crate) struct Incoming {
     pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
+/// The content type of JSON.
+pub(crate) const JSON: &str = "application/json";
+
 /// What goes back for it.
 pub(crate) enum Reply {
-    /// An answer whose body is these pieces in a row.
-    Send { status: u16, retry_after: Option<u64>, pieces: Vec<Bytes> },
+    /// An answer of a content type whose body is these pieces in a row.
+    Send { status: u16, kind: &'static str, retry_after: Option<u64>, pieces: Vec<Bytes> },
     /// The connection ends without an answer.
     Cut,
 }
 
 impl Reply {
     pub(crate) fn json(text: String) -> Self {
-        Self::Send { status: 200, retry_after: None, pieces: vec![Bytes::from(text)] }
+        Self::whole(200, vec![Bytes::from(text)])
     }
 
     /// What JSON-RPC says to anything but a post.
     pub(crate) fn only_posts() -> Self {
-        Self::Send { status: 405, retry_after: None, pieces: Vec::new() }
+        Self::whole(405, Vec::new())
+    }
+
+    /// JSON in pieces.
+    pub(crate) fn whole(status: u16, pieces: Vec<Bytes>) -> Self {
+        Self::Send { status, kind: JSON, retry_after: None, pieces }
     }
 }
 
@@ -116,6 +126,8 @@ async fn answer<S: Serve>(
     ConnectInfo(line): ConnectInfo<Line>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     method: Method,
+    uri: Uri,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     if let Ok(upgrade) = upgrade {
@@ -123,8 +135,10 @@ async fn answer<S: Serve>(
             .max_message_size(LARGEST_REQUEST)
             .on_upgrade(move |socket| service.socket(socket, line));
     }
-    match service.answer(Incoming { method, body }).await {
-        Reply::Send { status, retry_after, pieces } => send(status, retry_after, pieces),
+    match service.answer(Incoming { method, uri, headers, body }).await {
+        Reply::Send { status, kind, retry_after, pieces } => {
+            send(status, kind, retry_after, pieces)
+        }
         Reply::Cut => {
             line.cut();
             StatusCode::NO_CONTENT.into_response()
@@ -132,9 +146,14 @@ async fn answer<S: Serve>(
     }
 }
 
-fn send(status: u16, retry_after: Option<u64>, mut pieces: Vec<Bytes>) -> Response {
+fn send(
+    status: u16,
+    kind: &'static str,
+    retry_after: Option<u64>,
+    mut pieces: Vec<Bytes>,
+) -> Response {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -6,13 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alloy::primitives::B256;
-use tokio::sync::watch;
 
 use super::dialect::{RangeDialect, ResultDialect};
+use crate::faults::{FaultId, Strikes, once_more};
 
 /// One thing that is wrong with a node until it is healed.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,10 +184,6 @@ impl Methods {
     }
 }
 
-/// Names a fault that was switched on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FaultId(u64);
-
 /// What strikes one call on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Strike {
@@ -199,101 +194,34 @@ pub(crate) enum Strike {
     Hang(FaultId),
 }
 
-/// The faults of one node.
-#[derive(Debug)]
-pub(crate) struct Faults {
-    active: Mutex<Vec<Active>>,
-    /// Counts changes of `active`; also where ids come from.
-    changed: watch::Sender<u64>,
-}
+impl Strikes for Fault {
+    type Call<'a> = &'a str;
+    type Strike = Strike;
 
-#[derive(Debug)]
-struct Active {
-    id: FaultId,
-    fault: Fault,
-    /// Calls it has struck, or for a rate limit seen.
-    calls: u32,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self { active: Mutex::default(), changed: watch::Sender::new(0) }
-    }
-}
-
-impl Faults {
-    pub(crate) fn add(&self, fault: Fault) -> FaultId {
-        let mut active = self.lock();
-        self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));
-        let id = FaultId(*self.changed.borrow());
-        active.push(Active { id, fault, calls: 0 });
-        id
-    }
-
-    /// Heals one fault, or all.
-    pub(crate) fn heal(&self, id: Option<FaultId>) {
-        self.lock().retain(|active| id.is_some_and(|id| id != active.id));
-        self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));
-    }
-
-    /// What is wrong now, in the order it was switched on.
-    pub(crate) fn now(&self) -> Vec<Fault> {
-        self.lock().iter().map(|active| active.fault.clone()).collect()
-    }
-
-    /// Ends when the fault is healed.
-    pub(crate) async fn healed(&self, id: FaultId) {
-        let mut changed = self.changed.subscribe();
-        while self.lock().iter().any(|active| active.id == id) {
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// How much later every answer comes.
-    pub(crate) fn delay(&self) -> Duration {
-        let delay = |active: &Active| match active.fault {
-            Fault::Delay { ms } => Duration::from_millis(ms),
-            _ => Duration::ZERO,
-        };
-        self.lock().iter().map(delay).fold(Duration::ZERO, Duration::saturating_add)
-    }
-
-    /// What strikes a call of this method, if anything: the first fault that does.
-    pub(crate) fn strike(&self, method: &str) -> Option<Strike> {
-        self.lock().iter_mut().find_map(|active| active.strike(method))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Active>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Active {
-    fn strike(&mut self, method: &str) -> Option<Strike> {
-        let (methods, times, strike) = match &self.fault {
-            Fault::Error { methods, http_status, body, times } => {
+    fn strike(&self, id: FaultId, calls: &mut u32, method: &&str) -> Option<Strike> {
+        let (methods, times, strike) = match self {
+            Self::Error { methods, http_status, body, times } => {
                 (methods, *times, Strike::Say { http_status: *http_status, body: body.clone() })
             }
-            Fault::Truncate { methods, times } => (methods, *times, Strike::Truncate),
-            Fault::Drop { methods, times } => (methods, *times, Strike::Cut),
-            Fault::Hang { methods, times } => (methods, *times, Strike::Hang(self.id)),
-            Fault::RateLimit { status, retry_after, answered } => {
-                let (status, retry_after) = (*status, *retry_after);
-                if self.calls < *answered {
-                    self.calls = self.calls.saturating_add(1);
+            Self::Truncate { methods, times } => (methods, *times, Strike::Truncate),
+            Self::Drop { methods, times } => (methods, *times, Strike::Cut),
+            Self::Hang { methods, times } => (methods, *times, Strike::Hang(id)),
+            Self::RateLimit { status, retry_after, answered } => {
+                if once_more(calls, Some(*answered)) {
                     return None;
                 }
-                self.calls = 0;
-                return Some(Strike::TooMany { status, retry_after });
+                *calls = 0;
+                return Some(Strike::TooMany { status: *status, retry_after: *retry_after });
             }
             _ => return None,
         };
-        if !methods.has(method) || times.is_some_and(|times| self.calls >= times) {
-            return None;
+        (methods.has(method) && once_more(calls, times)).then_some(strike)
+    }
+
+    fn delay(&self) -> Duration {
+        match self {
+            Self::Delay { ms } => Duration::from_millis(*ms),
+            _ => Duration::ZERO,
         }
-        self.calls = self.calls.saturating_add(1);
-        Some(strike)
     }
 }

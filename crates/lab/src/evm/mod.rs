@@ -23,6 +23,8 @@ mod view;
 
 pub use chain::{BlockRef, Chain, ChainSpec, Orphans, TokenSpec};
 pub use dialect::{RangeDialect, ResultDialect};
-pub use fault::{BeyondTip, Fault, FaultId, ForgeLog, Methods};
+pub use fault::{BeyondTip, Fault, ForgeLog, Methods};
 pub use node::Node;
 pub use tx::{LogSpec, Tx};
+
+pub use crate::faults::FaultId;

@@ -14,13 +14,14 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::chain::{Chain, State};
-use super::fault::{Fault, FaultId, Faults, Strike};
+use super::fault::{Fault, Strike};
 use super::view::View;
 use super::{methods, socket};
 use crate::Error;
+use crate::faults::{FaultId, Faults};
 use crate::jsonrpc::{self, Answer, Call, Packet, RpcError};
 use crate::requests::{Register, Requests};
-use crate::server::{Incoming, Line, Lines, Reply, Serve, Server};
+use crate::server::{Incoming, JSON, Line, Lines, Reply, Serve, Server};
 
 /// A node listening on 127.0.0.1. Clones are the same node; it stops with the last of them.
 #[derive(Clone)]
@@ -33,7 +34,7 @@ pub struct Node {
 /// What the node's connections share.
 pub(crate) struct Shared {
     pub(crate) chain: Chain,
-    faults: Faults,
+    faults: Faults<Fault>,
     register: Register,
     log_times: AtomicBool,
     sockets: Lines,
@@ -141,7 +142,9 @@ impl Node {
 
 impl Serve for Shared {
     async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
-        let Incoming { method: Method::POST, body } = incoming else { return Reply::only_posts() };
+        let Incoming { method: Method::POST, body, .. } = incoming else {
+            return Reply::only_posts();
+        };
         self.register.post();
         match jsonrpc::parse(&body) {
             Err(refusal) => Reply::json(refusal),
@@ -193,7 +196,7 @@ impl Shared {
         if delay > Duration::ZERO {
             tokio::time::sleep(delay).await;
         }
-        match self.faults.strike(&call.method)? {
+        match self.faults.strike(&call.method.as_str())? {
             Strike::Cut => Some(None),
             Strike::Say { http_status, body } => {
                 let body = body.replace("$ID", &call.id.to_string());
@@ -259,6 +262,6 @@ impl Told {
 
     fn reply(self) -> Reply {
         let (status, retry_after) = (self.status, self.retry_after);
-        Reply::Send { status, retry_after, pieces: vec![Bytes::from(self.text())] }
+        Reply::Send { status, kind: JSON, retry_after, pieces: vec![Bytes::from(self.text())] }
     }
 }

@@ -92,7 +92,9 @@ impl Player {
 
 impl Serve for Shared {
     async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
-        let Incoming { method: Method::POST, body } = incoming else { return Reply::only_posts() };
+        let Incoming { method: Method::POST, body, .. } = incoming else {
+            return Reply::only_posts();
+        };
         self.register.post();
         let calls = match jsonrpc::parse(&body) {
             Err(refusal) => return Reply::json(refusal),
@@ -147,7 +149,6 @@ impl Shared {
 
 impl Said {
     fn reply(self) -> Reply {
-        let pieces = vec![Bytes::from(self.body)];
-        Reply::Send { status: self.status, retry_after: None, pieces }
+        Reply::whole(self.status, vec![Bytes::from(self.body)])
     }
 }

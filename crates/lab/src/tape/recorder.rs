@@ -99,7 +99,9 @@ async fn said(client: &reqwest::Client, upstream: &str, method: &str) -> Result<
 
 impl Serve for Shared {
     async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
-        let Incoming { method: Method::POST, body } = incoming else { return Reply::only_posts() };
+        let Incoming { method: Method::POST, body, .. } = incoming else {
+            return Reply::only_posts();
+        };
         let request = self.client.post(&self.upstream).header("content-type", "application/json");
         let Ok(answer) = request.body(body.clone()).send().await else { return unreachable() };
         let status = answer.status().as_u16();
@@ -107,7 +109,7 @@ impl Serve for Shared {
         if let Ok(packet) = jsonrpc::parse(&body) {
             self.lock().keep(packet, status, &said);
         }
-        Reply::Send { status, retry_after: None, pieces: vec![said] }
+        Reply::whole(status, vec![said])
     }
 
     async fn socket(self: Arc<Self>, _socket: WebSocket, line: Line) {
@@ -117,7 +119,7 @@ impl Serve for Shared {
 
 fn unreachable() -> Reply {
     let text = Bytes::from_static(b"the node to be recorded does not answer");
-    Reply::Send { status: 502, retry_after: None, pieces: vec![text] }
+    Reply::whole(502, vec![text])
 }
 
 impl Shared {

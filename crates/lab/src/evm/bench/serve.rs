@@ -80,7 +80,9 @@ impl BenchNode {
 
 impl Serve for Shared {
     async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
-        let Incoming { method: Method::POST, body } = incoming else { return Reply::only_posts() };
+        let Incoming { method: Method::POST, body, .. } = incoming else {
+            return Reply::only_posts();
+        };
         self.register.post();
         let mut out = Pieces::default();
         match jsonrpc::parse(&body) {
@@ -96,7 +98,7 @@ impl Serve for Shared {
                 out.copy(b"]");
             }
         }
-        Reply::Send { status: 200, retry_after: None, pieces: out.done() }
+        Reply::whole(200, out.done())
     }
 
     async fn socket(self: Arc<Self>, _socket: WebSocket, line: Line) {
