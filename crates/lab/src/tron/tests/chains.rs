@@ -185,7 +185,7 @@ fn the_net_comes_before_the_fee_and_a_dirty_word_leaves_a_clean_log() {
     let told: Vec<_> = logs.iter().map(|log| (log.topics()[2], log.data.data[31])).collect();
     assert_eq!(told, [(BOB.into_word(), 229), (FAKE.into_word(), 3)]);
     let dirty = paid(1).with_dirty_word();
-    let super::super::raw::Contract::Trigger { data, .. } =
+    let crate::tron::raw::Contract::Trigger { data, .. } =
         dirty.raw(0, 0, B256::ZERO, token).contract
     else {
         panic!("a call")
