@@ -2,7 +2,8 @@
 //!
 //! In: 20-byte addresses, many at start-up and a few later. Out: whether an account is ours.
 //! Never: a false answer; the filter in front only spares look-ups.
-//! Why: at ten million addresses a hash set costs more than twice the bytes.
+//! Why: at ten million addresses a hash set costs more than the addresses themselves, and one
+//! sorted list would have to be written anew for every order.
 
 use std::sync::Arc;
 
@@ -10,63 +11,73 @@ use xorf::{BinaryFuse8, Filter};
 
 use crate::address::Address;
 
-/// Recent additions are folded into the sorted base at this many.
-const RECENT_LIMIT: usize = 4096;
+/// Parts of a set, by 12 bits of an address: at ten million addresses an addition copies 2,400.
+const SHARDS: usize = 1 << 12;
+/// A smaller part is searched at once.
+const WORTH_A_FILTER: usize = 64;
 
-/// A set of our addresses. Cloning shares the base, so adding one address is cheap.
+/// A set of our addresses. Cloning shares everything, so adding one address is cheap.
 #[derive(Clone, Default)]
 pub struct WatchSet {
-    base: Arc<Base>,
-    recent: Vec<[u8; 20]>,
+    /// None at all, or [`SHARDS`].
+    shards: Arc<[Arc<Shard>]>,
+    len: usize,
 }
 
 #[derive(Default)]
-struct Base {
-    sorted: Vec<[u8; 20]>,
+struct Shard {
+    sorted: Box<[[u8; 20]]>,
     filter: Option<BinaryFuse8>,
 }
 
 impl WatchSet {
-    /// A set of these addresses; repeated ones count once.
+    /// A set of these addresses; repeated ones count once. While it is built, they are in memory
+    /// twice.
     #[must_use]
     pub fn new(addresses: Vec<[u8; 20]>) -> Self {
-        Self { base: Arc::new(Base::new(addresses)), recent: Vec::new() }
+        let mut set = Self::default();
+        set.fold(addresses);
+        set
     }
 
     /// Adds addresses. Those already in the set change nothing.
     pub fn add(&mut self, addresses: &[[u8; 20]]) {
-        for address in addresses {
-            if self.base.holds(address) {
-                continue;
-            }
-            if let Err(at) = self.recent.binary_search(address) {
-                self.recent.insert(at, *address);
-            }
+        self.fold(addresses.to_vec());
+    }
+
+    fn fold(&mut self, mut addresses: Vec<[u8; 20]>) {
+        if self.shards.is_empty() && !addresses.is_empty() {
+            self.shards = vec![Arc::default(); SHARDS].into();
         }
-        if self.recent.len() > RECENT_LIMIT {
-            let mut all = Vec::with_capacity(self.len());
-            all.extend_from_slice(&self.base.sorted);
-            all.append(&mut self.recent);
-            self.base = Arc::new(Base::new(all));
+        addresses.sort_unstable_by_key(place);
+        let shards = Arc::make_mut(&mut self.shards);
+        for part in addresses.chunk_by(|one, other| place(one) == place(other)) {
+            let shard = part.first().and_then(|address| shards.get_mut(place(address)));
+            let Some(shard) = shard else { continue };
+            if let Some(grown) = shard.with(part) {
+                let added = grown.sorted.len().saturating_sub(shard.sorted.len());
+                self.len = self.len.saturating_add(added);
+                *shard = Arc::new(grown);
+            }
         }
     }
 
     /// Whether `address` is ours.
     #[must_use]
     pub fn contains(&self, address: &Address) -> bool {
-        self.base.holds(&address.0) || self.recent.binary_search(&address.0).is_ok()
+        self.shards.get(place(&address.0)).is_some_and(|shard| shard.holds(&address.0))
     }
 
     /// How many addresses are in the set.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.base.sorted.len().saturating_add(self.recent.len())
+    pub const fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether the set holds nothing.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 }
 
@@ -76,18 +87,30 @@ impl std::fmt::Debug for WatchSet {
     }
 }
 
-impl Base {
-    fn new(mut sorted: Vec<[u8; 20]>) -> Self {
+impl Shard {
+    /// This part and `more`; none where `more` brings nothing.
+    fn with(&self, more: &[[u8; 20]]) -> Option<Self> {
+        let new = || more.iter().filter(|address| !self.holds(address)).copied();
+        let count = new().count();
+        if count == 0 {
+            return None;
+        }
+        let mut sorted = Vec::with_capacity(self.sorted.len().saturating_add(count));
+        sorted.extend_from_slice(&self.sorted);
+        sorted.extend(new());
         sorted.sort_unstable();
         sorted.dedup();
-        sorted.shrink_to_fit();
-        let mut keys: Vec<u64> = sorted.iter().map(key).collect();
-        keys.sort_unstable();
-        keys.dedup();
         // Construction is a matter of luck with tiny odds against; without it every look-up
         // searches, which is slower and still right.
-        let filter = if keys.len() < 64 { None } else { BinaryFuse8::try_from(&keys).ok() };
-        Self { sorted, filter }
+        let filter = (sorted.len() >= WORTH_A_FILTER)
+            .then(|| {
+                let mut keys: Vec<u64> = sorted.iter().map(key).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                BinaryFuse8::try_from(&keys).ok()
+            })
+            .flatten();
+        Some(Self { sorted: sorted.into_boxed_slice(), filter })
     }
 
     fn holds(&self, address: &[u8; 20]) -> bool {
@@ -96,13 +119,16 @@ impl Base {
     }
 }
 
+/// Which shard an address is in: by its middle, which nobody chooses. Vanity is at the ends.
+fn place(address: &[u8; 20]) -> usize {
+    let [.., high, low, _, _, _, _, _, _, _] = *address;
+    usize::from(u16::from_be_bytes([high, low]) >> 4)
+}
+
 /// Addresses are hashes: any eight of their bytes are a good key.
-fn key(address: &[u8; 20]) -> u64 {
-    let mut bytes = [0u8; 8];
-    for (to, from) in bytes.iter_mut().zip(address) {
-        *to = *from;
-    }
-    u64::from_be_bytes(bytes)
+const fn key(address: &[u8; 20]) -> u64 {
+    let [_, _, _, a, b, c, d, e, f, g, h, ..] = *address;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]
@@ -127,5 +153,21 @@ mod tests {
         assert!(!(30_000..60_000).any(|n| set.contains(&Address(nth(n)))));
         assert_eq!(before.len(), 1000);
         assert!(!before.contains(&Address(nth(1000))));
+        assert!(!WatchSet::default().contains(&Address(nth(5))));
+    }
+
+    #[test]
+    fn it_holds_what_is_alike_or_repeated() {
+        let alike = |n: u32| {
+            let mut address = [0xff; 20];
+            address[..4].copy_from_slice(&n.to_be_bytes());
+            address
+        };
+        let mut set = WatchSet::new((0..500).chain(0..500).map(alike).collect());
+        assert_eq!(set.len(), 500);
+        set.add(&[alike(3), alike(700), alike(700)]);
+        assert_eq!(set.len(), 501);
+        assert!((0..500).chain([700]).all(|n| set.contains(&Address(alike(n)))));
+        assert!(!(500..700).any(|n| set.contains(&Address(alike(n)))));
     }
 }

@@ -14,6 +14,8 @@ use crate::error::Error;
 
 /// Addresses joined into one text of one row; ten million rows of one each would take minutes.
 const CHUNK: i64 = 20_000;
+/// More than so many addresses are not made room for on the word of a number.
+const ROOM: usize = 1 << 26;
 
 /// What was read so far.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +39,9 @@ impl Store {
             return Ok(Arc::clone(&state.set));
         }
         let query = "SELECT string_agg(address, '') FROM addresses WHERE seq > $1 AND seq <= $2";
-        let mut found: Vec<[u8; 20]> = Vec::new();
+        // Room for all at once: ten million that grow by doubling would need it twice.
+        let room = usize::try_from(last.saturating_sub(state.seq)).unwrap_or(0);
+        let mut found: Vec<[u8; 20]> = Vec::with_capacity(room.min(ROOM));
         let mut from = state.seq;
         while from < last {
             let to = from.saturating_add(CHUNK).min(last);
@@ -59,7 +63,6 @@ impl Store {
 /// Reads addresses of `0x` and 40 digits each, one after the other.
 fn read(text: &str, after: i64, found: &mut Vec<[u8; 20]>) -> Result<(), Error> {
     let (addresses, rest) = text.as_bytes().as_chunks::<42>();
-    found.reserve(addresses.len());
     for address in addresses {
         found.push(bytes(address).ok_or_else(|| broken(after, address))?);
     }
