@@ -33,7 +33,7 @@ pub enum Error {
     /// What answered does not speak for a chain.
     #[error("what was to be recorded is no node: it says {said}")]
     NotANode {
-        /// Its answer to `eth_chainId`.
+        /// Its answer to `eth_chainId`, or what it has for a genesis block.
         said: String,
     },
     /// A tape's file could not be read or written.

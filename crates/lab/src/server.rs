@@ -4,6 +4,7 @@
 //! up without an answer is an everyday fault, and a web framework has no word for it; so each
 //! accepted socket keeps a second handle, the [`Line`], that can shut it.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -47,13 +48,16 @@ pub(crate) struct Incoming {
     pub(crate) body: Bytes,
 }
 
+/// A content type.
+pub(crate) type Kind = Cow<'static, str>;
+
 /// The content type of JSON.
-pub(crate) const JSON: &str = "application/json";
+pub(crate) const JSON: Kind = Cow::Borrowed("application/json");
 
 /// What goes back for it.
 pub(crate) enum Reply {
     /// An answer of a content type whose body is these pieces in a row.
-    Send { status: u16, kind: &'static str, retry_after: Option<u64>, pieces: Vec<Bytes> },
+    Send { status: u16, kind: Kind, retry_after: Option<u64>, pieces: Vec<Bytes> },
     /// The connection ends without an answer.
     Cut,
 }
@@ -146,14 +150,11 @@ async fn answer<S: Serve>(
     }
 }
 
-fn send(
-    status: u16,
-    kind: &'static str,
-    retry_after: Option<u64>,
-    mut pieces: Vec<Bytes>,
-) -> Response {
+fn send(status: u16, kind: Kind, retry_after: Option<u64>, mut pieces: Vec<Bytes>) -> Response {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Ok(kind) = HeaderValue::from_str(&kind) {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
     if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

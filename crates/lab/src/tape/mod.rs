@@ -1,9 +1,10 @@
 //! Tapes: the exact exchange with a real node, kept to be played again.
 //!
 //! In: JSON lines; first what was recorded, then each answer with the frame it was first given in.
-//! Out: for a request, what the node would have said in a frame. Never: a JSON-RPC id; a client
-//! chooses those as it likes. Why: a test against what a node really said needs no node, and a
-//! request that was never recorded is a change of behaviour that a test should fail on.
+//! Out: for a request, what the node would have said in a frame. Never: a JSON-RPC id, which a
+//! client chooses as it likes, or a header of a request, where keys are. Why: a test against what
+//! a node really said needs no node, and a request that was never recorded is a change of
+//! behaviour that a test should fail on.
 
 mod player;
 mod recorder;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use axum::http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,7 +23,8 @@ pub use player::Player;
 pub use recorder::Recorder;
 
 use crate::Error;
-use crate::jsonrpc::Call;
+use crate::jsonrpc::{self, Call, Packet};
+use crate::server::Incoming;
 
 /// The format this code writes.
 const FORMAT: u32 = 1;
@@ -39,7 +42,8 @@ pub struct Tape {
 pub struct Header {
     /// The format, 1.
     pub tape: u32,
-    /// As the node answered `eth_chainId`.
+    /// As the node answers `eth_chainId`; for TRON the last four bytes of the genesis block's id,
+    /// which is the same number.
     pub chain_id: u64,
     /// The node's name and version.
     pub recorded_from: String,
@@ -54,15 +58,33 @@ struct Entry {
     frame: u64,
     request: Asked,
     status: u16,
-    /// The body without its id; as text where it was no JSON object.
+    /// The content type where it is not JSON's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    /// The body without its id; as text where it was no JSON, or for JSON-RPC no object.
     response: Value,
 }
 
 /// What identifies a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Asked {
+#[serde(untagged)]
+enum Asked {
+    /// A JSON-RPC call, to whichever path.
+    Rpc { method: String, params: Value },
+    /// Any other HTTP request.
+    Http { http: Plain },
+}
+
+/// An HTTP request without its headers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Plain {
     method: String,
-    params: Value,
+    path: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    query: String,
+    /// As JSON where it is any, else as text; null for none.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    body: Value,
 }
 
 impl Tape {
@@ -125,13 +147,46 @@ impl fmt::Display for Tape {
 
 impl Asked {
     fn of(call: &Call) -> Self {
-        Self { method: call.method.clone(), params: call.params.clone() }
+        Self::Rpc { method: call.method.clone(), params: call.params.clone() }
     }
+
+    fn plain(incoming: &Incoming) -> Self {
+        let Incoming { method, uri, body, .. } = incoming;
+        let query = uri.query().unwrap_or_default().to_owned();
+        let body = json_or_text(body);
+        let (method, path) = (method.as_str().to_owned(), uri.path().to_owned());
+        Self::Http { http: Plain { method, path, query, body } }
+    }
+}
+
+/// The calls of a request, if it is one of JSON-RPC.
+fn packet(incoming: &Incoming) -> Option<Packet> {
+    jsonrpc::parse(&incoming.body).ok().filter(|_| incoming.method == Method::POST)
+}
+
+/// A body as a tape holds it.
+fn json_or_text(body: &[u8]) -> Value {
+    if body.is_empty() {
+        return Value::Null;
+    }
+    let text = || Value::from(String::from_utf8_lossy(body));
+    // A JSON text on its own would be played without its quotes.
+    let read = serde_json::from_slice(body).ok().filter(|value: &Value| !value.is_string());
+    read.unwrap_or_else(text)
 }
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.params)
+        match self {
+            Self::Rpc { method, params } => write!(f, "{method} {params}"),
+            Self::Http { http: Plain { method, path, query, body } } => {
+                write!(f, "{method} {path}")?;
+                if !query.is_empty() {
+                    write!(f, "?{query}")?;
+                }
+                if body.is_null() { Ok(()) } else { write!(f, " {body}") }
+            }
+        }
     }
 }
 

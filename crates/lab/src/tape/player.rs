@@ -1,6 +1,6 @@
 //! A node that says what a tape holds.
 //!
-//! In: JSON-RPC posts. Out: what the recorded node answered by the current frame. Never: a
+//! In: JSON-RPC posts, and any other HTTP. Out: what the recorded node answered by the current frame. Never: a
 //! guess; what is not on the tape is refused and remembered, for the test to fail on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::extract::ws::WebSocket;
 use axum::http::Method;
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Asked, Tape};
+use super::{Asked, Plain, Tape, packet};
 use crate::Error;
 use crate::jsonrpc::{self, Call, Packet, RpcError};
 use crate::requests::{Register, Requests};
-use crate::server::{Incoming, Line, Reply, Serve, Server};
+use crate::server::{Incoming, JSON, Kind, Line, Reply, Serve, Server};
 
 /// A tape behind a loopback port, at frame 0 to begin with. It has no WebSocket.
 pub struct Player {
@@ -53,7 +53,7 @@ impl Player {
         Ok(Self { shared, server })
     }
 
-    /// Where it takes HTTP posts. Any path does.
+    /// Where it takes HTTP. For JSON-RPC any path does; for the rest the path is the question.
     #[must_use]
     pub fn http_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.server.port())
@@ -92,14 +92,13 @@ impl Player {
 
 impl Serve for Shared {
     async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
-        let Incoming { method: Method::POST, body, .. } = incoming else {
-            return Reply::only_posts();
-        };
-        self.register.post();
-        let calls = match jsonrpc::parse(&body) {
-            Err(refusal) => return Reply::json(refusal),
-            Ok(Packet::One(call)) => return self.said(&call).reply(),
-            Ok(Packet::Many(calls)) => calls,
+        if incoming.method == Method::POST {
+            self.register.post();
+        }
+        let calls = match packet(&incoming) {
+            None => return self.plain(&incoming),
+            Some(Packet::One(call)) => return self.said(&call).reply(),
+            Some(Packet::Many(calls)) => calls,
         };
         let mut items: Vec<Said> = calls.iter().map(|call| self.said(call)).collect();
         if let Some(place) = items.iter().position(|said| said.whole || said.status != 200) {
@@ -117,6 +116,29 @@ impl Serve for Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Playing> {
         self.playing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is said to a request that is not JSON-RPC.
+    fn plain(&self, incoming: &Incoming) -> Reply {
+        let asked = Asked::plain(incoming);
+        let Asked::Http { http: Plain { path, body, .. } } = &asked else { return Reply::Cut };
+        self.register.request(path, body, None);
+        let mut playing = self.lock();
+        let frame = playing.frame;
+        let Some(entry) = playing.tape.answer(&asked, frame) else {
+            let miss = format!("frame {frame}: {asked}");
+            let body = json!({ "Error": format!("not on the tape in {miss}") });
+            playing.misses.push(miss);
+            return Reply::whole(404, vec![Bytes::from(body.to_string())]);
+        };
+        let kind = entry.kind.clone().map_or(JSON, Kind::from);
+        let body = match &entry.response {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            response => response.to_string(),
+        };
+        let pieces = vec![Bytes::from(body)];
+        Reply::Send { status: entry.status, kind, retry_after: None, pieces }
     }
 
     fn said(&self, call: &Call) -> Said {

@@ -1,20 +1,19 @@
 //! A node's stand-in that passes everything on and keeps it.
 //!
-//! In: JSON-RPC posts meant for the node behind it. Out: its answers, byte for byte, and a tape.
+//! In: requests meant for the node behind it. Out: its answers, byte for byte, and a tape.
 //! Never: an answer of its own, except that the node cannot be reached.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::WebSocket;
-use axum::http::Method;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Asked, Entry, FORMAT, Header, Tape};
+use super::{Asked, Entry, FORMAT, Header, Tape, json_or_text, packet};
 use crate::Error;
-use crate::jsonrpc::{self, Call, Packet};
-use crate::server::{Incoming, Line, Reply, Serve, Server};
+use crate::jsonrpc::{Call, Packet};
+use crate::server::{Incoming, JSON, Kind, Line, Reply, Serve, Server};
 
 /// Records a node through a loopback port. It has no WebSocket.
 pub struct Recorder {
@@ -25,6 +24,8 @@ pub struct Recorder {
 
 struct Shared {
     upstream: String,
+    /// Where `/walletsolidity/` is, if not there.
+    solidity: Option<String>,
     client: reqwest::Client,
     tape: Mutex<Recording>,
 }
@@ -49,14 +50,52 @@ impl Recorder {
         let version = said(&client, upstream, "web3_clientVersion").await?;
         let recorded_from = version.as_str().unwrap_or("a node without a name").to_owned();
         let header = Header { tape: FORMAT, chain_id, recorded_from, note: String::new() };
-        let tape = Recording { tape: Tape { header, entries: Vec::new() }, frame: 0 };
-        let upstream = upstream.to_owned();
-        let shared = Arc::new(Shared { upstream, client, tape: Mutex::new(tape) });
-        let server = Server::start(Arc::clone(&shared), 0).await?;
-        Ok(Self { shared, server, out: out.as_ref().to_owned() })
+        Self::open(client, header, upstream, None, out.as_ref()).await
     }
 
-    /// Where the client to be recorded posts to.
+    /// Begins at frame 0 with a TRON node, or TronGrid, at `upstream`, whose solidity interface may
+    /// be elsewhere; the tape has both. [`Recorder::finish`] writes `out`.
+    ///
+    /// # Errors
+    /// [`Error::Upstream`] or [`Error::NotANode`] if the node has no genesis block,
+    /// [`Error::Listen`] if there is no port.
+    pub async fn start_tron(
+        upstream: &str,
+        solidity: Option<&str>,
+        out: impl AsRef<Path>,
+    ) -> Result<Self, Error> {
+        let client = reqwest::Client::builder().no_proxy().build().map_err(Error::Upstream)?;
+        let genesis = tron_said(&client, upstream, "getblockbynum").await?;
+        let id = genesis.get("blockID").and_then(Value::as_str);
+        let last = id.and_then(|id| id.get(56..)).map(|last| u64::from_str_radix(last, 16));
+        let Some(Ok(chain_id)) = last else {
+            return Err(Error::NotANode { said: genesis.to_string() });
+        };
+        let info = tron_said(&client, upstream, "getnodeinfo").await?;
+        let version = info.pointer("/configNodeInfo/codeVersion").and_then(Value::as_str);
+        let recorded_from = version.map_or_else(
+            || "a TRON node without a name".to_owned(),
+            |version| format!("java-tron {version}"),
+        );
+        let header = Header { tape: FORMAT, chain_id, recorded_from, note: String::new() };
+        Self::open(client, header, upstream, solidity, out.as_ref()).await
+    }
+
+    async fn open(
+        client: reqwest::Client,
+        header: Header,
+        upstream: &str,
+        solidity: Option<&str>,
+        out: &Path,
+    ) -> Result<Self, Error> {
+        let tape = Recording { tape: Tape { header, entries: Vec::new() }, frame: 0 };
+        let (upstream, solidity) = (upstream.to_owned(), solidity.map(str::to_owned));
+        let shared = Arc::new(Shared { upstream, solidity, client, tape: Mutex::new(tape) });
+        let server = Server::start(Arc::clone(&shared), 0).await?;
+        Ok(Self { shared, server, out: out.to_owned() })
+    }
+
+    /// Where the client to be recorded sends to, whichever interface it means.
     #[must_use]
     pub fn http_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.server.port())
@@ -97,19 +136,26 @@ async fn said(client: &reqwest::Client, upstream: &str, method: &str) -> Result<
     Ok(body.get_mut("result").map_or(Value::Null, Value::take))
 }
 
+/// What a TRON node answers to a question without parameters: zero is left out.
+async fn tron_said(client: &reqwest::Client, base: &str, name: &str) -> Result<Value, Error> {
+    let url = format!("{}/wallet/{name}", base.trim_end_matches('/'));
+    let request = client.post(url).header("content-type", "application/json").body("{}");
+    let answer = request.send().await.map_err(Error::Upstream)?;
+    let body = answer.bytes().await.map_err(Error::Upstream)?;
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
+}
+
 impl Serve for Shared {
     async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
-        let Incoming { method: Method::POST, body, .. } = incoming else {
-            return Reply::only_posts();
-        };
-        let request = self.client.post(&self.upstream).header("content-type", "application/json");
-        let Ok(answer) = request.body(body.clone()).send().await else { return unreachable() };
-        let status = answer.status().as_u16();
-        let Ok(said) = answer.bytes().await else { return unreachable() };
-        if let Ok(packet) = jsonrpc::parse(&body) {
-            self.lock().keep(packet, status, &said);
+        let Ok((status, kind, said)) = self.forward(&incoming).await else { return unreachable() };
+        match packet(&incoming) {
+            Some(packet) => self.lock().keep(packet, status, &said),
+            None => {
+                let kind = Some(kind.to_string()).filter(|_| !kind.starts_with(&*JSON));
+                self.lock().keep_plain(Asked::plain(&incoming), status, kind, &said);
+            }
         }
-        Reply::whole(status, vec![said])
+        Reply::Send { status, kind, retry_after: None, pieces: vec![said] }
     }
 
     async fn socket(self: Arc<Self>, _socket: WebSocket, line: Line) {
@@ -123,6 +169,29 @@ fn unreachable() -> Reply {
 }
 
 impl Shared {
+    /// The node's status, content type and body.
+    async fn forward(&self, incoming: &Incoming) -> Result<(u16, Kind, Bytes), reqwest::Error> {
+        let path = incoming.uri.path_and_query().map_or("/", |path| path.as_str());
+        let solidity = self.solidity.as_ref().filter(|_| path.starts_with("/walletsolidity/"));
+        let base = solidity.unwrap_or(&self.upstream);
+        // An upstream for JSON-RPC alone is a whole address, its path included.
+        let url = match path {
+            "/" => base.clone(),
+            path => format!("{}{path}", base.trim_end_matches('/')),
+        };
+        let mut request = self.client.request(incoming.method.clone(), url);
+        for name in ["content-type", "tron-pro-api-key"] {
+            if let Some(value) = incoming.headers.get(name) {
+                request = request.header(name, value);
+            }
+        }
+        let answer = request.body(incoming.body.clone()).send().await?;
+        let status = answer.status().as_u16();
+        let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        let kind = kind.map_or(JSON, |kind| kind.to_owned().into());
+        Ok((status, kind, answer.bytes().await?))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Recording> {
         self.tape.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,11 +228,20 @@ impl Recording {
         } else {
             response = Value::from(response.as_str().map_or(response.to_string(), str::to_owned));
         }
-        let (frame, request) = (self.frame, Asked::of(call));
+        self.add(Asked::of(call), status, None, response);
+    }
+
+    /// The same for a request that is not JSON-RPC.
+    fn keep_plain(&mut self, asked: Asked, status: u16, kind: Option<String>, said: &[u8]) {
+        self.add(asked, status, kind, json_or_text(said));
+    }
+
+    fn add(&mut self, request: Asked, status: u16, kind: Option<String>, response: Value) {
+        let frame = self.frame;
         let known = self.tape.answer(&request, frame);
         let same = |entry: &Entry| entry.status == status && entry.response == response;
         if known.is_none_or(|entry| entry.frame < frame && !same(entry)) {
-            self.tape.entries.push(Entry { frame, request, status, response });
+            self.tape.entries.push(Entry { frame, request, status, kind, response });
         }
     }
 }

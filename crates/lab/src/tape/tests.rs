@@ -145,3 +145,78 @@ fn a_spoilt_line_is_named() {
     assert!(matches!(spoilt, Err(Error::TapeLine { line: 3, .. })));
     assert!(matches!("\n".parse::<Tape>(), Err(Error::TapeEmpty)));
 }
+
+#[tokio::test]
+async fn a_tron_nodes_two_ports_are_one_tape() {
+    use crate::tron;
+    let chain = tron::Chain::new(tron::ChainSpec::tron());
+    let [ann, bob] = [0xaa, 0xbb].map(alloy::primitives::Address::repeat_byte);
+    chain.mine(vec![tron::Tx::transfer(ann, bob, 5)]);
+    let node = tron::Node::start(chain.clone()).await.unwrap();
+    let scratch = Scratch(tempfile::tempdir().unwrap());
+    let (url, solidity) = (node.url(), node.solidity_url());
+    let recorder = Recorder::start_tron(&url, Some(&solidity), scratch.tape()).await.unwrap();
+    let client = reqwest::Client::new();
+    let ask = async |base: &str, path: &str, body: Option<Value>| {
+        let url = format!("{base}{path}");
+        let request = match body {
+            Some(body) => client.post(url).header("TRON-PRO-API-KEY", "k1").body(body.to_string()),
+            None => client.get(url),
+        };
+        let sent = request.send().await.unwrap();
+        let kind = sent.headers()["content-type"].to_str().unwrap().to_owned();
+        (sent.status().as_u16(), kind, sent.text().await.unwrap().trim_end().to_owned())
+    };
+    let asked = [
+        ("/wallet/getblockbynum", Some(json!({ "num": 1 }))),
+        ("/wallet/getblockbynum?num=1", None),
+        ("/walletsolidity/getnowblock", Some(json!({}))),
+        ("/wallet/getnowblock", Some(json!({}))),
+        ("/wallet/nosuch", Some(json!({}))),
+        ("/wallet/gettransactioninfobyblocknum", Some(json!({ "num": 7 }))),
+        ("/jsonrpc", Some(json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_chainId" }))),
+    ];
+    let mut frames = Vec::new();
+    for frame in 0..2 {
+        let mut said = Vec::new();
+        for (path, body) in &asked {
+            said.push(ask(&recorder.http_url(), path, body.clone()).await);
+        }
+        frames.push(said);
+        if frame == 0 {
+            chain.mine_empty(25);
+            recorder.next_frame();
+        }
+    }
+    assert_eq!(node.requests().by_key["k1"], 12);
+    let tape = recorder.finish().await.unwrap();
+    node.stop().await;
+    assert_eq!(
+        (tape.header.chain_id, tape.header.recorded_from.as_str()),
+        (0x2b66_53dc, "java-tron 4.8.0")
+    );
+    assert_eq!(Tape::read(&scratch.tape()).unwrap(), tape);
+    assert!(!tape.to_string().contains("k1"));
+    // The two newest blocks have changed, and nothing else.
+    assert_eq!(tape.entries.iter().filter(|entry| entry.frame == 1).count(), 2);
+
+    let player = Player::start(tape).await.unwrap();
+    for said in &frames {
+        for ((path, body), said) in asked.iter().zip(said) {
+            let (status, kind, text) = ask(&player.http_url(), path, body.clone()).await;
+            let parsed = |text: &str| serde_json::from_str(text).unwrap_or(Value::from(text));
+            assert_eq!(
+                (status, &kind, parsed(&text)),
+                (said.0, &said.1, parsed(&said.2)),
+                "{path}"
+            );
+        }
+        player.play();
+    }
+    assert_eq!(player.misses(), Vec::<String>::new());
+    let (status, ..) =
+        ask(&player.http_url(), "/wallet/getblockbynum", Some(json!({ "num": 2 }))).await;
+    assert_eq!(status, 404);
+    assert_eq!(player.misses(), [r#"frame 1: POST /wallet/getblockbynum {"num":2}"#]);
+    assert_eq!(player.requests().count("/wallet/getblockbynum"), 5);
+}

@@ -12,7 +12,7 @@ use alloy::primitives::B256;
 use serde_json::json;
 
 use crate::faults::{FaultId, Strikes, once_more};
-use crate::server::JSON;
+use crate::server::{JSON, Kind};
 
 /// One thing that is wrong with a node until it is healed.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,7 +208,7 @@ pub(crate) struct Struck<'a> {
 /// What strikes one request on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Strike {
-    Say { status: u16, kind: &'static str, body: String },
+    Say { status: u16, kind: Kind, body: String },
     Truncate,
     Cut,
     Hang(FaultId),
@@ -221,7 +221,7 @@ impl Strikes for Fault {
     fn strike(&self, id: FaultId, calls: &mut u32, call: &Struck<'_>) -> Option<Strike> {
         let (paths, times, strike) = match self {
             Self::Say { paths, status, body, times } => {
-                let kind = if body.starts_with('<') { "text/html" } else { JSON };
+                let kind = if body.starts_with('<') { "text/html".into() } else { JSON };
                 (paths, *times, Strike::Say { status: *status, kind, body: body.clone() })
             }
             Self::Truncate { paths, times } => (paths, *times, Strike::Truncate),

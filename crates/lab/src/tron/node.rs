@@ -23,7 +23,7 @@ use crate::Error;
 use crate::faults::{FaultId, Faults};
 use crate::jsonrpc;
 use crate::requests::{Register, Requests};
-use crate::server::{Incoming, JSON, Line, Reply, Serve, Server};
+use crate::server::{Incoming, JSON, Kind, Line, Reply, Serve, Server};
 
 /// The header a key comes in.
 const KEY: &str = "tron-pro-api-key";
@@ -62,7 +62,7 @@ struct Port {
 /// What is said to one request.
 struct Told {
     status: u16,
-    kind: &'static str,
+    kind: Kind,
     body: String,
 }
 
@@ -296,7 +296,7 @@ impl Told {
              </td></tr>\n</table>\n<hr/><a href=\"https://jetty.org/\">Powered by Jetty:// \
              9.4.57.v20241219</a><hr/>\n\n</body>\n</html>\n"
         );
-        Self { status, kind: "text/html;charset=iso-8859-1", body }
+        Self { status, kind: "text/html;charset=iso-8859-1".into(), body }
     }
 
     fn halved(mut self) -> Self {
