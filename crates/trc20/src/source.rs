@@ -1,0 +1,304 @@
+//! A chain as it is read: one scan per poll.
+//!
+//! In: the cursor, and a way to refresh the watched addresses. Out: a contiguous stretch of
+//! verified blocks with our Transfers in it. Never: a filter that is older than the bytes it
+//! filters (an address shown to somebody meanwhile would be missed for good); a gap.
+//! Why: this is the one loop of the crate; everything below it answers a single question.
+
+use std::sync::Arc;
+
+use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan};
+use payments::watch::WatchSet;
+use tokio::sync::Mutex;
+
+use crate::config::{Config, Start};
+use crate::error::{BoxError, Error};
+use crate::far::{Far, Wanted};
+use crate::near::{self, Ground, Lost};
+use crate::node::{Node, Side};
+use crate::pool::Pool;
+use crate::read::{self, Stretch};
+use crate::refusal::Refusal;
+use crate::view::{self, View};
+
+/// A chain, read through its endpoints.
+pub struct Source {
+    pub(crate) config: Config,
+    pub(crate) pool: Arc<Pool>,
+    progress: Mutex<Progress>,
+}
+
+/// What is kept from one poll to the next; losing it costs time only.
+#[derive(Default)]
+struct Progress {
+    far: Far,
+    view: Option<View>,
+    /// The last solidified block above the scanned stretch that was compared between endpoints.
+    compared: Option<BlockId>,
+}
+
+/// Blocks that stand on recorded ground.
+#[derive(Default)]
+struct Standing {
+    base: Option<BlockId>,
+    stretch: Stretch,
+}
+
+impl Source {
+    /// Connects, and checks every endpoint that can be reached: genesis block, solidity node,
+    /// contract and decimals. One that cannot be reached is checked when it can. Needs a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`Error::WrongGenesis`], [`Error::NoSolidity`], [`Error::NoContract`] and
+    /// [`Error::WrongDecimals`] where an endpoint is not what the config says;
+    /// [`Error::AllEndpointsDown`] and [`Error::RateLimited`] where none can be reached.
+    pub async fn connect(config: Config) -> Result<Self, Error> {
+        let pool = Arc::new(Pool::new(&config)?);
+        pool.verify_all().await?;
+        let any = pool.ask(None, |_| async { Ok(()) }).await;
+        any.map_err(|exhausted| exhausted.error())?;
+        Ok(Self { config, pool, progress: Mutex::default() })
+    }
+
+    /// The id of block 0: the pinned one, or the endpoints', for the caller to pin.
+    #[must_use]
+    pub fn genesis(&self) -> Option<BlockHash> {
+        self.pool.facts.genesis.get().copied()
+    }
+
+    /// What is new since `cursor`: far below the solidified height whole windows, near the tip a
+    /// bounded number of blocks. `refresh` is called after the bytes were fetched and before they
+    /// are filtered.
+    ///
+    /// # Errors
+    /// Any [`Error`]; none of them loses anything, the next poll goes on from the cursor.
+    pub async fn poll<Watched>(
+        &self,
+        cursor: &Cursor,
+        refresh: impl Fn() -> Watched,
+    ) -> Result<Scan, Error>
+    where
+        Watched: Future<Output = Result<Arc<WatchSet>, BoxError>>,
+    {
+        let mut progress = self.progress.lock().await;
+        let view = self.view(&mut progress, cursor).await?;
+        let ground = self.ground(cursor, &view).await?;
+        let standing = match &ground {
+            Some(ground) => self.stretch(&mut progress, ground, &view).await?,
+            None => Standing::default(),
+        };
+        let chain = Chain { ground: ground.as_ref(), stretch: &standing.stretch };
+        let finalized = self.finalized(&mut progress, cursor, &chain, &view).await?;
+        drop(progress);
+        let watch = refresh().await.map_err(Error::Watch)?;
+        let top = standing.stretch.headers.last().map_or(0, |header| header.id.height);
+        Ok(Scan {
+            chain: self.config.chain.clone(),
+            base: standing.base,
+            transfers: standing.stretch.matching(self.pool.facts.token, &watch),
+            blocks: standing.stretch.headers,
+            finalized,
+            safe: None,
+            tip: view.tip.id.height.max(top),
+        })
+    }
+
+    /// The chain's end; while reading far below it, as it was a moment ago.
+    async fn view(&self, progress: &mut Progress, cursor: &Cursor) -> Result<View, Error> {
+        let last = cursor.last().map(|header| header.id.height);
+        if let Some(view) = progress.view.as_ref().filter(|view| !view.is_stale())
+            && view.finalized().is_some_and(|claim| last.is_some_and(|last| last < claim.id.height))
+        {
+            return Ok(view.clone());
+        }
+        let view = view::look(&self.pool, last).await?;
+        progress.view = Some(view.clone());
+        Ok(view)
+    }
+
+    /// What the scan may stand on; none where the configured start is still above the tip.
+    async fn ground(&self, cursor: &Cursor, view: &View) -> Result<Option<Ground>, Error> {
+        if let Some(last) = cursor.last() {
+            let next = last.id.height.saturating_add(1);
+            return Ok(Some(Ground { kept: cursor.kept.clone(), next }));
+        }
+        let tip = view.tip.id.height;
+        let near = tip.saturating_sub(self.config.max_reorg);
+        let solidified = view.finalized().map(|claim| claim.id.height);
+        let next = match self.config.start {
+            Start::Finalized => solidified.unwrap_or(near),
+            Start::Tip => near.max(solidified.unwrap_or_default()),
+            Start::Height(height) => height,
+        };
+        // Block 0 holds what the network began with, and no infos.
+        let Some(below) = next.max(1).checked_sub(1).filter(|below| *below <= tip) else {
+            return Ok(None);
+        };
+        let base = match below {
+            0 => self.block_zero(),
+            below => self.header(below).await?,
+        };
+        let base = base.ok_or_else(|| Error::Unread {
+            height: below,
+            why: "the block below the start is not there".to_owned(),
+        })?;
+        Ok(Some(Ground { kept: vec![base], next: below.saturating_add(1) }))
+    }
+
+    /// Block 0 as a base to stand on: its id was compared with the pinned one.
+    fn block_zero(&self) -> Option<Header> {
+        let id = BlockId { height: 0, hash: self.genesis()? };
+        Some(Header { id, parent: BlockHash([0; 32]), time: payments::time::Time(0) })
+    }
+
+    async fn stretch(
+        &self,
+        progress: &mut Progress,
+        ground: &Ground,
+        view: &View,
+    ) -> Result<Standing, Error> {
+        let solidified = view.finalized().map(|claim| claim.id.height.min(view.tip.id.height));
+        let Some(to) = solidified.filter(|height| *height >= ground.next) else {
+            return self.near(ground, view).await;
+        };
+        let wanted = Wanted { from: ground.next, to, span: self.config.window };
+        let stretch = progress.far.next(&self.pool, wanted).await?;
+        let follows = stretch
+            .headers
+            .first()
+            .is_some_and(|first| ground.last().is_none_or(|last| last.hash == first.parent));
+        if follows {
+            return Ok(Standing { base: ground.last(), stretch });
+        }
+        // Recorded blocks above the solidified height were replaced while nobody looked.
+        progress.far.clear();
+        let standing = self.near(ground, view).await?;
+        let top = standing.stretch.headers.last().map(|header| header.id);
+        if let Some(top) = top.filter(|top| top.height <= to) {
+            read::second_opinion(&self.pool, &view.leader, top).await?;
+        }
+        Ok(standing)
+    }
+
+    /// The stretch near the tip, as the leader has it, or another endpoint where the leader's
+    /// chain leaves the recorded one too deep.
+    async fn near(&self, ground: &Ground, view: &View) -> Result<Standing, Error> {
+        let mut lost: Option<(Lost, Arc<Node>)> = None;
+        let others = self.pool.usable().await;
+        let others = others.iter().filter(|node| node.name != view.leader.name);
+        for node in std::iter::once(&view.leader).chain(others) {
+            let path = if node.name == view.leader.name {
+                near::path(node, ground, &view.tip).await
+            } else {
+                match node.newest(Side::Full).await {
+                    Ok(tip) => near::path(node, ground, &tip).await,
+                    Err(refusal) => Err(refusal.into()),
+                }
+            };
+            match path {
+                Ok((base, path)) => {
+                    if let Some((Lost::Below { height, .. }, outlier)) = &lost {
+                        let why = format!("its chain leaves the recorded one below {height}");
+                        self.pool.strike(outlier, &Refusal::lie(why));
+                    }
+                    let stretch = read::whole(&self.pool, path).await?;
+                    return Ok(Standing { base, stretch });
+                }
+                Err(new) => {
+                    if let Lost::Refused(refusal) = &new {
+                        self.pool.strike(node, refusal);
+                    }
+                    if !matches!(lost, Some((Lost::Below { .. }, _))) {
+                        lost = Some((new, Arc::clone(node)));
+                    }
+                }
+            }
+        }
+        let nobody = || Error::Unread { height: ground.next, why: "nobody was asked".to_owned() };
+        Err(lost.map_or_else(nobody, |(lost, node)| lost.error(&node, ground.next)))
+    }
+
+    /// The solidified block of this scan: never below the recorded one, and in the scanned chain
+    /// where it lies within it.
+    async fn finalized(
+        &self,
+        progress: &mut Progress,
+        cursor: &Cursor,
+        chain: &Chain<'_>,
+        view: &View,
+    ) -> Result<Option<BlockId>, Error> {
+        let known = cursor.finalized;
+        let Some(claim) = view.finalized() else { return Ok(known) };
+        if known.is_some_and(|known| claim.id.height <= known.height) {
+            return Ok(known);
+        }
+        if chain.top().is_some_and(|top| claim.id.height <= top.height) {
+            return self.within(cursor, chain, view, claim.id.height);
+        }
+        let leader = &view.leader;
+        if claim.node.name != leader.name {
+            match leader.header(claim.id.height).await {
+                Ok(Some(header)) if header.id == claim.id => {}
+                Ok(Some(header)) => {
+                    return Err(read::disagree(leader, header.id, &claim.node, claim.id));
+                }
+                Ok(None) => return Ok(known),
+                Err(refusal) => {
+                    self.pool.strike(leader, &refusal);
+                    return Ok(known);
+                }
+            }
+        }
+        if progress.compared != Some(claim.id) {
+            read::second_opinion(&self.pool, &claim.node, claim.id).await?;
+            progress.compared = Some(claim.id);
+        }
+        Ok(Some(claim.id))
+    }
+
+    /// The solidified block inside the scanned chain, held against every endpoint's claim.
+    fn within(
+        &self,
+        cursor: &Cursor,
+        chain: &Chain<'_>,
+        view: &View,
+        height: u64,
+    ) -> Result<Option<BlockId>, Error> {
+        for claim in &view.claims {
+            let Some(ours) = chain.at(claim.id.height).filter(|ours| *ours != claim.id) else {
+                continue;
+            };
+            if claim.node.name != view.leader.name {
+                return Err(read::disagree(&view.leader, ours, &claim.node, claim.id));
+            }
+            // Its own chain does not hold the block it calls solidified.
+            let why = format!("it calls {} solidified, which is not in its chain", claim.id.hash);
+            self.pool.strike(&view.leader, &Refusal::lie(why));
+            return Ok(cursor.finalized);
+        }
+        Ok(chain.at(height).or(cursor.finalized))
+    }
+}
+
+/// The recorded chain with a stretch on it.
+struct Chain<'a> {
+    ground: Option<&'a Ground>,
+    stretch: &'a Stretch,
+}
+
+impl Chain<'_> {
+    fn top(&self) -> Option<BlockId> {
+        let stretch = self.stretch.headers.last().map(|header| header.id);
+        stretch.or_else(|| self.ground?.last())
+    }
+
+    fn at(&self, height: u64) -> Option<BlockId> {
+        let first = self.stretch.headers.first().map(|header| header.id.height);
+        let header: &Header = match first.and_then(|first| height.checked_sub(first)) {
+            Some(at) => self.stretch.headers.get(usize::try_from(at).ok()?)?,
+            None => self.ground?.at(height)?,
+        };
+        Some(header.id)
+    }
+}
