@@ -211,6 +211,12 @@ impl Work {
         self.set_state(at, State::Credited);
         let paid = self.dossier.paid.unwrap_or(deposit.time);
         self.dossier.paid = Some(paid);
+        self.close_reversed();
+        Ok(())
+    }
+
+    /// Settles the case of reversed credits once all that it is about is credited again.
+    fn close_reversed(&mut self) {
         let credited = |d: &&Deposit| d.state == State::Credited;
         let credited: BTreeSet<DepositId> =
             self.dossier.deposits.iter().filter(credited).map(|d| d.id.clone()).collect();
@@ -218,7 +224,6 @@ impl Work {
             case.kind == CaseKind::ReversedAfterCredit
                 && case.deposits.iter().all(|id| credited.contains(id))
         });
-        Ok(())
     }
 
     /// The order is covered: `paid:<order>`, the excess apart.
@@ -355,6 +360,7 @@ impl Work {
             self.credit_counted();
             self.dossier.paid = self.dossier.deadline().or(Some(self.now));
             self.close_cases("what arrived is credited", |case| case.kind == CaseKind::Underpaid);
+            self.close_reversed();
             return Ok(());
         }
         let subject = self.id().to_string();

@@ -104,6 +104,9 @@ impl World {
                 continue;
             }
             let dossier = self.memory.dossier(id).ok_or("an order is gone")?;
+            if let Some((before, _)) = seal.dossiers.get(id) {
+                check_turn(before, &dossier, self.chain(&order.chain).paused)?;
+            }
             let share = share_of(&dossier, order)?;
             share
                 .nets
@@ -264,6 +267,9 @@ impl World {
         for case in self.memory.cases().iter().filter(|case| case.decision.is_none()) {
             let mut about = case.deposits.clone();
             about.sort_unstable();
+            if about.windows(2).any(|pair| pair[0] == pair[1]) {
+                return Err(format!("case {} names a deposit twice", case.id));
+            }
             let held = i128::from(case.amount.micro());
             found.insert((case.kind, case.order.clone(), about, held));
         }
@@ -294,6 +300,45 @@ impl World {
     }
 }
 
+/// What may follow what: only a credited deposit is reversed, nothing expires on a paused chain,
+/// and what is judged is not judged again where it is.
+fn check_turn(before: &Dossier, after: &Dossier, paused: bool) -> Result<(), String> {
+    if paused && before.expired != after.expired {
+        return Err(format!("order {} expired on a paused chain", after.order.id));
+    }
+    for (old, new) in before.deposits.iter().zip(&after.deposits) {
+        let wrong = || Err(format!("deposit {} was {:?}, is {:?}", new.id, old.state, new.state));
+        match (old.state, new.state) {
+            (State::Credited, State::Orphaned) => return wrong(),
+            (from, State::Reversed) if !matches!(from, State::Credited | State::Reversed) => {
+                return wrong();
+            }
+            // Mined again elsewhere, it is judged anew.
+            (State::Dust | State::Suspended(CaseKind::Duplicate | CaseKind::Late), state)
+                if old.block == new.block && state.is_on_chain() && state != old.state =>
+            {
+                return wrong();
+            }
+            _ if old.id != new.id => return wrong(),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A deposit that counts is flagged late where it came after the order was over.
+fn check_late(dossier: &Dossier, deposit: &Deposit) -> Result<(), String> {
+    let counted = matches!(
+        deposit.state,
+        State::Confirmed | State::Credited | State::Suspended(CaseKind::Underpaid)
+    );
+    let late = counted && deadline(dossier).is_some_and(|deadline| deposit.time > deadline);
+    if deposit.late == late || !deposit.state.is_on_chain() {
+        return Ok(());
+    }
+    Err(format!("deposit {} is flagged late: {}", deposit.id, deposit.late))
+}
+
 /// What an order's deposits make of the books.
 fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String> {
     let mut share = Share::default();
@@ -301,6 +346,7 @@ fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String> {
         return Err(format!("order {} is not what was asked for", order.id));
     }
     for deposit in &dossier.deposits {
+        check_late(dossier, deposit)?;
         share.add_deposit(deposit);
     }
     let closed = dossier.expired.is_some() || dossier.cancelled.is_some();
@@ -409,6 +455,12 @@ impl Share {
             return Err(format!("order {} was taken back and nobody asks", dossier.order.id));
         }
         if let Some(case) = open {
+            let credited = |id: &DepositId| {
+                dossier.deposits.iter().any(|d| d.id == *id && d.state == State::Credited)
+            };
+            if case.deposits.iter().all(credited) {
+                return Err(format!("case {} asks for what was credited again", case.id));
+            }
             self.open(kind, Some(&dossier.order.id), case.deposits.clone(), 0);
         }
         Ok(())

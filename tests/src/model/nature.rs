@@ -173,7 +173,9 @@ impl World {
             due,
             price: if due.is_some() && random.chance(60) { fixed } else { rate },
             created_at: Time(self.now),
-            expires_at: (due.is_some() || random.chance(60)).then(|| Time(self.now + life)),
+            // At a full second, as blocks are, so that some come at that very moment.
+            expires_at: (due.is_some() || random.chance(60))
+                .then(|| Time(self.now / 1000 * 1000 + 1000 + life)),
             address: pooled.unwrap_or_else(|| address("order", number)),
             address_index: None,
             refund_to: None,

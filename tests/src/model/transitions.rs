@@ -435,8 +435,8 @@ impl World {
                 let orders: Vec<&OrderId> = self.orders.keys().collect();
                 Update::Cancel((*self.random.pick(&orders)).clone())
             }
-            11 => Update::Pause { chain, why },
-            12..15 => Update::Resume { chain, by: "maria".to_owned(), why },
+            11..13 => Update::Pause { chain, why },
+            13..15 => Update::Resume { chain, by: "maria".to_owned(), why },
             15 => Update::Stall { chain, why },
             _ => self.rescan(at),
         }

@@ -412,6 +412,24 @@ fn credited_by_policy_and_taken_back() {
 }
 
 #[test]
+fn credited_by_policy_taken_back_and_credited_again() {
+    let mut world = World::new();
+    world.order("A", |order| order.terms.underpaid = Policy::Credit);
+    world.mine_at("ethereum", 1000, &[]);
+    world.finalize("ethereum", 1);
+    world.mine_at("ethereum", 1100, &[pay("t1", "A", "30")]);
+    world.fork("ethereum", 1);
+    world.mine_at("ethereum", 1101, &[pay("t1", "A", "30")]);
+    says(
+        &world.state("A"),
+        "paid
+        ethereum:t1:0 30.00 credited late
+        case reversed_after_credit:A 0.00: what was reversed is credited again",
+    );
+    assert!(world.balances().contains("customer:acme 3000000000"));
+}
+
+#[test]
 fn a_shorter_branch_and_a_tip_that_goes_back() {
     let mut world = quick();
     world.mine("ethereum", &[]);
