@@ -100,13 +100,28 @@ impl Account {
     }
 }
 
-/// Refuses what must never be typed here, before anything else looks at it.
-fn refuse_secrets(text: &str) -> Result<(), KeyError> {
+/// What a text must never be: a private extended key, or a seed phrase as long as BIP39 has them.
+#[must_use]
+pub fn private(text: &str) -> Option<KeyError> {
+    let text = text.trim();
     let prefix: String = text.chars().take(4).collect();
     let is_key = text.len() > 100 && text.chars().all(|c| c.is_ascii_alphanumeric());
     if is_key && prefix.ends_with("prv") {
-        return Err(KeyError::Private);
+        return Some(KeyError::Private);
     }
+    let words = text.split_whitespace().count();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_whitespace();
+    let is_phrase = words >= 12 && words.is_multiple_of(3) && text.chars().all(plain);
+    is_phrase.then_some(KeyError::SeedPhrase)
+}
+
+/// Refuses what must never be typed here, before anything else looks at it.
+fn refuse_secrets(text: &str) -> Result<(), KeyError> {
+    if let Some(error) = private(text) {
+        return Err(error);
+    }
+    let prefix: String = text.chars().take(4).collect();
+    let is_key = text.len() > 100 && text.chars().all(|c| c.is_ascii_alphanumeric());
     let words: Vec<&str> = text.split_whitespace().collect();
     let wordy = words.iter().all(|word| word.chars().all(|c| c.is_alphabetic()));
     if words.len() >= 3 && wordy {

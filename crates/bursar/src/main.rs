@@ -3,12 +3,27 @@
 //! In: arguments and signals. Out: exit 0, 1 or 2, and one line on standard error.
 //! Never: a decision. Why: everything else is a library that tests call too.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use bursar::cli::Cli;
+use bursar::cli::{Cli, Command};
 use clap::Parser as _;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+
+/// A filter for everything, such as `trace`, stops short of these: they write requests whole, and
+/// an endpoint's path is its key.
+const BOUNDS: [&str; 9] = [
+    "alloy_pubsub=warn",
+    "alloy_transport_ws=warn",
+    "h2=info",
+    "hyper=info",
+    "hyper_util=info",
+    "reqwest=info",
+    "rustls=info",
+    "tokio_tungstenite=info",
+    "tungstenite=info",
+];
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -17,14 +32,7 @@ fn main() -> ExitCode {
         // `--help` and `--version`, and the help that no command at all gets.
         Err(error) => error.exit(),
     };
-    let filter = EnvFilter::try_from_env("BURSAR_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,alloy_pubsub=warn,alloy_transport_ws=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if cli.json {
-        log.json().init()
-    } else {
-        log.with_target(false).init()
-    };
+    begin_log(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(why) => return fail(&format!("cannot start: {why}"), 1),
@@ -41,6 +49,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.line(), error.exit_code()),
     }
+}
+
+/// What is logged on standard error: what `BURSAR_LOG` says, else the daemon's doings; of a command
+/// that ends with an answer or with its one line, nothing but what is broken.
+fn begin_log(cli: &Cli) {
+    let goes_on = matches!(cli.command, Command::Run | Command::Rescan(_) | Command::Record(_));
+    let usual = if goes_on { "info" } else { "error" };
+    let asked = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+    let bounds = BOUNDS.iter().filter_map(|bound| bound.parse().ok());
+    let filter = bounds.fold(asked, EnvFilter::add_directive);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if cli.json { log.json().init() } else { log.with_target(false).with_ansi(colours).init() }
 }
 
 #[expect(clippy::print_stderr, reason = "the one line a failed command ends with")]

@@ -90,7 +90,9 @@ impl Endpoint {
     ) -> Result<T, Refusal> {
         let json = self.json(method, params).await?;
         sonic_rs::from_str(json.get()).map_err(|error| {
-            Refusal::lie(format!("the answer to {method}: {}", header::first_line(&error)))
+            // The reader repeats what it could not read, and a provider may repeat its key.
+            let why = self.location.hide_in(&header::first_line(&error));
+            Refusal::lie(format!("the answer to {method}: {why}"))
         })
     }
 

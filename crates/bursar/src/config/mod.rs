@@ -17,7 +17,7 @@ use payments::changes::{ChainRules, Rules};
 use payments::name::ChainName;
 use payments::order::{Policy, Price, Terms};
 
-use crate::derive::Account;
+use crate::derive::{self, Account};
 use crate::error::{Error, input};
 use crate::secret::{self, Secret};
 
@@ -118,6 +118,7 @@ impl Config {
     /// # Errors
     /// [`Error::Input`] with the line or the field.
     pub fn parse(text: &str, beside: &Path) -> Result<Self, Error> {
+        refuse_keys(text)?;
         let file: file::File = toml::from_str(text).map_err(|error| {
             let line = error.span().and_then(|span| text.get(..span.start)).map(|before| {
                 before.lines().count().saturating_add(usize::from(before.ends_with('\n'))).max(1)
@@ -171,6 +172,18 @@ impl Config {
             input("chain", format!("`{name}` is not configured; there is {}", known.join(", ")))
         })
     }
+}
+
+/// Refuses a private key or a seed phrase wherever it stands, before any text of the config can be
+/// repeated by what finds it wrong.
+fn refuse_keys(text: &str) -> Result<(), Error> {
+    for (number, line) in (1usize..).zip(text.lines()) {
+        let words = line.split(['"', '\'']).skip(1).step_by(2);
+        if let Some(key) = words.filter_map(derive::private).next() {
+            return Err(Error::Input(format!("line {number}: {key}")));
+        }
+    }
+    Ok(())
 }
 
 /// A relative SQLite path is meant beside the config, wherever the command is run from.
