@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use store::{OpenMode, Store};
+use store::Store;
 
 use crate::address;
 use crate::config::{AddressSource, Chain, Config};
 use crate::error::Error;
+use crate::open;
 use crate::output::{Output, table};
 
 /// One thing that was tried.
@@ -35,13 +36,10 @@ fn finding(what: impl Into<String>, result: Result<String, String>) -> Finding {
 pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
     let config = Config::load(path)?;
     let mut findings = vec![finding("config", Ok(format!("{} reads well", path.display())))];
-    let store = Store::open(config.database.expose(), OpenMode::Use).await;
+    let store = open::books(&config).await;
     let database = match &store {
         Ok(store) => Ok(format!("{:?}, schema {}", store.engine(), store::newest_schema())),
-        Err(store::Error::NeedsMigration { .. }) => {
-            Err("is not there or of an older version: run `bursar migrate`".to_owned())
-        }
-        Err(why) => Err(lines(why)),
+        Err(why) => Err(why.line().trim_start_matches("database: ").to_owned()),
     };
     findings.push(finding("database", database));
     let store = store.ok();
@@ -101,18 +99,22 @@ async fn endpoints(name: &str, chain: &Chain) -> Vec<Finding> {
                 report.decimals.as_deref().unwrap_or("?"),
                 if report.subscription == Some(true) { ", rings" } else { "" },
             );
-            findings.push(finding(what, Ok(text)));
+            findings.push(finding(what.clone(), Ok(text)));
         }
+        // An endpoint that does not answer fails at everything for one reason.
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for failure in &report.failures {
-            let text = format!("{}: {}: {}", report.location, failure.what, failure.why);
-            findings.push(finding(what_of(name, &report.name), Err(text)));
+            match reasons.iter_mut().find(|(why, _)| *why == failure.why) {
+                Some((_, whats)) => whats.push(failure.what),
+                None => reasons.push((&failure.why, vec![failure.what])),
+            }
+        }
+        for (why, whats) in reasons {
+            let text = format!("{}: {}: {why}", report.location, whats.join(", "));
+            findings.push(finding(what.clone(), Err(text)));
         }
     }
     findings
-}
-
-fn what_of(chain: &str, endpoint: &str) -> String {
-    format!("{chain} {endpoint}")
 }
 
 /// An error and its causes on one line.

@@ -100,7 +100,7 @@ pub enum Order {
     },
     /// List orders, oldest first
     List(OrderList),
-    /// Take an order back; what arrives later waits for a person
+    /// Take an order back; a payment still counts inside its late window
     Cancel {
         /// The order's id
         id: String,
@@ -134,7 +134,7 @@ pub struct OrderCreate {
     #[arg(long, conflicts_with_all = PRICED, required_unless_present_any = PRICED)]
     pub amount: Option<String>,
     /// The credits for it; without it, the amount at the config's rate
-    #[arg(long, requires = "amount")]
+    #[arg(long, requires = "amount", conflicts_with_all = ["plan", "top_up"])]
     pub credits: Option<String>,
     /// A plan or pack of the config's [pricing.plans]
     #[arg(long, conflicts_with = "top_up")]

@@ -231,7 +231,10 @@ fn next_step(dossier: &Dossier, stalled: Option<&str>, paused: Option<&str>) -> 
             "nothing has arrived; ask for the transaction id and explain that.".to_owned()
         }
         Status::Expired => "nothing arrived in time; a late payment is still seen.".to_owned(),
-        Status::Cancelled => "nothing; what still arrives waits for a person.".to_owned(),
+        Status::Cancelled => {
+            "nothing; a payment inside the late window still counts, a later one waits for a person."
+                .to_owned()
+        }
     }
 }
 

@@ -15,6 +15,9 @@ use crate::view::{ENTRY_HEADER, entry_cells, journal_json, micro};
 /// How many accounts are read at once.
 const PAGE: u32 = 1000;
 
+/// Above the number of any line of a journal.
+const LAST_LINE: u64 = 0x7fff_ffff;
+
 /// `bursar ledger balance`
 ///
 /// # Errors
@@ -103,8 +106,13 @@ async fn account_entries(
     limit: u32,
     output: Output,
 ) -> Result<(), Error> {
-    // A journal has few lines; all of them are above any line that could be asked for.
-    let lines = opened.books.store.entries(account, Some((after, u64::MAX)), limit).await?;
+    let store = &opened.books.store;
+    let mut lines = store.entries(account, Some((after, LAST_LINE)), limit).await?;
+    // A page ends with a whole journal, for the next page begins after it.
+    if let Some((journal, line)) = lines.last().map(|last| (last.journal, last.line)) {
+        let rest = store.entries(account, Some((journal, line)), PAGE).await?;
+        lines.extend(rest.into_iter().take_while(|line| line.journal == journal));
+    }
     let value: Vec<_> = lines
         .iter()
         .map(|line| {

@@ -42,7 +42,7 @@ impl Opened {
     /// # Errors
     /// As [`Opened::open`].
     pub async fn with(config: Config, clock: Clock) -> Result<Self, Error> {
-        let store = Store::open(config.database.expose(), OpenMode::Use).await?;
+        let store = books(&config).await?;
         let rules = Arc::new(config.rules());
         let view = View::new(&config);
         Ok(Self { config: Arc::new(config), books: Books { store, rules, clock }, view })
@@ -75,6 +75,24 @@ impl Opened {
         }
         Ok(source)
     }
+}
+
+/// Opens the database that a config names, as it is.
+///
+/// # Errors
+/// Exit 2 where it is not there, or of another version.
+pub(crate) async fn books(config: &Config) -> Result<Store, Error> {
+    let url = config.database.expose();
+    let absent = |path: &str| !Path::new(path).exists();
+    if url.strip_prefix("sqlite:").is_some_and(absent) {
+        return Err(input("database", "there is none yet: run `bursar migrate`"));
+    }
+    Store::open(url, OpenMode::Use).await.map_err(|error| match error {
+        store::Error::NeedsMigration { .. } => {
+            input("database", format!("{error}: run `bursar migrate`"))
+        }
+        error => error.into(),
+    })
 }
 
 /// The config still means the chain and the token that the books were begun with.

@@ -29,11 +29,11 @@ pub async fn run(
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let (name, chain) = opened.config.chain(&options.chain).map_err(|why| input("--chain", why))?;
-    let source = opened.source(name, chain).await?;
-    let (from, to) = heights(opened, name, &source, options).await?;
     let cursor = opened.books.store.cursor(name).await?;
     let last = cursor.last().map(|header| header.id.height);
     let last = last.ok_or_else(|| input("--chain", format!("{name} was never scanned")))?;
+    let source = opened.source(name, chain).await?;
+    let (from, to) = heights(opened, name, &source, options).await?;
     if from > to {
         return Err(input("--from", format!("{from} is above --to {to}")));
     }

@@ -63,7 +63,7 @@ fn hint(position: &Option<usize>, found: &Option<char>) -> String {
         (Some(position), Some(found)) => {
             format!(": look at character {position}, `{found}`")
         }
-        _ => ": more than one character differs".to_owned(),
+        _ => ": which character is wrong cannot be told".to_owned(),
     }
 }
 
