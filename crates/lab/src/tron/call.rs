@@ -21,10 +21,10 @@ const TOKEN_CODE: &str = "60806040526004361061019e5763ffffffff60e060020a60003504
 /// `triggerconstantcontract`, by `function_selector` and `parameter` or by `data`.
 pub(crate) fn constant(view: &View<'_>, side: Side, params: &Params) -> Result<Value, Refusal> {
     let Some(contract) = params.address("contract_address") else {
-        return Ok(refused("CONTRACT_VALIDATE_ERROR", "No contract or not a valid smart contract"));
+        return Ok(refused(params, "No contract or not a valid smart contract"));
     };
     let Some(token) = view.state.tokens.get(&contract) else {
-        return Ok(refused("CONTRACT_VALIDATE_ERROR", "Smart contract is not exist."));
+        return Ok(refused(params, "Smart contract is not exist."));
     };
     let data = calldata(params)?;
     let transaction = transaction(view, side, params, contract, &data);
@@ -35,7 +35,7 @@ pub(crate) fn constant(view: &View<'_>, side: Side, params: &Params) -> Result<V
     };
     let mut result = json!({ "result": true });
     if let (None, Some(fields)) = (&answer, result.as_object_mut()) {
-        let message = hex::encode("REVERT opcode executed");
+        let message = params.spelling().text(b"REVERT opcode executed");
         fields.insert("message".to_owned(), json!(message));
     }
     let mut transaction = transaction;
@@ -50,8 +50,9 @@ pub(crate) fn constant(view: &View<'_>, side: Side, params: &Params) -> Result<V
     }))
 }
 
-fn refused(code: &str, message: &str) -> Value {
-    json!({ "result": { "code": code, "message": hex::encode(message) } })
+fn refused(params: &Params, message: &str) -> Value {
+    let message = params.spelling().text(message.as_bytes());
+    json!({ "result": { "code": "CONTRACT_VALIDATE_ERROR", "message": message } })
 }
 
 fn calldata(params: &Params) -> Result<Bytes, Refusal> {
