@@ -39,7 +39,12 @@ fn kinds() -> Vec<Vec<Kind>> {
         ],
         vec![
             (Tx::transfer(ANN, BOB, 9).reverted(), "REVERT", Some("REVERT"), vec![]),
-            (Tx::transfer(ANN, BOB, 9).out_of_energy(), "OUT_OF_ENERGY", Some("OUT_OF_ENERGY"), vec![]),
+            (
+                Tx::transfer(ANN, BOB, 9).out_of_energy(),
+                "OUT_OF_ENERGY",
+                Some("OUT_OF_ENERGY"),
+                vec![],
+            ),
             (
                 Tx::transfer(ANN, BOB, 8).out_of_time(),
                 "OUT_OF_TIME",

@@ -8,6 +8,7 @@
 
 mod account;
 mod address;
+pub mod bench;
 mod block;
 mod call;
 mod chain;
