@@ -89,7 +89,7 @@ CREATE TABLE derivations (
 
 CREATE TABLE deposits (
     seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),
-    id TEXT COLLATE "C" NOT NULL UNIQUE,
+    id TEXT COLLATE "C" NOT NULL,
     order_id TEXT COLLATE "C" REFERENCES orders (id),
     chain TEXT COLLATE "C" NOT NULL,
     height BIGINT NOT NULL CHECK (height >= 0),
@@ -105,10 +105,16 @@ CREATE TABLE deposits (
     late BIGINT NOT NULL CHECK (late IN (0, 1)),
     CHECK ((state = 'suspended') = (kind IS NOT NULL))
 );
-CREATE INDEX deposits_of_order ON deposits (order_id);
+-- A receiver belongs to one order for ever, so an id is unique among the deposits of its order:
+-- that key is written where the order's other rows are, one of the id alone anywhere at all. The
+-- id alone leads to a deposit through its journal, or here where it may have none.
+CREATE UNIQUE INDEX deposits_of_order ON deposits (order_id, id);
+CREATE UNIQUE INDEX deposits_unassigned ON deposits (id) WHERE order_id IS NULL;
+CREATE INDEX deposits_by_id ON deposits (id)
+    WHERE state NOT IN ('confirmed', 'credited') OR amount = 0;
 CREATE INDEX deposits_by_height ON deposits (chain, height);
 CREATE INDEX deposits_pending ON deposits (chain) WHERE state = 'pending';
-CREATE INDEX deposits_unassigned ON deposits (receiver) WHERE order_id IS NULL;
+CREATE INDEX deposits_unassigned_to ON deposits (receiver) WHERE order_id IS NULL;
 
 CREATE TABLE cases (
     seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),

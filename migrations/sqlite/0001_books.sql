@@ -89,7 +89,7 @@ CREATE TABLE derivations (
 
 CREATE TABLE deposits (
     seq INTEGER NOT NULL PRIMARY KEY CHECK (seq > 0),
-    id TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
     order_id TEXT REFERENCES orders (id),
     chain TEXT NOT NULL,
     height INTEGER NOT NULL CHECK (height >= 0),
@@ -105,10 +105,16 @@ CREATE TABLE deposits (
     late INTEGER NOT NULL CHECK (late IN (0, 1)),
     CHECK ((state = 'suspended') = (kind IS NOT NULL))
 ) STRICT;
-CREATE INDEX deposits_of_order ON deposits (order_id);
+-- A receiver belongs to one order for ever, so an id is unique among the deposits of its order:
+-- that key is written where the order's other rows are, one of the id alone anywhere at all. The
+-- id alone leads to a deposit through its journal, or here where it may have none.
+CREATE UNIQUE INDEX deposits_of_order ON deposits (order_id, id);
+CREATE UNIQUE INDEX deposits_unassigned ON deposits (id) WHERE order_id IS NULL;
+CREATE INDEX deposits_by_id ON deposits (id)
+    WHERE state NOT IN ('confirmed', 'credited') OR amount = 0;
 CREATE INDEX deposits_by_height ON deposits (chain, height);
 CREATE INDEX deposits_pending ON deposits (chain) WHERE state = 'pending';
-CREATE INDEX deposits_unassigned ON deposits (receiver) WHERE order_id IS NULL;
+CREATE INDEX deposits_unassigned_to ON deposits (receiver) WHERE order_id IS NULL;
 
 CREATE TABLE cases (
     seq INTEGER NOT NULL PRIMARY KEY CHECK (seq > 0),
@@ -280,16 +286,13 @@ BEGIN SELECT RAISE(ABORT, 'cases: what a case is about does not change'); END;
 
 -- Rows of the ledger and of the events are written between the announcement and the seal.
 CREATE TRIGGER journals_announced AFTER INSERT ON journals
-WHEN NEW.seq NOT BETWEEN (SELECT sealed_journals + 1 FROM counters)
-    AND (SELECT journals FROM counters)
+WHEN NOT (SELECT NEW.seq > sealed_journals AND NEW.seq <= journals FROM counters)
 BEGIN SELECT RAISE(ABORT, 'journals: this sequence number was not announced'); END;
 CREATE TRIGGER entries_announced AFTER INSERT ON entries
-WHEN NEW.journal NOT BETWEEN (SELECT sealed_journals + 1 FROM counters)
-    AND (SELECT journals FROM counters)
+WHEN NOT (SELECT NEW.journal > sealed_journals AND NEW.journal <= journals FROM counters)
 BEGIN SELECT RAISE(ABORT, 'entries: this journal is not of the running commit'); END;
 CREATE TRIGGER events_announced AFTER INSERT ON events
-WHEN NEW.seq NOT BETWEEN (SELECT sealed_events + 1 FROM counters)
-    AND (SELECT events FROM counters)
+WHEN NOT (SELECT NEW.seq > sealed_events AND NEW.seq <= events FROM counters)
 BEGIN SELECT RAISE(ABORT, 'events: this sequence number was not announced'); END;
 
 CREATE TRIGGER balances_insert BEFORE INSERT ON balances

@@ -27,14 +27,17 @@ const BUSY_TIMEOUT: u64 = 10_000;
 const CONNECTIONS: u32 = 6;
 
 /// Run on every new connection. WAL and FULL make a commit durable; without recursive triggers
-/// `INSERT OR REPLACE` walks past the triggers that refuse a delete. The log is written back after
-/// 32 MB: a large commit is then written once to the log and rarely twice to the file.
+/// `INSERT OR REPLACE` walks past the triggers that refuse a delete. The log is written back to
+/// the file at 128 MB: keys that are hashes touch a page each, and a page that many commits touch
+/// is then written back once. What a statement may have to undo, and what a commit has not yet
+/// written, stays in memory.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA busy_timeout = 10000; \
-    PRAGMA trusted_schema = OFF; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 8000";
+    PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_spill = OFF; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 32000";
 /// Nearly every statement looks up a few rows by key. A plan that was made for a small table and
-/// kept would read all of a large one.
-const POSTGRES_SETTINGS: &str = "SET enable_seqscan = off";
+/// kept would read all of a large one. A plan that cannot avoid it looks expensive then, and
+/// compiling it would cost 40 ms a statement.
+const POSTGRES_SETTINGS: &str = "SET enable_seqscan = off; SET jit = off";
 
 impl Engine {
     /// # Errors

@@ -112,3 +112,32 @@ impl Store {
         Ok(self.pools.writer.begin_with(self.engine.begin()).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every daemon task is spawned, so what it awaits must be `Send` for every lifetime.
+    #[test]
+    fn futures_can_be_spawned() {
+        fn spawned(_: impl Future<Output = ()> + Send + 'static) {}
+        let begin = |store: Store, update: payments::Update, changes: payments::Changes| {
+            spawned(async move {
+                let mut state = WatchState::default();
+                let _ = store.snapshot(&update).await;
+                let _ = store.commit(&changes).await;
+                let _ = store.watch(&mut state).await;
+                let _ = store.events(0, 1).await;
+                let _ = store.orders(&OrderFilter::default(), 0, 1).await;
+                let _ = store.cases(true, 0, 1).await;
+                let _ = store.journals(0, 1).await;
+                let _ = store.balances("", "", 1).await;
+                let _ = store.cursors().await;
+                let _ = store.find("").await;
+                let _ = store.import(&[]).await;
+                let _ = store.verify().await;
+            });
+        };
+        let _: fn(Store, payments::Update, payments::Changes) = begin;
+    }
+}

@@ -36,8 +36,10 @@ static ORDERS: LazyLock<Bulk> =
 static DEPOSITS_OF_ORDERS: LazyLock<Bulk> = LazyLock::new(|| {
     list("deposits of orders", &row::DEPOSIT, "FROM deposits AS d WHERE d.order_id")
 });
-static DEPOSITS_BY_ID: LazyLock<Bulk> =
-    LazyLock::new(|| list("deposits by id", &row::DEPOSIT, "FROM deposits AS d WHERE d.id"));
+static DEPOSITS_UNASSIGNED: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = "FROM deposits AS d WHERE d.order_id IS NULL AND d.id";
+    list("unassigned deposits", &row::DEPOSIT, from)
+});
 static CASES_OF_ORDERS: LazyLock<Bulk> =
     LazyLock::new(|| list("cases of orders", &row::CASE, "FROM cases AS c WHERE c.order_id"));
 static CASES_OF_DEPOSITS: LazyLock<Bulk> = LazyLock::new(|| {
@@ -170,12 +172,12 @@ pub(crate) async fn of_deposits(
     Ok((unowned.collect(), journals.into_values().collect()))
 }
 
-/// Recorded deposits among these ids.
-pub(crate) async fn deposits_by_id(
+/// Recorded deposits among these ids that no order owns.
+pub(crate) async fn unassigned(
     link: &mut Link<'_>,
     ids: &[DepositId],
 ) -> Result<Numbered<Deposit>, Error> {
-    deposits(link, &DEPOSITS_BY_ID, ids, |binds, id| binds.text(id.to_string())).await
+    deposits(link, &DEPOSITS_UNASSIGNED, ids, |binds, id| binds.text(id.to_string())).await
 }
 
 pub(crate) fn by_name(binds: &mut Binds, id: &OrderId) -> Result<(), Error> {

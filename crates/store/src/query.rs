@@ -155,8 +155,12 @@ impl Store {
     /// # Errors
     /// As [`Self::order`].
     pub async fn deposits_of_tx(&self, tx: &TxHash) -> Result<Vec<Deposit>, Error> {
-        let from = "FROM chains AS c JOIN deposits AS d \
-            ON d.id > c.name || ':' || $1 || ':' AND d.id < c.name || ':' || $1 || ';'";
+        let from = "FROM deposits AS d WHERE d.seq IN (SELECT j.deposit FROM chains AS c \
+            JOIN journals AS j ON j.key > 'deposit:' || c.name || ':' || $1 || ':' \
+            AND j.key < 'deposit:' || c.name || ':' || $1 || ';' UNION \
+            SELECT p.seq FROM chains AS c JOIN deposits AS p \
+            ON p.id > c.name || ':' || $1 || ':' AND p.id < c.name || ':' || $1 || ';' \
+            AND (p.state NOT IN ('confirmed', 'credited') OR p.amount = 0))";
         let mut binds = Binds::default();
         binds.text(tx.to_string())?;
         self.deposits(from, binds).await

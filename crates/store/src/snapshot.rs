@@ -160,8 +160,7 @@ impl Parts {
                 })
             })
             .collect();
-        let found = load::deposits_by_id(link, &ids).await?;
-        self.unassigned.extend(found.into_iter().filter(|(_, deposit)| deposit.order.is_none()));
+        self.unassigned.extend(load::unassigned(link, &ids).await?);
         Ok(())
     }
 

@@ -27,13 +27,10 @@ pub struct Finding {
 const CHECKS: [(&str, &str); 8] = [
     (
         "balance_differs",
-        "SELECT coalesce(b.account, e.account) || ' ' || coalesce(b.asset, e.asset) FROM balances \
-         AS b FULL OUTER JOIN (SELECT account, asset, sum(debits) AS debits, sum(credits) AS \
-         credits FROM (SELECT debit AS account, asset, amount AS debits, 0 AS credits FROM entries \
-         UNION ALL SELECT credit, asset, 0, amount FROM entries) AS sides GROUP BY account, asset) \
-         AS e ON e.account = b.account AND e.asset = b.asset \
-         WHERE coalesce(b.debits, -1) <> coalesce(e.debits, -1) \
-         OR coalesce(b.credits, -1) <> coalesce(e.credits, -1)",
+        "SELECT account || ' ' || asset FROM (SELECT account, asset, debits, credits FROM balances \
+         UNION ALL SELECT debit, asset, -amount, 0 FROM entries \
+         UNION ALL SELECT credit, asset, 0, -amount FROM entries) AS sides \
+         GROUP BY account, asset HAVING sum(debits) <> 0 OR sum(credits) <> 0",
     ),
     (
         "journal_incomplete",
