@@ -326,17 +326,24 @@ fn check_turn(before: &Dossier, after: &Dossier, paused: bool) -> Result<(), Str
     Ok(())
 }
 
-/// A deposit that counts is flagged late where it came after the order was over.
+/// A deposit that counts is flagged late where it came after the order was over; one that is held
+/// as too late came after the window, and no other did.
 fn check_late(dossier: &Dossier, deposit: &Deposit) -> Result<(), String> {
     let counted = matches!(
         deposit.state,
         State::Confirmed | State::Credited | State::Suspended(CaseKind::Underpaid)
     );
     let late = counted && deadline(dossier).is_some_and(|deadline| deposit.time > deadline);
-    if deposit.late == late || !deposit.state.is_on_chain() {
+    let window = dossier.order.terms.late_window;
+    let after = deadline(dossier).is_some_and(|deadline| deposit.time > deadline.after(window));
+    let held = deposit.state == State::Suspended(CaseKind::Late);
+    let hold = dossier.order.terms.late == Policy::Hold;
+    let fits = if counted && hold { !after } else { after || !held };
+    if (deposit.late == late && fits) || !deposit.state.is_on_chain() {
         return Ok(());
     }
-    Err(format!("deposit {} is flagged late: {}", deposit.id, deposit.late))
+    let (id, state) = (&deposit.id, deposit.state);
+    Err(format!("deposit {id} at {:?} is {state:?}, late {}", deposit.time, deposit.late))
 }
 
 /// What an order's deposits make of the books.

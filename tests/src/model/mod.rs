@@ -24,8 +24,12 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mutations::Mutation;
+use payments::Update;
+use payments::address::Address;
 use payments::case::CaseKind;
+use payments::changes::Rules;
 use payments::event::EventKind;
+use payments::time::Time;
 use transitions::World;
 
 use crate::memory::Memory;
@@ -50,6 +54,18 @@ fn run(seed: u64, steps: u64, mutation: Option<Mutation>) -> Result<End, Failure
     }
     world.calm_down().map_err(|what| Failure { seed, step: steps, what })?;
     Ok(End { mutated: world.mutated, memory: world.memory })
+}
+
+/// A history to be played elsewhere: the rules, the imported addresses, every update and when it
+/// was recorded.
+pub(crate) fn diary(seed: u64, steps: u64) -> (Rules, Vec<Address>, Vec<(Update, Time)>) {
+    let mut world = World::new(seed, None);
+    let pool = world.pool.iter().copied().collect();
+    world.diary = Some(Vec::new());
+    for _ in 0..steps {
+        world.step().expect("a history that keeps the invariants");
+    }
+    (world.rules, pool, world.diary.unwrap_or_default())
 }
 
 fn setting(name: &str) -> Option<u64> {

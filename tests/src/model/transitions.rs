@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) mutated: u32,
     /// What happened, in words, where it is asked for.
     pub(super) trace: Option<Vec<String>>,
+    /// Every update and when it was recorded, where it is asked for.
+    pub(super) diary: Option<Vec<(Update, Time)>>,
 }
 
 impl World {
@@ -83,6 +85,7 @@ impl World {
             mutation,
             mutated: 0,
             trace: None,
+            diary: None,
         }
     }
 
@@ -164,6 +167,9 @@ impl World {
     pub(super) fn apply(&mut self, update: &Update) -> Result<(), String> {
         self.now += 1;
         let snapshot = self.memory.snapshot(update);
+        if let Some(diary) = &mut self.diary {
+            diary.push((update.clone(), Time(self.now)));
+        }
         let planned = plan(&self.rules, &snapshot, update, Time(self.now));
         let planned = self.mutate(planned);
         self.note(update, &planned);

@@ -191,6 +191,42 @@ fn what_is_left_covers_or_counts_on() {
 }
 
 #[test]
+fn an_excess_is_no_excess_without_the_rest() {
+    let mut world = slow();
+    world.mine("ethereum", &[pay("t1", "A", "60")]);
+    world.fork("ethereum", 0);
+    world.mine("ethereum", &[pay("t2", "A", "50")]);
+    world.mine("ethereum", &[pay("t1", "A", "60")]);
+    world.mine("ethereum", &[]);
+    world.skip();
+    // The 60 were recorded first and now sit above the 50, which covered the order.
+    world.fork("ethereum", 1);
+    world.mine("ethereum", &[]);
+    says(
+        &world.news(),
+        "reverse:suspend:ethereum:t2:0:overpaid: \
+         suspense:overpaid -> order:A 10.00 USDT.ethereum
+        reverse:paid:A: customer:acme -> issued 10000.00 CREDIT
+        reverse:paid:A: sales -> order:A 100.00 USDT.ethereum
+        reverse:deposit:ethereum:t1:0: order:A -> custody:ethereum:@A 60.00 USDT.ethereum
+        case.resolved A overpaid:ethereum:t2:0 kind=overpaid why=the order is no longer paid
+        credits.reversed A ethereum:t1:0 customer=acme credits=10000
+        case.opened A ethereum:t1:0 reversed_after_credit:A \
+         kind=reversed_after_credit amount=0.00
+        deposit.orphaned A ethereum:t1:0 height=2
+        order.partially_paid A counted=50.00 pending=0.00",
+    );
+    says(
+        &world.state("A"),
+        "partially_paid
+        ethereum:t1:0 60.00 reversed
+        ethereum:t2:0 50.00 confirmed
+        case overpaid:ethereum:t2:0 10.00: the order is no longer paid
+        case reversed_after_credit:A 0.00: open",
+    );
+}
+
+#[test]
 fn after_an_expiry_released_and_paid() {
     let mut world = quick();
     world.mine("ethereum", &[pay("t1", "A", "50")]);
