@@ -8,16 +8,15 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use payments::changes::{Changes, CursorMove};
-use payments::deposit::{Deposit, DepositId};
-use payments::name::OrderId;
 use payments::order::Order;
 use sqlx::Row;
 
 use crate::Store;
+use crate::deposits::{move_deposits, numbers, record};
 use crate::error::Error;
-use crate::ledger::{Numbers, write_cases, write_events, write_journals};
+use crate::ledger::{write_cases, write_events, write_journals};
 use crate::row::{self, hex, signed};
 use crate::sql::{Binds, Bulk, Link, packed};
 
@@ -257,7 +256,7 @@ async fn create(link: &mut Link<'_>, order: &Order, first: &First) -> Result<(),
     }
 }
 
-fn or_conflict(error: Error, conflict: impl FnOnce() -> Error) -> Error {
+pub(crate) fn or_conflict(error: Error, conflict: impl FnOnce() -> Error) -> Error {
     if error.is_repeated() { conflict() } else { error }
 }
 
@@ -286,170 +285,4 @@ static TOUCH: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     tail: ") UPDATE orders SET version = orders.version + 1, paid = v.paid, \
         expired = v.expired, cancelled = v.cancelled FROM v \
         WHERE orders.id = v.id AND orders.version = v.version",
-});
-
-async fn record(link: &mut Link<'_>, recorded: &[Deposit], first: i64) -> Result<(), Error> {
-    let numbered: Vec<(i64, &Deposit)> = (first..).zip(recorded).collect();
-    let written = link.write(&RECORD, &numbered, |binds, (seq, deposit)| {
-        let id = &deposit.id;
-        binds.int(*seq)?;
-        binds.text(id.to_string())?;
-        binds.text_or_null(deposit.order.as_ref().map(ToString::to_string))?;
-        binds.text(id.chain.to_string())?;
-        binds.int(signed("deposits", "height", id, deposit.block.height)?)?;
-        binds.text(hex(&deposit.block.hash.0))?;
-        binds.int(deposit.time.0)?;
-        binds.int(signed("deposits", "log_index", id, deposit.log_index)?)?;
-        binds.text(hex(&deposit.from.0))?;
-        binds.text(hex(&deposit.to.0))?;
-        binds.text(deposit.raw.to_string())?;
-        binds.int(deposit.amount.micro())?;
-        binds.text(deposit.state.word().to_owned())?;
-        binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
-        binds.int(i64::from(deposit.late))
-    });
-    let known = || Error::Conflict("a deposit".to_owned());
-    written.await.map_err(|error| or_conflict(error, known))?;
-    Ok(())
-}
-
-static RECORD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
-    name: "record deposits",
-    head: "INSERT INTO deposits (seq, id, order_id, chain, height, block_hash, time, log_index, \
-        sender, receiver, raw, amount, state, kind, late) VALUES"
-        .to_owned(),
-    columns: 15,
-    tail: "",
-});
-
-async fn move_deposits(link: &mut Link<'_>, moved: &[Deposit]) -> Result<(), Error> {
-    let (owned, unowned): (Vec<&Deposit>, Vec<&Deposit>) =
-        moved.iter().partition(|deposit| deposit.order.is_some());
-    let bind = |binds: &mut Binds, deposit: &&Deposit| {
-        let id = &deposit.id;
-        binds.text(id.to_string())?;
-        binds.text_or_null(deposit.order.as_ref().map(ToString::to_string))?;
-        binds.int(signed("deposits", "height", id, deposit.block.height)?)?;
-        binds.text(hex(&deposit.block.hash.0))?;
-        binds.int(deposit.time.0)?;
-        binds.int(signed("deposits", "log_index", id, deposit.log_index)?)?;
-        binds.text(deposit.state.word().to_owned())?;
-        binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
-        binds.int(i64::from(deposit.late))
-    };
-    let changed = link.write(&MOVE_OWNED, &owned, bind).await?;
-    let changed = changed.saturating_add(link.write(&MOVE_UNOWNED, &unowned, bind).await?);
-    if Ok(changed) == u64::try_from(moved.len()) {
-        Ok(())
-    } else {
-        Err(Error::Conflict("a deposit".to_owned()))
-    }
-}
-
-fn moving(name: &'static str, tail: &'static str) -> Bulk {
-    let head = "WITH v (id, order_id, height, block_hash, time, log_index, state, kind, late) \
-        AS (VALUES";
-    Bulk { name, head: head.to_owned(), columns: 9, tail }
-}
-
-static MOVE_OWNED: LazyLock<Bulk> = LazyLock::new(|| {
-    moving(
-        "move owned deposits",
-        ") UPDATE deposits SET height = v.height, block_hash = v.block_hash, time = v.time, \
-        log_index = v.log_index, state = v.state, kind = v.kind, late = v.late FROM v \
-        WHERE deposits.order_id = v.order_id AND deposits.id = v.id",
-    )
-});
-static MOVE_UNOWNED: LazyLock<Bulk> = LazyLock::new(|| {
-    moving(
-        "move unowned deposits",
-        ") UPDATE deposits SET height = v.height, block_hash = v.block_hash, time = v.time, \
-        log_index = v.log_index, state = v.state, kind = v.kind, late = v.late FROM v \
-        WHERE deposits.order_id IS NULL AND deposits.id = v.id",
-    )
-});
-
-/// A deposit as a journal, a case or an event names it: with the order that it is about.
-type Named<'a> = (Option<&'a OrderId>, &'a DepositId);
-
-/// The numbers of all deposits that journals, cases and events name.
-async fn numbers<'a>(
-    link: &mut Link<'_>,
-    changes: &'a Changes,
-    first: i64,
-) -> Result<Numbers<'a>, Error> {
-    let mut numbers: HashMap<&DepositId, i64> =
-        changes.recorded.iter().map(|deposit| &deposit.id).zip(first..).collect();
-    let missing: HashSet<Named<'_>> =
-        named(changes).filter(|(_, id)| !numbers.contains_key(*id)).collect();
-    let missing: Vec<Named<'_>> = missing.into_iter().collect();
-    let mut found = HashMap::new();
-    let pair = |binds: &mut Binds, (order, id): &Named<'_>| {
-        binds.text_or_null(order.map(ToString::to_string))?;
-        binds.text(id.to_string())
-    };
-    look_up(link, &NUMBERS, &missing, pair, &mut found).await?;
-    // What a decision moved to another order is found by its first journal.
-    let rest = missing.iter().copied().filter(|(_, id)| !found.contains_key(*id));
-    let rest: Vec<Named<'_>> = rest.collect();
-    let key = |binds: &mut Binds, (_, id): &Named<'_>| binds.text(format!("deposit:{id}"));
-    look_up(link, &NUMBERS_BY_JOURNAL, &rest, key, &mut found).await?;
-    for (_, id) in missing {
-        let Some(number) = found.get(id) else {
-            let why = "is named and not recorded".to_owned();
-            return Err(Error::Broken {
-                table: "deposits",
-                column: "id",
-                row: id.to_string(),
-                why,
-            });
-        };
-        numbers.insert(id, *number);
-    }
-    Ok(Numbers(numbers))
-}
-
-async fn look_up<'a>(
-    link: &mut Link<'_>,
-    bulk: &Bulk,
-    ids: &[Named<'a>],
-    bind: impl Fn(&mut Binds, &Named<'a>) -> Result<(), Error>,
-    found: &mut HashMap<DepositId, i64>,
-) -> Result<(), Error> {
-    link.read(bulk, ids, bind, |line| {
-        let mut fields = row::Fields::new("deposits", line);
-        found.insert(fields.parse("id", DepositId::parse)?, fields.int("seq")?);
-        Ok(())
-    })
-    .await
-}
-
-fn named(changes: &Changes) -> impl Iterator<Item = Named<'_>> {
-    let moved = changes.moved.iter().map(|deposit| (deposit.order.as_ref(), &deposit.id));
-    let journals = changes.journals.iter();
-    let journals = journals.filter_map(|j| Some((j.order.as_ref(), j.deposit.as_ref()?)));
-    let events = changes.events.iter();
-    let events = events.filter_map(|event| Some((event.order.as_ref(), event.deposit.as_ref()?)));
-    let cases = changes.cases.iter();
-    let cases = cases.flat_map(|case| case.deposits.iter().map(|id| (case.order.as_ref(), id)));
-    moved.chain(journals).chain(events).chain(cases)
-}
-
-static NUMBERS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
-    name: "numbers of deposits",
-    head: "WITH v (order_id, id) AS (VALUES".to_owned(),
-    columns: 2,
-    tail: ") SELECT string_agg(id || '\u{1f}' || CAST(seq AS TEXT), '\u{1e}') FROM (\
-        SELECT d.id, d.seq FROM v JOIN deposits AS d ON d.id = v.id AND d.order_id = v.order_id \
-        UNION ALL SELECT d.id, d.seq FROM v JOIN deposits AS d \
-        ON d.id = v.id AND d.order_id IS NULL) AS lines",
-});
-static NUMBERS_BY_JOURNAL: LazyLock<Bulk> = LazyLock::new(|| Bulk {
-    name: "numbers of deposits by journal",
-    head: packed(
-        &["d.id", "d.seq"],
-        "FROM journals AS j JOIN deposits AS d ON d.seq = j.deposit WHERE j.key IN (",
-    ),
-    columns: 1,
-    tail: ")) AS lines",
 });

@@ -6,6 +6,7 @@
 //! manifest.
 
 mod commit;
+mod deposits;
 mod engine;
 mod error;
 mod index;
