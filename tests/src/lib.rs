@@ -30,3 +30,5 @@ mod rules;
 mod store;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod trc20;

@@ -83,6 +83,11 @@ impl Far {
         Ok(whole)
     }
 
+    /// Whether the window that begins at `from` is under way.
+    pub(crate) fn goes_on_at(&self, from: u64) -> bool {
+        self.windows.front().is_some_and(|window| window.from == from)
+    }
+
     /// Forgets every window under way.
     pub(crate) fn clear(&mut self) {
         self.windows.clear();

@@ -17,7 +17,7 @@ use crate::pool::Exhausted;
 use crate::refusal::Refusal;
 
 /// The most blocks above the last recorded one that one poll reads near the tip.
-const NEAR_LIMIT: u64 = 64;
+pub(crate) const NEAR_LIMIT: u64 = 64;
 
 /// What a scan may stand on.
 #[derive(Debug, Clone)]

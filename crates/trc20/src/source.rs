@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::config::{Config, Start};
 use crate::error::{BoxError, Error};
 use crate::far::{Far, Wanted};
-use crate::near::{self, Ground, Lost};
+use crate::near::{self, Ground, Lost, NEAR_LIMIT};
 use crate::node::{Node, Side};
 use crate::pool::Pool;
 use crate::read::{self, Stretch};
@@ -158,8 +158,13 @@ impl Source {
         ground: &Ground,
         view: &View,
     ) -> Result<Standing, Error> {
-        let solidified = view.finalized().map(|claim| claim.id.height.min(view.tip.id.height));
-        let Some(to) = solidified.filter(|height| *height >= ground.next) else {
+        let tip = view.tip.id.height;
+        let solidified = view.finalized().map(|claim| claim.id.height.min(tip));
+        // What one poll reads near the tip is linked down to the recorded chain and holds the
+        // solidified block itself, so a short gap needs no windows.
+        let long = tip.saturating_sub(ground.next) >= NEAR_LIMIT;
+        let far = long || progress.far.goes_on_at(ground.next);
+        let Some(to) = solidified.filter(|height| far && *height >= ground.next) else {
             return self.near(ground, view).await;
         };
         let wanted = Wanted { from: ground.next, to, span: self.config.window };

@@ -1,0 +1,122 @@
+//! Nodes that are wrong, one way each, beside an honest one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lab::tron::{Chain, ChainSpec, Fault, Genesis, Paths, Spoil};
+use trc20::{Config, Error};
+
+use super::rig::{Follower, at, chain, config, node, pay, seen, traffic};
+
+#[tokio::test]
+async fn what_one_endpoint_spoils_another_makes_good() {
+    let chain = chain();
+    let paid = traffic(&chain, 100);
+    for spoil in [
+        Spoil::NoInfos,
+        Spoil::ShortInfos,
+        Spoil::TurnedInfos,
+        Spoil::ForeignInfos,
+        Spoil::BlockId,
+        Spoil::Parent,
+        Spoil::TxId,
+    ] {
+        let (liar, honest) = (node(&chain).await, node(&chain).await);
+        liar.fault(Fault::Spoilt { heights: 10..=80, how: spoil });
+        // One that was seen to lie is not asked for its opinion either.
+        let rest = Arc::new(|_| Duration::from_secs(3_600));
+        let mut follower = Follower::with(Config { rest, ..config(&[&liar, &honest]) }).await;
+        follower.catch_up().await;
+        follower.assert_at_tip(&chain);
+        assert_eq!(follower.seen(), paid, "{spoil:?}");
+    }
+}
+
+#[tokio::test]
+async fn near_the_tip_too() {
+    let chain = chain();
+    chain.mine_empty(30);
+    for spoil in [Spoil::NoInfos, Spoil::ForeignInfos, Spoil::BlockId, Spoil::Parent, Spoil::TxId] {
+        let (liar, honest) = (node(&chain).await, node(&chain).await);
+        let mut follower = Follower::new(&[&liar, &honest]).await;
+        follower.catch_up().await;
+        liar.fault(Fault::Spoilt { heights: 31..=1_000, how: spoil });
+        let height = chain.mine(vec![pay(1, 5).tagged(chain.tip().height)]).height;
+        follower.catch_up_stubbornly(20).await;
+        follower.assert_at_tip(&chain);
+        assert_eq!(follower.seen().last(), Some(&seen(height, 1, 5)), "{spoil:?}");
+    }
+}
+
+/// Headers hold the transactions and not their logs, so one endpoint can leave out a payment and
+/// be believed. A second one shows it, to whoever asks both.
+#[tokio::test]
+async fn an_omitted_log_is_seen_by_nobody_but_a_second_endpoint() {
+    let chain = chain();
+    chain.mine_empty(5);
+    chain.mine(vec![pay(1, 5)]);
+    chain.mine_empty(30);
+    let (liar, honest) = (node(&chain).await, node(&chain).await);
+    let tx = chain.transactions(6)[0];
+    liar.fault(Fault::OmitLogs { tx });
+    let mut follower = Follower::new(&[&liar, &honest]).await;
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), []);
+    let error = follower.source.corroborate(6, &follower.watch).await.unwrap_err();
+    assert!(matches!(error, Error::OtherTransfers { height: 6, .. }), "{error}");
+    liar.heal();
+    let found = follower.source.corroborate(6, &follower.watch).await.unwrap();
+    assert_eq!(found.len(), 1);
+    let alone = Follower::new(&[&honest]).await;
+    let error = alone.source.corroborate(6, &alone.watch).await.unwrap_err();
+    assert!(matches!(error, Error::GaveUp { .. }), "{error}");
+}
+
+/// Both show headers that hash; they cannot both be solidified.
+#[tokio::test]
+async fn two_solidified_chains_are_a_persons_matter() {
+    let spec = |seed| Chain::new(ChainSpec { seed, ..ChainSpec::tron() });
+    let (one, other) = (spec(1), spec(2));
+    one.mine_empty(60);
+    other.mine_empty(60);
+    let (first, second) = (node(&one).await, node(&other).await);
+    let mut follower = Follower::new(&[&first, &second]).await;
+    let error = loop {
+        match follower.step().await {
+            Ok(blocks) => assert!(blocks > 0),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Disagree { .. }), "{error}");
+    assert!(error.to_string().contains("second"), "{error}");
+}
+
+#[tokio::test]
+async fn no_endpoint_alone_makes_a_block_final() {
+    let chain = chain();
+    let (eager, slow) = (node(&chain).await, node(&chain).await);
+    chain.mine_empty(60);
+    slow.fault(Fault::SolidityLag { blocks: 15 });
+    let mut follower = Follower::new(&[&eager, &slow]).await;
+    follower.catch_up().await;
+    assert_eq!(follower.cursor.finalized, Some(at(&chain, 42 - 15)));
+    follower.assert_at_tip(&chain);
+}
+
+#[tokio::test]
+async fn another_network_is_refused_even_later() {
+    let chain = chain();
+    chain.mine_empty(30);
+    let other = Chain::new(ChainSpec { genesis: Genesis::Own(7), ..ChainSpec::tron() });
+    other.mine_empty(99);
+    let (honest, stranger) = (node(&chain).await, node(&other).await);
+    // Down at first, so that it is not checked at start-up.
+    stranger.fault(Fault::Drop { paths: Paths::all(), times: None });
+    let mut follower = Follower::with(config(&[&honest, &stranger])).await;
+    stranger.heal();
+    follower.catch_up().await;
+    follower.assert_at_tip(&chain);
+    let health = follower.source.health();
+    assert!(!health[1].verified, "{health:?}");
+    assert!(health[1].last_error.as_ref().unwrap().contains("genesis"), "{health:?}");
+}

@@ -1,0 +1,176 @@
+//! Plans, keys and suspensions: throttled is not down, and a key goes nowhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lab::tron::{Asker, Fault, Limit, Paths};
+use trc20::{Config, Error, Habits};
+
+use super::rig::{Follower, chain, config, endpoint, grid, keyed, node, pay, seen, traffic};
+
+fn suspended(asker: Asker, words: Limit, status: u16) -> Fault {
+    Fault::Suspended {
+        paths: Paths::all(),
+        status,
+        words,
+        seconds: 30,
+        answered: 0,
+        refused: None,
+        asker,
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_key_is_left_alone_and_another_takes_over() {
+    let chain = chain();
+    let node = grid(&chain).await;
+    let endpoints = vec![keyed("first", &node, "key-one"), keyed("second", &node, "key-two")];
+    let mut follower = Follower::with(Config { endpoints, ..config(&[]) }).await;
+    let mut paid = traffic(&chain, 40);
+    follower.catch_up().await;
+    node.fault(suspended(Asker::Key("key-one".to_owned()), Limit::Key, 429));
+    node.forget_requests();
+    paid.extend(traffic(&chain, 40));
+    follower.catch_up_stubbornly(5).await;
+    assert_eq!(follower.seen(), paid);
+    let asked = node.requests();
+    // Whatever was under way when the first refusal came, and nothing after it.
+    assert!(asked.by_key["key-one"] <= 4, "{:?}", asked.by_key);
+    assert_eq!(asked.by_key.get(""), None);
+    let health = follower.source.health();
+    assert!(health[0].is_throttled && health[0].throttled > 0, "{health:?}");
+    assert_eq!((health[0].failed, health[0].failures), (0, 0), "throttled is not failed");
+    let left = health[0].resting_for.unwrap();
+    assert!(left > Duration::from_secs(20) && left <= Duration::from_secs(30), "{left:?}");
+    assert!(!format!("{health:?}").contains("key-one"));
+}
+
+#[tokio::test]
+async fn all_suspended_is_rate_limited_and_says_for_how_long() {
+    for (words, status) in [
+        (Limit::Key, 429),
+        (Limit::KeyWithoutSpace, 403),
+        (Limit::NoKey, 429),
+        (Limit::Documented, 429),
+        (Limit::Bare, 429),
+    ] {
+        let chain = chain();
+        let node = grid(&chain).await;
+        let mut follower = Follower::new(&[&node]).await;
+        traffic(&chain, 3);
+        node.fault(suspended(Asker::Anyone, words.clone(), status));
+        for _ in 0..3 {
+            let error = follower.step().await.unwrap_err();
+            let Error::RateLimited { retry_after, .. } = error else { panic!("{words:?} {error}") };
+            assert!(retry_after > Duration::from_secs(25), "{words:?} {retry_after:?}");
+        }
+        let count = node.requests().total();
+        let _ = follower.step().await;
+        assert_eq!(node.requests().total(), count, "a suspended endpoint is not asked");
+    }
+}
+
+#[tokio::test]
+async fn a_days_budget_is_kept() {
+    let chain = chain();
+    let node = grid(&chain).await;
+    traffic(&chain, 100);
+    let mut limited = endpoint("first", &node);
+    limited.requests_per_day = 40;
+    let mut follower =
+        Follower::with(Config { endpoints: vec![limited], ..config(&[&node]) }).await;
+    let error = loop {
+        if let Err(error) = follower.step().await {
+            break error;
+        }
+    };
+    assert!(matches!(error, Error::RateLimited { .. }), "{error}");
+    assert!(node.requests().total() <= 40);
+    assert_eq!(follower.source.health()[0].requests_today, 40);
+}
+
+#[tokio::test]
+async fn a_busy_node_is_throttled_and_a_broken_one_is_down() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let rest = Arc::new(|_| Duration::from_secs(9));
+    let mut follower = Follower::with(Config { rest, ..config(&[&node]) }).await;
+    chain.mine(vec![pay(1, 5)]);
+    node.fault(Fault::busy(Paths::all(), None));
+    let error = follower.step().await.unwrap_err();
+    assert!(matches!(error, Error::RateLimited { .. }), "{error}");
+    let follower_of = async |fault| {
+        let node = self::node(&chain).await;
+        let rest = Arc::new(|_| Duration::from_secs(9));
+        let mut follower = Follower::with(Config { rest, ..config(&[&node]) }).await;
+        node.fault(fault);
+        follower.step().await.unwrap_err()
+    };
+    for fault in [
+        Fault::Drop { paths: Paths::all(), times: None },
+        Fault::Say { paths: Paths::all(), status: 502, body: String::new(), times: None },
+        Fault::Say {
+            paths: Paths::all(),
+            status: 200,
+            body: r#"{"Error":"class java.lang.NullPointerException : null"}"#.to_owned(),
+            times: None,
+        },
+    ] {
+        let error = follower_of(fault.clone()).await;
+        assert!(matches!(error, Error::AllEndpointsDown { .. }), "{fault:?} {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_the_key_stays() {
+    let chain = chain();
+    let (node, elsewhere) = (grid(&chain).await, grid(&chain).await);
+    let endpoints = vec![keyed("first", &node, "secret-key")];
+    let mut follower = Follower::with(Config { endpoints, ..config(&[]) }).await;
+    chain.mine(vec![pay(1, 5)]);
+    // A redirect has its target in a header; without one it is a status like any other.
+    node.fault(Fault::Say {
+        paths: Paths::all(),
+        status: 307,
+        body: format!("<a href=\"{}\">moved, secret-key</a>", elsewhere.url()),
+        times: Some(1),
+    });
+    let error = follower.step().await.unwrap_err();
+    assert!(!error.to_string().contains("secret-key"), "{error}");
+    follower.catch_up_stubbornly(3).await;
+    assert_eq!(follower.seen(), [seen(1, 1, 5)]);
+    assert_eq!(elsewhere.requests().total(), 0);
+}
+
+#[tokio::test]
+async fn the_budget_is_what_is_really_asked() {
+    let chain = chain();
+    let node = grid(&chain).await;
+    let mut first = endpoint("first", &node);
+    first.requests_per_second = 15;
+    first.requests_per_day = 100_000;
+    let plan = Config { endpoints: vec![first], window: 20, ..config(&[&node]) };
+    let habits = |poll| Habits {
+        poll: Duration::from_secs(poll),
+        accounts: 0,
+        account_poll: Duration::from_secs(30),
+    };
+    for (poll, total, fits) in [(3, 115_200, false), (6, 72_000, true), (60, 33_120, true)] {
+        let budget = &plan.budget(&habits(poll))[0];
+        assert_eq!((budget.total(), budget.fits()), (total, fits), "{poll}");
+        assert_eq!(budget.catch_up, Some(42));
+    }
+    let polled = Habits { accounts: 10, ..habits(60) };
+    assert_eq!(plan.budget(&polled)[0].accounts, 28_800);
+
+    // A poll of twenty blocks costs what the arithmetic says.
+    let mut follower = Follower::with(plan).await;
+    chain.mine_empty(30);
+    follower.catch_up().await;
+    for tag in 0..20 {
+        chain.mine(vec![pay(1, 1).tagged(tag)]);
+    }
+    node.forget_requests();
+    assert_eq!(follower.step().await.unwrap(), 20);
+    assert_eq!(node.requests().total(), 33_120 / 1_440);
+}
