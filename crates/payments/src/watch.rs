@@ -68,6 +68,11 @@ impl WatchSet {
         self.shards.get(place(&address.0)).is_some_and(|shard| shard.holds(&address.0))
     }
 
+    /// Every address of the set once, in no order that means anything.
+    pub fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
+        self.shards.iter().flat_map(|shard| shard.sorted.iter().copied().map(Address))
+    }
+
     /// How many addresses are in the set.
     #[must_use]
     pub const fn len(&self) -> usize {
