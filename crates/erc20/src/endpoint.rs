@@ -107,7 +107,9 @@ impl Endpoint {
 
     /// An `eth_getLogs` answer as it came.
     pub(crate) async fn logs(&self, filter: &Value) -> Result<Bytes, Refusal> {
-        self.within(1, self.link.body("eth_getLogs", filter)).await
+        let body = self.within(1, self.link.body("eth_getLogs", filter)).await?;
+        self.span().weighed(body.len());
+        Ok(body)
     }
 
     /// The results of several calls of one method, in order; in batches as large as it takes.

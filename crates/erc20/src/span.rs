@@ -6,6 +6,9 @@
 
 /// No window is larger, whatever the endpoint would answer: it is held in memory whole.
 pub(crate) const SPAN_LIMIT: u64 = 4_096;
+/// A window whose logs weigh more, in bytes, is not made larger, and one of twice as much is made
+/// smaller: several are held at once, and reading one keeps its thread from everything else.
+const HEAVY: usize = 8 << 20;
 /// A span grows after this many answers in a row.
 const GROW_AFTER: u32 = 3;
 /// A span that was refused is tried again after this many answers in a row: how many logs a block
@@ -47,6 +50,16 @@ impl Span {
         if self.answered >= GROW_AFTER {
             self.answered = 0;
             self.blocks = grown(self.blocks).min(self.ceiling);
+        }
+    }
+
+    /// An answer of so many bytes came; told before [`Self::answered`].
+    pub(crate) fn weighed(&mut self, bytes: usize) {
+        if bytes > HEAVY {
+            self.answered = 0;
+        }
+        if bytes > HEAVY.saturating_mul(2) {
+            self.blocks = (self.blocks >> 1).max(1);
         }
     }
 
@@ -125,6 +138,19 @@ mod tests {
             }
         }
         assert!(span.blocks() >= limit - 1 && refused < 40, "{span:?} after {refused}");
+    }
+
+    #[test]
+    fn it_stays_where_answers_are_heavy() {
+        let mut span = Span::new(64);
+        for _ in 0..1000 {
+            let asked = span.blocks();
+            span.weighed(usize::try_from(asked).unwrap() * 60_000);
+            span.answered(asked);
+        }
+        assert!((120..=280).contains(&span.blocks()), "{span:?}");
+        span.weighed(usize::MAX);
+        assert!(span.blocks() <= 140, "{span:?}");
     }
 
     #[test]
