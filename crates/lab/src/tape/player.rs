@@ -1,7 +1,8 @@
 //! A node that says what a tape holds.
 //!
-//! In: JSON-RPC posts, and any other HTTP. Out: what the recorded node answered by the current frame. Never: a
-//! guess; what is not on the tape is refused and remembered, for the test to fail on.
+//! In: JSON-RPC posts, and any other HTTP. Out: what the recorded node answered by the current
+//! frame. Never: a guess; what is not on the tape is refused and remembered, for the test to fail
+//! on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
