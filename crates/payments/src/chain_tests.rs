@@ -2,6 +2,10 @@
 //!
 //! In: pictures. A block is its height and the letter of its branch; `|` stands after the base;
 //! `!` marks a block that names another parent. Out: what `connect` says, in words.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "an overflow in a test is a failure of the test, and says where"
+)]
 
 use super::*;
 

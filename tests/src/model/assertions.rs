@@ -135,7 +135,7 @@ impl World {
         }
         let from = usize::try_from(chain.known_final.unwrap_or(0)).unwrap();
         let line = chain.path.get(from..).unwrap_or_default();
-        let kept = cursor.kept.iter().map(|header| *header);
+        let kept = cursor.kept.iter().copied();
         if !kept.eq(line.iter().map(|at| chain.blocks[*at].header)) {
             return Err(format!("the kept headers of {} are not its last blocks", chain.name));
         }
@@ -249,7 +249,7 @@ impl World {
             return Err(format!("order {} is covered and not paid", order.id));
         }
         let reversed = || dossier.journals.iter().any(|j| j.key.starts_with("reverse:paid:"));
-        if dossier.paid.is_none() && deposits.iter().any(|d| twice(d)) && !reversed() {
+        if dossier.paid.is_none() && deposits.iter().any(twice) && !reversed() {
             return Err(format!("order {} has a duplicate of nothing", order.id));
         }
         Ok(())

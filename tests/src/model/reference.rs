@@ -284,7 +284,8 @@ fn price(order: &Order, amount: i128) -> (i128, i128) {
         (Price::Fixed(credits), Some(due)) => {
             (i128::from(credits.micro()), i128::from(due.micro()))
         }
-        (Price::Fixed(_), None) => unreachable!("fixed credits for an open amount"),
+        // An order that the rules refuse.
+        (Price::Fixed(_), None) => (0, 1),
     };
     (amount * num / den, amount * num % den)
 }

@@ -2,6 +2,10 @@
 //!
 //! In: blocks, orders and decisions, by name. Out: every journal, case and event, as prose.
 //! Never: a look inside `plan`. Why: a change of a rule shows as a change of a sentence here.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "an overflow in a test is a failure of the test, and says where"
+)]
 
 mod examples;
 mod marks;

@@ -32,7 +32,7 @@ fn paid_at(second: i64, pays: &[Pay]) -> World {
 #[test]
 fn no_deposit_at_all() {
     let nothing = pay("t1", "A", "0");
-    let itself = pay("t2", "A", "5").to_itself();
+    let itself = pay("t2", "A", "5").itself();
     let foreign = pay("t3", "A", "0").of(LOOKALIKE);
     let world = paid_at(10, &[nothing, itself, foreign]);
     assert_eq!(world.memory.deposits(), &[]);

@@ -86,7 +86,7 @@ impl Pay {
     }
 
     /// From the account it goes to.
-    pub(super) fn to_itself(self) -> Self {
+    pub(super) fn itself(self) -> Self {
         Self { to_itself: true, ..self }
     }
 
