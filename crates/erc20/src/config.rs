@@ -48,6 +48,8 @@ pub struct Config {
     /// or whose nodes answer logs that are not under its receipts root: without it no bloom and no
     /// root can be relied on, so omitted logs go unseen.
     pub check_header_hash: bool,
+    /// Which blocks' Transfers are proved by their receipts.
+    pub prove: Prove,
     /// How long an endpoint rests after a failure.
     pub rest: Rest,
 }
@@ -78,6 +80,24 @@ impl EndpointConfig {
             burst: 0,
         })
     }
+}
+
+/// Which blocks' Transfers are read from their receipts, proved by the root in the header, and not
+/// only taken from an `eth_getLogs` answer, to which nothing on the chain commits. A proof costs
+/// the receipts of one block: about 1 MB on mainnet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prove {
+    /// Where the answer and the block's bloom contradict each other: no log although the bloom
+    /// speaks of the token; a log of ours of which it does not speak; and, where the addresses are
+    /// few enough for the bloom to mean something, none of an address of ours of which it speaks.
+    /// What an endpoint leaves out or makes up beyond that is believed.
+    #[default]
+    Suspicious,
+    /// And every block with a Transfer from or to one of our addresses: no payment that was made up
+    /// is believed. One that was left out may be.
+    Payments,
+    /// Every block that may hold a Transfer of the token. No `eth_getLogs` answer is asked for.
+    Always,
 }
 
 /// How a block becomes final.

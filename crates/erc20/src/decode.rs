@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use alloy::primitives::Bloom;
 use hashbrown::HashSet;
 use payments::address::Address;
 use payments::chain::{BlockHash, Header, Transfer, TxHash};
@@ -31,11 +32,15 @@ pub struct Block {
 
 /// What a header's bloom says about Transfers of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every block of a busy token is the large one"
+)]
 pub enum BloomSays {
     /// There is provably none.
     None,
-    /// There may be some; usually there are.
-    Perhaps,
+    /// There may be some; usually there are. It may also say whose.
+    Perhaps(Bloom),
     /// Nothing: the header's hash was not recomputed, so its bloom binds nobody.
     Nothing,
 }

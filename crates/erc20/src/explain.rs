@@ -18,6 +18,7 @@ use crate::pool::{Exhausted, Facts};
 use crate::proof;
 use crate::read::{self, Stretch};
 use crate::refusal::{Class, Refusal};
+use crate::settle;
 use crate::source::Source;
 use crate::span::SPAN_LIMIT;
 use crate::token::{TRANSFER, TRANSFER_TEXT};
@@ -124,6 +125,7 @@ impl Source {
         let window = self.config.window.clamp(1, SPAN_LIMIT);
         let to = to.min(from.saturating_add(window.saturating_sub(1)));
         let stretch = read::window(&self.pool, from, to).await?;
+        let stretch = settle::believed(&self.pool, stretch, watch).await?;
         let below = stretch.blocks.first().and_then(|first| {
             let height = first.header.id.height.checked_sub(1)?;
             Some(BlockId { height, hash: first.header.parent })
@@ -154,7 +156,7 @@ impl Source {
             let block = block.filter(|block| block.header.id.height == height);
             let block = block.ok_or_else(|| Refusal::behind("it does not have the block"))?;
             let rows = proof::transfers(&endpoint, &facts.token, &block, 0).await?;
-            Ok(Stretch { blocks: vec![block], rows })
+            Ok(Stretch { blocks: vec![block], rows, words: vec![None] })
         });
         let proved = asked.await.map_err(|exhausted| exhausted.unread(height));
         proved.map(|(stretch, _)| stretch.matching(&facts.token, watch))

@@ -67,7 +67,7 @@ fn loose(text: &str) -> Result<Block, Refusal> {
 }
 
 fn says(token: &Token, bloom: &Bloom) -> BloomSays {
-    if token.may_be_in(bloom) { BloomSays::Perhaps } else { BloomSays::None }
+    if token.may_be_in(bloom) { BloomSays::Perhaps(*bloom) } else { BloomSays::None }
 }
 
 fn build(

@@ -11,6 +11,7 @@ mod check;
 mod config;
 pub mod decode;
 mod doorbell;
+mod doubt;
 mod endpoint;
 mod error;
 mod explain;
@@ -27,6 +28,7 @@ mod read;
 #[cfg(test)]
 mod recordings_tests;
 mod refusal;
+mod settle;
 mod source;
 mod span;
 mod token;
@@ -35,7 +37,7 @@ mod view;
 mod wire;
 
 pub use check::{EndpointReport, Failure, Health};
-pub use config::{Config, EndpointConfig, Finality, Rest, Start};
+pub use config::{Config, EndpointConfig, Finality, Prove, Rest, Start};
 pub use doorbell::Doorbell;
 pub use error::{BoxError, Error};
 pub use explain::{Mined, Transaction, Used};

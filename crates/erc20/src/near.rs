@@ -135,10 +135,9 @@ pub(crate) async fn climb(
     let mut failed = None;
     while let Some(rows) = read.next().await {
         match rows {
-            Ok(rows) => {
-                let at = stretch.blocks.len();
-                stretch.blocks.extend(path.get(at));
-                stretch.rows.extend(rows);
+            Ok(read) => {
+                let Some(block) = path.get(stretch.blocks.len()) else { break };
+                stretch.push(*block, read);
             }
             Err(error) => {
                 failed = Some(error);

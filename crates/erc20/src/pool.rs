@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use payments::chain::BlockHash;
 use tokio::time::Instant;
 
-use crate::config::{Config, Rest};
+use crate::config::{Config, Prove, Rest};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::refusal::{Class, Refusal};
@@ -30,6 +30,8 @@ pub(crate) struct Facts {
     pub(crate) genesis: OnceLock<BlockHash>,
     /// Whether header hashes are recomputed.
     pub(crate) check: bool,
+    /// Which blocks are proved.
+    pub(crate) prove: Prove,
 }
 
 /// The endpoints, the preferred one first.
@@ -56,6 +58,10 @@ impl Pool {
         if endpoints.is_empty() {
             return Err(Error::GaveUp { why: "no endpoint is configured".to_owned() });
         }
+        if config.prove != Prove::Suspicious && !config.check_header_hash {
+            let why = "without the header's hash nothing is proved by its receipts root".to_owned();
+            return Err(Error::GaveUp { why });
+        }
         let genesis = OnceLock::new();
         if let Some(pinned) = config.genesis {
             let _ = genesis.set(pinned);
@@ -67,6 +73,7 @@ impl Pool {
             decimals: config.decimals,
             genesis,
             check: config.check_header_hash,
+            prove: config.prove,
         };
         Ok(Self { endpoints, facts, rest: Arc::clone(&config.rest), misfit: Mutex::new(None) })
     }

@@ -6,6 +6,8 @@
 //! Not bound by the root: which transaction hash a receipt names. It is taken as told, here and in
 //! `eth_getLogs`; the accounts, the value and the place in the block are not.
 
+use std::collections::BTreeSet;
+
 use alloy::consensus::proofs::ordered_trie_root_with_encoder;
 use alloy::consensus::{Eip658Value, Receipt as Content, ReceiptWithBloom};
 use alloy::eips::eip2718::Encodable2718;
@@ -102,6 +104,10 @@ pub(crate) fn proved(
         return Err(Refusal::lie(format!(
             "the receipts of height {height} do not have the root in its header"
         )));
+    }
+    let mut named = BTreeSet::new();
+    if !receipts.iter().all(|receipt| named.insert(receipt.transaction_hash)) {
+        return Err(Refusal::lie(format!("two receipts of height {height} are one transaction's")));
     }
     Ok(rows(&receipts, token, at))
 }

@@ -1,32 +1,41 @@
 //! Blocks read whole: headers that link, every Transfer in them, silence questioned.
 //!
-//! In: heights, or a verified block. Out: their blocks and Transfers. Never: a block with a
-//! Transfer missing that its bloom, a second answer or its receipts can show.
+//! In: heights, or a verified block. Out: their blocks and Transfers, and on whose word. Never: a
+//! silent block whose bloom speaks; a rival where there can be none.
 //! Why: a node that is behind answers `[]` and looks healthy; that is how deposits get lost.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use payments::chain::{BlockHash, BlockId, Transfer};
 use payments::watch::WatchSet;
 use serde_json::json;
 
+use crate::config::Prove;
 use crate::decode::{self, Block, BloomSays, Row};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::pool::{Exhausted, Facts, Pool};
+use crate::pool::{Facts, Pool};
 use crate::proof;
 use crate::refusal::{Class, Refusal};
+use crate::settle;
 use crate::token::Token;
 
-/// How many silent blocks of a window are questioned at once.
-const QUESTIONED: usize = 4;
-
 /// Contiguous blocks and the Transfers in them, ours and everybody's.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Stretch {
     pub(crate) blocks: Vec<Block>,
+    /// In chain order.
     pub(crate) rows: Vec<Row>,
+    /// On whose word each block's rows are taken; nobody's where its receipts prove them.
+    pub(crate) words: Vec<Option<Arc<Endpoint>>>,
+}
+
+/// The Transfers of one block.
+pub(crate) struct Read {
+    pub(crate) rows: Vec<Row>,
+    /// On whose word; nobody's where the receipts prove them.
+    pub(crate) word: Option<Arc<Endpoint>>,
 }
 
 impl Stretch {
@@ -48,12 +57,45 @@ impl Stretch {
         {
             return false;
         }
-        let shift = u32::try_from(self.blocks.len()).unwrap_or(u32::MAX);
+        let shift = place(self.blocks.len());
         self.blocks.extend_from_slice(&next.blocks);
         let shifted = |row: &Row| Row { at: row.at.saturating_add(shift), ..*row };
         self.rows.extend(next.rows.iter().map(shifted));
+        self.words.extend_from_slice(&next.words);
         true
     }
+
+    /// Puts one block behind this stretch.
+    pub(crate) fn push(&mut self, block: Block, read: Read) {
+        self.blocks.push(block);
+        self.rows.extend(read.rows);
+        self.words.push(read.word);
+    }
+
+    /// Leaves the first `length` blocks.
+    pub(crate) fn cut(&mut self, length: usize) {
+        self.blocks.truncate(length);
+        self.words.truncate(length);
+        self.rows.retain(|row| row.at < place(length));
+    }
+
+    /// Puts what was found out about some blocks, by their place, where an endpoint's word was.
+    pub(crate) fn replace(&mut self, found: BTreeMap<usize, Read>) {
+        let places: BTreeSet<u32> = found.keys().map(|at| place(*at)).collect();
+        self.rows.retain(|row| !places.contains(&row.at));
+        for (at, read) in found {
+            self.rows.extend(read.rows);
+            if let Some(word) = self.words.get_mut(at) {
+                *word = read.word;
+            }
+        }
+        self.rows.sort_unstable_by_key(|row| (row.at, row.log_index));
+    }
+}
+
+/// A block's place in its stretch, as rows have it.
+pub(crate) fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// The blocks `from..=to` below the finalized height, read whole.
@@ -71,38 +113,52 @@ pub(crate) async fn window(pool: &Pool, from: u64, to: u64) -> Result<Stretch, E
     if let Some(last) = blocks.last() {
         second_opinion(pool, &endpoint, last.header.id).await?;
     }
+    if facts.prove == Prove::Always {
+        let unread = 0..blocks.len();
+        let words = vec![None; blocks.len()];
+        let mut stretch = Stretch { blocks, rows: Vec::new(), words };
+        let found = settle::each(unread, |at| block(pool, &stretch.blocks, at)).await?;
+        stretch.replace(found);
+        return Ok(stretch);
+    }
     let read = pool.ask(Some(to), |endpoint| {
         let blocks = &blocks;
         async move { logs(&endpoint, facts, blocks).await }
     });
-    let ((mut rows, silent), _) = read.await.map_err(|exhausted| exhausted.unread(from))?;
-    if !silent.is_empty() {
-        let settled = stream::iter(silent)
-            .map(|at| settle(pool, &blocks, at))
-            .buffered(QUESTIONED)
-            .try_collect::<Vec<_>>()
-            .await?;
-        rows.extend(settled.into_iter().flatten());
-        rows.sort_by_key(|row| (row.at, row.log_index));
+    let (told, endpoint) = read.await.map_err(|exhausted| exhausted.unread(from))?;
+    let words = vec![Some(endpoint); blocks.len()];
+    let mut stretch = Stretch { blocks, rows: told.rows, words };
+    for at in told.proved {
+        if let Some(word) = stretch.words.get_mut(at) {
+            *word = None;
+        }
     }
-    Ok(Stretch { blocks, rows })
+    if !told.silent.is_empty() {
+        let found = settle::silence(pool, &stretch, told.silent).await?;
+        stretch.replace(found);
+    }
+    Ok(stretch)
 }
 
 /// The Transfers of `blocks[at]`, asked for by its hash.
-pub(crate) async fn block(pool: &Pool, blocks: &[Block], at: usize) -> Result<Vec<Row>, Error> {
-    let Some(block) = blocks.get(at) else { return Ok(Vec::new()) };
+pub(crate) async fn block(pool: &Pool, blocks: &[Block], at: usize) -> Result<Read, Error> {
+    let none = || Read { rows: Vec::new(), word: None };
+    let Some(block) = blocks.get(at) else { return Ok(none()) };
     if block.bloom == BloomSays::None {
-        return Ok(Vec::new());
+        return Ok(none());
+    }
+    if pool.facts.prove == Prove::Always {
+        return settle::proved(pool, blocks, at).await;
     }
     let height = block.header.id.height;
     let asked = pool.ask(Some(height), |endpoint| async move {
         by_hash(&endpoint, &pool.facts, block, at).await
     });
-    let (rows, _) = asked.await.map_err(|exhausted| exhausted.unread(height))?;
-    if rows.is_empty() && block.bloom == BloomSays::Perhaps {
-        return settle(pool, blocks, at).await;
+    let (rows, endpoint) = asked.await.map_err(|exhausted| exhausted.unread(height))?;
+    if rows.is_empty() && matches!(block.bloom, BloomSays::Perhaps(_)) {
+        return settle::silent(pool, blocks, at).await;
     }
-    Ok(rows)
+    Ok(Read { rows, word: Some(endpoint) })
 }
 
 /// Every block follows from the one before.
@@ -160,14 +216,19 @@ pub(crate) async fn hash_at(
     }
 }
 
-/// The Transfers of contiguous blocks by ranges, and which blocks were silent although their
-/// bloom was not.
-async fn logs(
-    endpoint: &Endpoint,
-    facts: &Facts,
-    blocks: &[Block],
-) -> Result<(Vec<Row>, Vec<usize>), Refusal> {
-    let (mut rows, mut silent) = (Vec::new(), Vec::new());
+/// What one endpoint says of contiguous blocks.
+#[derive(Default)]
+struct Told {
+    rows: Vec<Row>,
+    /// The blocks that were silent although their bloom was not.
+    silent: Vec<usize>,
+    /// The blocks that were proved, because their logs were too many for an answer.
+    proved: Vec<usize>,
+}
+
+/// The Transfers of contiguous blocks by ranges.
+async fn logs(endpoint: &Endpoint, facts: &Facts, blocks: &[Block]) -> Result<Told, Refusal> {
+    let mut told = Told::default();
     let mut done = 0usize;
     while let Some(left) = blocks.get(done..).filter(|left| !left.is_empty()) {
         let span = usize::try_from(endpoint.span().blocks()).unwrap_or(usize::MAX);
@@ -182,10 +243,11 @@ async fn logs(
         let asked = part.get(first..after).unwrap_or(part);
         let start = done.saturating_add(first);
         let length = u64::try_from(asked.len()).unwrap_or(u64::MAX);
-        match range(endpoint, facts, asked, start, &mut rows).await {
+        match range(endpoint, facts, asked, start, &mut told.rows).await {
             Ok(counts) => {
                 endpoint.span().answered(length);
-                silent.extend(unheard(asked, &counts).map(|at| start.saturating_add(at)));
+                let silent = unheard(asked, &counts).map(|at| start.saturating_add(at));
+                told.silent.extend(silent);
                 done = done.saturating_add(part.len());
             }
             Err(Refusal { class: Class::Shrink { hints }, .. }) if length > 1 => {
@@ -198,7 +260,9 @@ async fn logs(
             // One block is too much for it: its receipts hold the same logs.
             Err(Refusal { class: Class::Shrink { .. }, .. }) => {
                 if let Some(block) = asked.first() {
-                    rows.extend(proof::transfers(endpoint, &facts.token, block, start).await?);
+                    let rows = proof::transfers(endpoint, &facts.token, block, start).await?;
+                    told.rows.extend(rows);
+                    told.proved.push(start);
                 }
                 done = done.saturating_add(part.len());
             }
@@ -211,7 +275,7 @@ async fn logs(
             }
         }
     }
-    Ok((rows, silent))
+    Ok(told)
 }
 
 /// One range of logs, appended to `rows`; the first of `blocks` is the `start`-th of its stretch.
@@ -226,7 +290,7 @@ async fn range(
     let filter = facts.token.in_range(first.header.id.height, last.header.id.height);
     let body = endpoint.logs(&filter).await?;
     let before = rows.len();
-    let shift = u32::try_from(start).unwrap_or(u32::MAX);
+    let shift = place(start);
     let read = decode::logs(&body, &facts.token, blocks, |log| {
         let row = log.row()?;
         rows.push(Row { at: row.at.saturating_add(shift), ..row });
@@ -242,80 +306,23 @@ async fn range(
 fn unheard<'a>(blocks: &'a [Block], counts: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
     let pairs = blocks.iter().zip(counts).enumerate();
     pairs
-        .filter(|(_, (block, count))| **count == 0 && block.bloom == BloomSays::Perhaps)
+        .filter(|(_, (block, count))| **count == 0 && matches!(block.bloom, BloomSays::Perhaps(_)))
         .map(|(at, _)| at)
 }
 
-async fn by_hash(
+/// What one endpoint says of `block`, which is the `at`-th of its stretch.
+pub(crate) async fn by_hash(
     endpoint: &Endpoint,
     facts: &Facts,
     block: &Block,
     at: usize,
 ) -> Result<Vec<Row>, Refusal> {
     let body = endpoint.logs(&facts.token.in_block(&block.header.id.hash)).await?;
-    let at = u32::try_from(at).unwrap_or(u32::MAX);
+    let at = place(at);
     let mut rows = Vec::new();
     decode::logs(&body, &facts.token, std::slice::from_ref(block), |log| {
         rows.push(Row { at, ..log.row()? });
         Ok(())
     })?;
     Ok(rows)
-}
-
-/// Settles whether a silent block is empty: the same question again, for a node that has caught
-/// up meanwhile; then the receipts of whoever can prove them; and where nobody can, another
-/// endpoint's logs. Receipts come before the other endpoint's word because they decide for good,
-/// and an honestly empty block costs one question less.
-async fn settle(pool: &Pool, blocks: &[Block], at: usize) -> Result<Vec<Row>, Error> {
-    let Some(block) = blocks.get(at) else { return Ok(Vec::new()) };
-    let height = block.header.id.height;
-    let mut said = Exhausted::default();
-    let usable = pool.usable().await;
-    let mut silent: Vec<&Arc<Endpoint>> = Vec::new();
-    if let Some(endpoint) = usable.first() {
-        match by_hash(endpoint, &pool.facts, block, at).await {
-            Ok(rows) if rows.is_empty() => silent.push(endpoint),
-            Ok(rows) => return Ok(rows),
-            Err(refusal) => blame(pool, &mut said, endpoint, refusal),
-        }
-    }
-    for endpoint in &usable {
-        match proof::transfers(endpoint, &pool.facts.token, block, at).await {
-            Ok(rows) => {
-                if !rows.is_empty() {
-                    accuse(pool, &silent, height);
-                }
-                return Ok(rows);
-            }
-            Err(refusal) => blame(pool, &mut said, endpoint, refusal),
-        }
-    }
-    for endpoint in usable.iter().skip(1) {
-        match by_hash(endpoint, &pool.facts, block, at).await {
-            Ok(rows) if rows.is_empty() => silent.push(endpoint),
-            Ok(rows) => {
-                accuse(pool, &silent, height);
-                return Ok(rows);
-            }
-            Err(refusal) => blame(pool, &mut said, endpoint, refusal),
-        }
-    }
-    let names: Vec<&str> = silent.iter().map(|endpoint| endpoint.name.as_str()).collect();
-    let why = format!(
-        "its bloom speaks of a transfer, no log came from {}, and nobody proves its receipts: {}",
-        if names.is_empty() { "anybody".to_owned() } else { names.join(", ") },
-        said.why()
-    );
-    Err(Error::Unread { height, why })
-}
-
-fn blame(pool: &Pool, said: &mut Exhausted, endpoint: &Endpoint, refusal: Refusal) {
-    pool.strike(endpoint, &refusal);
-    said.failed(endpoint, refusal);
-}
-
-fn accuse(pool: &Pool, silent: &[&Arc<Endpoint>], height: u64) {
-    for endpoint in silent {
-        pool.strike(endpoint, &Refusal::lie(format!("it left out the logs of height {height}")));
-    }
 }

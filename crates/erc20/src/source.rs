@@ -21,6 +21,7 @@ use crate::near::{self, Ground, Lost, Standing};
 use crate::pool::Pool;
 use crate::read::{self, Stretch};
 use crate::refusal::Refusal;
+use crate::settle;
 use crate::view::{self, View};
 
 /// A chain, read through its endpoints.
@@ -94,19 +95,17 @@ impl Source {
         let finalized = self.finalized(&mut progress, cursor, &chain, &view).await?;
         drop(progress);
         let watch = refresh().await.map_err(Error::Watch)?;
-        let top = chain.top().map_or(0, |top| top.height);
+        let Standing { base, stretch } = standing;
+        let stretch = settle::believed(&self.pool, stretch, &watch).await?;
+        let top = stretch.blocks.last().map_or(0, |top| top.header.id.height);
         Ok(Scan {
             chain: self.config.chain.clone(),
-            base: standing.base,
-            blocks: standing.stretch.blocks.iter().map(|block| block.header).collect(),
-            transfers: standing.stretch.matching(&self.pool.facts.token, &watch),
+            base,
+            blocks: stretch.blocks.iter().map(|block| block.header).collect(),
+            transfers: stretch.matching(&self.pool.facts.token, &watch),
             finalized,
             safe: view.safe.max(cursor.safe),
-            tip: view.tip.header.id.height.max(if standing.stretch.blocks.is_empty() {
-                0
-            } else {
-                top
-            }),
+            tip: view.tip.header.id.height.max(top),
         })
     }
 

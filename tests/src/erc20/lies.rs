@@ -44,22 +44,6 @@ async fn receipts_are_proved_one_by_one_where_they_do_not_come_together() {
 }
 
 #[tokio::test]
-async fn a_log_left_out_among_others_is_found_by_proof() {
-    let chain = chain();
-    let node = node(&chain).await;
-    let mut follower = Follower::new(&[&node]).await;
-    chain.mine(vec![pay(1, 5), noise(1)]);
-    node.fault(Fault::OmitLog { tx: chain.transactions(1)[0] });
-    follower.catch_up().await;
-    assert_eq!(follower.seen(), [], "nothing binds an answer that is not empty");
-    let proved = follower.source.prove(1, &follower.watch).await.unwrap();
-    assert_eq!(proved.len(), 1);
-    node.heal();
-    let scan = follower.source.rescan(1, 1, &follower.watch).await.unwrap();
-    assert_eq!(scan.transfers, proved);
-}
-
-#[tokio::test]
 async fn a_repeated_liar_rests_longer_although_it_answers_other_questions() {
     let chain = chain();
     let (liar, honest) = (node(&chain).await, node(&chain).await);

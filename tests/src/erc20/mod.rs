@@ -9,6 +9,7 @@ mod doorbell;
 mod explain;
 mod lies;
 mod near;
+mod prove;
 mod rig;
 mod startup;
 mod windows;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address as RawAddress, U256};
-use erc20::{Config, EndpointConfig, Error, Finality, Source, Start};
+use erc20::{Config, EndpointConfig, Error, Finality, Prove, Source, Start};
 use lab::evm::{Chain, ChainSpec, Node, Tx};
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Cursor, Scan, Transfer, TxHash, connect};
@@ -57,6 +57,7 @@ pub(crate) fn config(urls: &[String]) -> Config {
         in_flight: 3,
         deadline: Duration::from_secs(20),
         check_header_hash: true,
+        prove: Prove::Suspicious,
         rest: Arc::new(|_| Duration::ZERO),
     }
 }
@@ -90,6 +91,20 @@ impl Follower {
             recorded: BTreeMap::new(),
             polls: 0,
         }
+    }
+
+    /// Ours are many more than a bloom can be asked about.
+    pub(crate) fn crowd(&mut self) {
+        let mut all = WatchSet::clone(&self.watch);
+        let others: Vec<[u8; 20]> = (0..100u8)
+            .map(|n| {
+                let mut address = [0xcc; 20];
+                address[0] = n;
+                address
+            })
+            .collect();
+        all.add(&others);
+        self.watch = Arc::new(all);
     }
 
     /// One poll, not recorded.

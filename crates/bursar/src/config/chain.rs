@@ -100,6 +100,15 @@ fn read_node(
     if !(1..=64).contains(&in_flight) {
         return Err(input(&field("in_flight"), "must be 1 to 64 requests"));
     }
+    let check_header_hash = chain.check_header_hash.unwrap_or(true);
+    let prove = match chain.prove {
+        None | Some(file::ProveWord::Suspicious) => erc20::Prove::Suspicious,
+        Some(_) if !check_header_hash => {
+            return Err(input(&field("prove"), "proves nothing where check_header_hash = false"));
+        }
+        Some(file::ProveWord::Payments) => erc20::Prove::Payments,
+        Some(file::ProveWord::Always) => erc20::Prove::Always,
+    };
     let mut endpoints = Vec::new();
     for (at, endpoint) in chain.endpoints.iter().enumerate() {
         endpoints.push(read_endpoint(&field(&format!("endpoints[{at}]")), at, endpoint, beside)?);
@@ -121,7 +130,8 @@ fn read_node(
         window,
         in_flight,
         deadline: duration(&field("deadline"), chain.deadline.as_ref(), Duration::from_secs(20))?,
-        check_header_hash: chain.check_header_hash.unwrap_or(true),
+        check_header_hash,
+        prove,
         rest: std::sync::Arc::new(retry::rest),
     })
 }

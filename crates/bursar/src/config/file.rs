@@ -80,6 +80,7 @@ pub(super) struct Chain {
     pub(super) window: Option<u64>,
     pub(super) in_flight: Option<usize>,
     pub(super) check_header_hash: Option<bool>,
+    pub(super) prove: Option<ProveWord>,
     pub(super) stalled_after: Option<String>,
     #[serde(default)]
     pub(super) addresses: Addresses,
@@ -105,6 +106,14 @@ pub(super) enum Start {
 pub(super) enum Finality {
     Blocks(u64),
     Word(String),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ProveWord {
+    Suspicious,
+    Payments,
+    Always,
 }
 
 #[derive(Debug, Deserialize)]

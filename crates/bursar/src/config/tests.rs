@@ -39,6 +39,7 @@ fn a_small_config_gets_careful_defaults() {
     let (_, chain) = config.chain("ethereum").unwrap();
     assert_eq!(chain.rules.finality.len(), 2);
     assert!(chain.node.check_header_hash);
+    assert_eq!(chain.node.prove, erc20::Prove::Suspicious);
     assert!(!format!("{config:?}").contains("0123456789abcdef"), "an API key is shown");
 }
 
@@ -56,6 +57,11 @@ fn every_mistake_names_its_field() {
         (with("up_to = \"1000\", ", ""), "confirmations[1]: is never reached"),
         (with("kind = \"evm\"", "kind = \"evm\"\nstart = \"now\""), "chains.ethereum.start"),
         (with("kind = \"evm\"", "kind = \"btc\""), "line 3: unknown variant `btc`"),
+        (
+            with("kind = \"evm\"", "kind = \"evm\"\nprove = \"always\"\ncheck_header_hash = false"),
+            "chains.ethereum.prove: proves nothing",
+        ),
+        (with("kind = \"evm\"", "kind = \"evm\"\nprove = \"never\""), "unknown variant `never`"),
         (refusal(&no_endpoint), "chains.ethereum.endpoints: none is given"),
         (refusal("[orders]\nexpires_after = \"soon\"\n"), "chains: no chain"),
         (refusal(&format!("{GOOD}\n[orders]\nexpires_after = \"soon\"")), "orders.expires_after"),

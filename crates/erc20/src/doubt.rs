@@ -1,0 +1,80 @@
+//! Which blocks are proved although their logs came.
+//!
+//! In: a stretch on somebody's word, and the watched addresses. Out: the places of the blocks that
+//! are not believed. Never: a question asked here. Why: an answer that is not empty may still leave
+//! a log out or make one up, and the bloom in the verified header is the only other witness that
+//! costs nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy::primitives::{Address as RawAddress, Bloom, BloomInput};
+use payments::address::Address;
+use payments::watch::WatchSet;
+
+use crate::config::Prove;
+use crate::decode::{BloomSays, Row};
+use crate::read::{Stretch, place};
+
+/// A bloom is asked about every address of ours where there are no more than these.
+const FEW: usize = 64;
+/// And where it would be wrong about one of them in at most one of so many blocks. A full mainnet
+/// block has about half of its bits set: it is wrong about an address in one of 8, and is asked
+/// about 2 of them. A bloom of which an eighth is set is asked about all 64.
+const BLOCKS_AN_ALARM: u64 = 4;
+/// How many bits a bloom has, and how many of them one address sets.
+const BITS: u64 = 2_048;
+const BITS_EACH: u32 = 3;
+
+/// The places of the blocks that are proved before the stretch is believed.
+pub(crate) fn doubted(stretch: &Stretch, watch: &WatchSet, prove: Prove) -> BTreeSet<usize> {
+    let ours = |row: &&Row| watch.contains(&row.to) || watch.contains(&row.from);
+    let mut told: BTreeMap<u32, Vec<&Row>> = BTreeMap::new();
+    for row in stretch.rows.iter().filter(ours) {
+        told.entry(row.at).or_default().push(row);
+    }
+    let few: Vec<(Address, Bloom)> = if watch.len() <= FEW {
+        watch.addresses().map(|address| (address, topic(address))).collect()
+    } else {
+        Vec::new()
+    };
+    let blocks = stretch.blocks.iter().zip(&stretch.words).enumerate();
+    blocks
+        .filter(|(at, (block, word))| {
+            let BloomSays::Perhaps(bloom) = &block.bloom else { return false };
+            let told = told.get(&place(*at)).map(Vec::as_slice).unwrap_or_default();
+            word.is_some()
+                && ((prove != Prove::Suspicious && !told.is_empty())
+                    || made_up(bloom, told)
+                    || left_out(bloom, told, &few))
+        })
+        .map(|(at, _)| at)
+        .collect()
+}
+
+/// A log names an account that is not in the bloom.
+fn made_up(bloom: &Bloom, told: &[&Row]) -> bool {
+    told.iter().any(|row| !bloom.contains(&topic(row.from)) || !bloom.contains(&topic(row.to)))
+}
+
+/// The bloom names an address of ours that no log does.
+fn left_out(bloom: &Bloom, told: &[&Row], few: &[(Address, Bloom)]) -> bool {
+    let heard =
+        |address: &Address| told.iter().any(|row| row.to == *address || row.from == *address);
+    tells(bloom, few.len())
+        && few.iter().any(|(address, topic)| bloom.contains(topic) && !heard(address))
+}
+
+/// Whether what a bloom says about so many addresses is worth a proof.
+fn tells(bloom: &Bloom, addresses: usize) -> bool {
+    let set: u64 = bloom.iter().map(|byte| u64::from(byte.count_ones())).sum();
+    let wrong = set.saturating_pow(BITS_EACH);
+    let wrong = wrong.saturating_mul(u64::try_from(addresses).unwrap_or(u64::MAX));
+    wrong.saturating_mul(BLOCKS_AN_ALARM) <= BITS.saturating_pow(BITS_EACH)
+}
+
+/// The bloom of an account as a topic.
+fn topic(address: Address) -> Bloom {
+    let mut bloom = Bloom::default();
+    bloom.accrue(BloomInput::Raw(RawAddress::from(address.0).into_word().as_slice()));
+    bloom
+}
