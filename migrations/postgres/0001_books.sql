@@ -287,9 +287,13 @@ CREATE TRIGGER addresses_keep BEFORE UPDATE ON addresses
 CREATE TRIGGER derivations_rise BEFORE UPDATE ON derivations
     FOR EACH ROW WHEN (NEW.xpub <> OLD.xpub OR NEW.next <= OLD.next)
     EXECUTE FUNCTION refuse_change('an index never goes back');
-CREATE TRIGGER deposits_keep BEFORE UPDATE OF seq, id, order_id, chain, sender, receiver, raw,
-    amount ON deposits
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('what was transferred does not change');
+CREATE TRIGGER deposits_keep BEFORE UPDATE OF seq, id, order_id, chain ON deposits
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('who a deposit is does not change');
+-- A transaction that is mined again may move another value: a swap at another price.
+CREATE TRIGGER deposits_value BEFORE UPDATE OF sender, receiver, raw, amount ON deposits
+    FOR EACH ROW WHEN (NEW.block_hash = OLD.block_hash AND (NEW.sender <> OLD.sender
+        OR NEW.receiver <> OLD.receiver OR NEW.raw <> OLD.raw OR NEW.amount <> OLD.amount))
+    EXECUTE FUNCTION refuse_change('what was transferred changes with its block alone');
 CREATE TRIGGER cases_keep BEFORE UPDATE OF seq, id, kind, order_id, chain, opened_at ON cases
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('what a case is about does not change');
 

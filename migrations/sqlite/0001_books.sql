@@ -278,9 +278,13 @@ BEGIN SELECT RAISE(ABORT, 'addresses: an address belongs to one order for ever')
 CREATE TRIGGER derivations_rise BEFORE UPDATE ON derivations
 WHEN NEW.xpub <> OLD.xpub OR NEW.next <= OLD.next
 BEGIN SELECT RAISE(ABORT, 'derivations: an index never goes back'); END;
-CREATE TRIGGER deposits_keep BEFORE UPDATE OF seq, id, order_id, chain, sender, receiver, raw,
-    amount ON deposits
-BEGIN SELECT RAISE(ABORT, 'deposits: what was transferred does not change'); END;
+CREATE TRIGGER deposits_keep BEFORE UPDATE OF seq, id, order_id, chain ON deposits
+BEGIN SELECT RAISE(ABORT, 'deposits: who a deposit is does not change'); END;
+-- A transaction that is mined again may move another value: a swap at another price.
+CREATE TRIGGER deposits_value BEFORE UPDATE OF sender, receiver, raw, amount ON deposits
+WHEN NEW.block_hash = OLD.block_hash AND (NEW.sender <> OLD.sender
+    OR NEW.receiver <> OLD.receiver OR NEW.raw <> OLD.raw OR NEW.amount <> OLD.amount)
+BEGIN SELECT RAISE(ABORT, 'deposits: what was transferred changes with its block alone'); END;
 CREATE TRIGGER cases_keep BEFORE UPDATE OF seq, id, kind, order_id, chain, opened_at ON cases
 BEGIN SELECT RAISE(ABORT, 'cases: what a case is about does not change'); END;
 

@@ -12,7 +12,7 @@ use payments::name::OrderId;
 
 use crate::commit::or_conflict;
 use crate::error::Error;
-use crate::ledger::Numbers;
+use crate::ledger::{Named, Numbers};
 use crate::row::{self, hex, signed};
 use crate::sql::{Binds, Bulk, Link, packed};
 
@@ -65,6 +65,10 @@ pub(crate) async fn move_deposits(link: &mut Link<'_>, moved: &[Deposit]) -> Res
         binds.text(hex(&deposit.block.hash.0))?;
         binds.int(deposit.time.0)?;
         binds.int(signed("deposits", "log_index", id, deposit.log_index)?)?;
+        binds.text(hex(&deposit.from.0))?;
+        binds.text(hex(&deposit.to.0))?;
+        binds.text(deposit.raw.to_string())?;
+        binds.int(deposit.amount.micro())?;
         binds.text(deposit.state.word().to_owned())?;
         binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
         binds.int(i64::from(deposit.late))
@@ -79,16 +83,17 @@ pub(crate) async fn move_deposits(link: &mut Link<'_>, moved: &[Deposit]) -> Res
 }
 
 fn moving(name: &'static str, tail: &'static str) -> Bulk {
-    let head = "WITH v (id, order_id, height, block_hash, time, log_index, state, kind, late) \
-        AS (VALUES";
-    Bulk { name, head: head.to_owned(), columns: 9, tail }
+    let head = "WITH v (id, order_id, height, block_hash, time, log_index, sender, receiver, raw, \
+        amount, state, kind, late) AS (VALUES";
+    Bulk { name, head: head.to_owned(), columns: 13, tail }
 }
 
 static MOVE_OWNED: LazyLock<Bulk> = LazyLock::new(|| {
     moving(
         "move owned deposits",
         ") UPDATE deposits SET height = v.height, block_hash = v.block_hash, time = v.time, \
-        log_index = v.log_index, state = v.state, kind = v.kind, late = v.late FROM v \
+        log_index = v.log_index, sender = v.sender, receiver = v.receiver, raw = v.raw, \
+        amount = v.amount, state = v.state, kind = v.kind, late = v.late FROM v \
         WHERE deposits.order_id = v.order_id AND deposits.id = v.id",
     )
 });
@@ -96,13 +101,11 @@ static MOVE_UNOWNED: LazyLock<Bulk> = LazyLock::new(|| {
     moving(
         "move unowned deposits",
         ") UPDATE deposits SET height = v.height, block_hash = v.block_hash, time = v.time, \
-        log_index = v.log_index, state = v.state, kind = v.kind, late = v.late FROM v \
+        log_index = v.log_index, sender = v.sender, receiver = v.receiver, raw = v.raw, \
+        amount = v.amount, state = v.state, kind = v.kind, late = v.late FROM v \
         WHERE deposits.order_id IS NULL AND deposits.id = v.id",
     )
 });
-
-/// A deposit as a journal, a case or an event names it: with the order that it is about.
-type Named<'a> = (Option<&'a OrderId>, &'a DepositId);
 
 /// The numbers of all deposits that journals, cases and events name.
 pub(crate) async fn numbers<'a>(
@@ -110,50 +113,49 @@ pub(crate) async fn numbers<'a>(
     changes: &'a Changes,
     first: i64,
 ) -> Result<Numbers<'a>, Error> {
-    let mut numbers: HashMap<&DepositId, i64> =
-        changes.recorded.iter().map(|deposit| &deposit.id).zip(first..).collect();
-    let missing: HashSet<Named<'_>> =
-        named(changes).filter(|(_, id)| !numbers.contains_key(*id)).collect();
-    let missing: Vec<Named<'_>> = missing.into_iter().collect();
-    let mut found = HashMap::new();
+    let recorded = changes.recorded.iter().map(|deposit| (deposit.order.as_ref(), &deposit.id));
+    let mut numbers: HashMap<Named<'a>, i64> = recorded.zip(first..).collect();
+    let missing: HashSet<Named<'a>> =
+        named(changes).filter(|named| !numbers.contains_key(named)).collect();
+    let missing: Vec<Named<'a>> = missing.into_iter().collect();
     let pair = |binds: &mut Binds, (order, id): &Named<'_>| {
         binds.text_or_null(order.map(ToString::to_string))?;
         binds.text(id.to_string())
     };
-    look_up(link, &NUMBERS, &missing, pair, &mut found).await?;
+    let found = look_up(link, &NUMBERS, &missing, pair).await?;
     // What a decision moved to another order is found by its first journal.
-    let rest = missing.iter().copied().filter(|(_, id)| !found.contains_key(*id));
-    let rest: Vec<Named<'_>> = rest.collect();
+    let of = |(order, id): &Named<'a>| found.get(&(order.cloned(), (*id).clone())).copied();
+    let rest: Vec<Named<'a>> = missing.iter().copied().filter(|n| of(n).is_none()).collect();
     let key = |binds: &mut Binds, (_, id): &Named<'_>| binds.text(format!("deposit:{id}"));
-    look_up(link, &NUMBERS_BY_JOURNAL, &rest, key, &mut found).await?;
-    for (_, id) in missing {
-        let Some(number) = found.get(id) else {
-            let why = "is named and not recorded".to_owned();
-            return Err(Error::Broken {
-                table: "deposits",
-                column: "id",
-                row: id.to_string(),
-                why,
-            });
+    let posted = look_up(link, &NUMBERS_BY_JOURNAL, &rest, key).await?;
+    let posted: HashMap<&DepositId, i64> =
+        posted.iter().map(|((_, id), number)| (id, *number)).collect();
+    for named in missing {
+        let Some(number) = of(&named).or_else(|| posted.get(named.1).copied()) else {
+            let (table, column, row) = ("deposits", "id", named.1.to_string());
+            return Err(Error::Broken { table, column, row, why: "is named, not recorded".into() });
         };
-        numbers.insert(id, *number);
+        numbers.insert(named, number);
     }
     Ok(Numbers(numbers))
 }
 
-async fn look_up<'a>(
+async fn look_up(
     link: &mut Link<'_>,
     bulk: &Bulk,
-    ids: &[Named<'a>],
-    bind: impl Fn(&mut Binds, &Named<'a>) -> Result<(), Error>,
-    found: &mut HashMap<DepositId, i64>,
-) -> Result<(), Error> {
+    ids: &[Named<'_>],
+    bind: impl Fn(&mut Binds, &Named<'_>) -> Result<(), Error>,
+) -> Result<HashMap<(Option<OrderId>, DepositId), i64>, Error> {
+    let mut found = HashMap::new();
     link.read(bulk, ids, bind, |line| {
         let mut fields = row::Fields::new("deposits", line);
-        found.insert(fields.parse("id", DepositId::parse)?, fields.int("seq")?);
+        let id = fields.parse("id", DepositId::parse)?;
+        let seq = fields.int("seq")?;
+        found.insert((fields.maybe("order_id", row::order_id)?, id), seq);
         Ok(())
     })
-    .await
+    .await?;
+    Ok(found)
 }
 
 fn named(changes: &Changes) -> impl Iterator<Item = Named<'_>> {
@@ -167,19 +169,22 @@ fn named(changes: &Changes) -> impl Iterator<Item = Named<'_>> {
     moved.chain(journals).chain(events).chain(cases)
 }
 
+const NUMBER: [&str; 3] = ["d.id", "d.seq", "d.order_id"];
+
 static NUMBERS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     name: "numbers of deposits",
     head: "WITH v (order_id, id) AS (VALUES".to_owned(),
     columns: 2,
-    tail: ") SELECT string_agg(id || '\u{1f}' || CAST(seq AS TEXT), '\u{1e}') FROM (\
-        SELECT d.id, d.seq FROM v JOIN deposits AS d ON d.id = v.id AND d.order_id = v.order_id \
-        UNION ALL SELECT d.id, d.seq FROM v JOIN deposits AS d \
-        ON d.id = v.id AND d.order_id IS NULL) AS lines",
+    tail: ") SELECT string_agg(id || '\u{1f}' || CAST(seq AS TEXT) || '\u{1f}' || order_id, \
+        '\u{1e}') FROM (SELECT d.id, d.seq, d.order_id FROM v JOIN deposits AS d \
+        ON d.id = v.id AND d.order_id = v.order_id UNION ALL \
+        SELECT d.id, d.seq, '' FROM v JOIN deposits AS d \
+        ON d.id = v.id AND d.order_id IS NULL WHERE v.order_id IS NULL) AS lines",
 });
 static NUMBERS_BY_JOURNAL: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     name: "numbers of deposits by journal",
     head: packed(
-        &["d.id", "d.seq"],
+        &NUMBER,
         "FROM journals AS j JOIN deposits AS d ON d.seq = j.deposit WHERE j.key IN (",
     ),
     columns: 1,

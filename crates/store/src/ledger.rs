@@ -11,17 +11,22 @@ use payments::case::{Case, Resolution};
 use payments::deposit::DepositId;
 use payments::event::Event;
 use payments::ledger::{Entry, Journal};
+use payments::name::OrderId;
 
 use crate::error::Error;
 use crate::row::{hex, printable, signed};
 use crate::sql::{Binds, Bulk, Link};
 
+/// A deposit as a journal, a case or an event names it, with the order it speaks of. A transaction
+/// that is mined again may pay another order of ours: then both have a deposit of that id.
+pub(crate) type Named<'a> = (Option<&'a OrderId>, &'a DepositId);
+
 /// The numbers of recorded deposits.
-pub(crate) struct Numbers<'a>(pub(crate) HashMap<&'a DepositId, i64>);
+pub(crate) struct Numbers<'a>(pub(crate) HashMap<Named<'a>, i64>);
 
 impl Numbers<'_> {
-    fn of(&self, id: Option<&DepositId>) -> Option<i64> {
-        id.and_then(|id| self.0.get(id)).copied()
+    fn of(&self, order: Option<&OrderId>, id: Option<&DepositId>) -> Option<i64> {
+        id.and_then(|id| self.0.get(&(order, id))).copied()
     }
 }
 
@@ -38,7 +43,7 @@ pub(crate) async fn write_cases(
     let mut places: Vec<(&str, i64, i64)> = Vec::new();
     for case in cases {
         for (place, deposit) in (1i64..).zip(&case.deposits) {
-            let number = numbers.of(Some(deposit)).unwrap_or_default();
+            let number = numbers.of(case.order.as_ref(), Some(deposit)).unwrap_or_default();
             places.push((&case.id.0, place, number));
         }
     }
@@ -114,7 +119,7 @@ pub(crate) async fn write_journals(
         binds.int(*seq)?;
         binds.text(journal.key.clone())?;
         binds.text_or_null(journal.order.as_ref().map(ToString::to_string))?;
-        binds.int_or_null(numbers.of(journal.deposit.as_ref()))?;
+        binds.int_or_null(numbers.of(journal.order.as_ref(), journal.deposit.as_ref()))?;
         binds.int(journal.effective.0)?;
         binds.int(journal.recorded.0)?;
         binds.int(signed("journals", "remainder", &journal.key, journal.remainder)?)?;
@@ -171,7 +176,7 @@ pub(crate) async fn write_events(
         binds.int(event.at.0)?;
         binds.text_or_null(event.chain.as_ref().map(ToString::to_string))?;
         binds.text_or_null(event.order.as_ref().map(ToString::to_string))?;
-        binds.int_or_null(numbers.of(event.deposit.as_ref()))?;
+        binds.int_or_null(numbers.of(event.order.as_ref(), event.deposit.as_ref()))?;
         binds.text_or_null(event.case.as_ref().map(|case| case.0.clone()))?;
         binds.text(object(&event.data)?)
     })

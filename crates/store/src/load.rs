@@ -27,7 +27,9 @@ fn list(name: &'static str, columns: &[&str], rest: &str) -> Bulk {
 }
 
 static OWNERS: LazyLock<Bulk> = LazyLock::new(|| {
-    let columns: Vec<&str> = std::iter::once("a.address").chain(row::ORDER).collect();
+    let waiting = "CASE WHEN EXISTS (SELECT 1 FROM deposits AS d WHERE d.order_id IS NULL \
+        AND d.receiver = a.address) THEN 1 ELSE 0 END";
+    let columns: Vec<&str> = ["a.address", waiting].into_iter().chain(row::ORDER).collect();
     let from = "FROM addresses AS a LEFT JOIN orders AS o ON o.id = a.order_id WHERE a.address";
     list("owners", &columns, from)
 });
@@ -98,21 +100,30 @@ pub(crate) async fn cursor(link: &mut Link<'_>, chain: &ChainName) -> Result<Cur
     Ok(cursor)
 }
 
-/// Who owns these addresses; orders come with their facts and nothing else. Addresses that are
-/// not ours are absent.
+/// An address of ours.
+pub(crate) struct Owned {
+    pub(crate) address: Address,
+    /// Whether deposits to it are recorded that no order owns.
+    pub(crate) has_unassigned: bool,
+    /// The order that owns it, with its facts and nothing else.
+    pub(crate) order: Option<Dossier>,
+}
+
+/// Those of these addresses that are ours.
 pub(crate) async fn owners(
     link: &mut Link<'_>,
     addresses: &[Address],
-    mut take: impl FnMut(Address, Option<Dossier>),
+    mut take: impl FnMut(Owned),
 ) -> Result<(), Error> {
     let bind = |binds: &mut Binds, address: &Address| binds.text(row::hex(&address.0));
     link.read(&OWNERS, addresses, bind, |line| {
         let mut fields = Fields::new("addresses", line);
         let address = fields.parse("address", row::address)?;
-        // An address without an order has nothing but empty fields behind it.
-        let owned = line.get(43..).is_some_and(|rest| !rest.starts_with(crate::sql::FIELD));
-        let owner = if owned { Some(row::order(&mut fields)?.0) } else { None };
-        take(address, owner);
+        let has_unassigned = fields.parse("order_id", row::flag)?;
+        // Behind an address without an order there is nothing but empty fields.
+        let is_owned = !fields.is_at_empty();
+        let order = if is_owned { Some(row::order(&mut fields)?.0) } else { None };
+        take(Owned { address, has_unassigned, order });
         Ok(())
     })
     .await

@@ -429,8 +429,8 @@ impl Store {
         }
         if let Ok(address) = Address::parse(term) {
             let mut connection = self.reader().await?;
-            load::owners(&mut self.link(&mut connection), &[address], |address, owner| {
-                found.push(Found::Address(address, owner.map(|dossier| dossier.order.id)));
+            load::owners(&mut self.link(&mut connection), &[address], |owned| {
+                found.push(Found::Address(address, owned.order.map(|dossier| dossier.order.id)));
             })
             .await?;
         }

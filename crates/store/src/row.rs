@@ -65,6 +65,11 @@ impl<'a> Fields<'a> {
         self.parse(column, |text| text.parse().ok())
     }
 
+    /// Whether the next field is empty.
+    pub(crate) fn is_at_empty(&self) -> bool {
+        self.rest.clone().next().is_none_or(str::is_empty)
+    }
+
     fn unread(&self, column: &'static str, text: &str) -> Error {
         let shown: String = text.chars().take(80).collect();
         self.broken(column, format!("is `{shown}`, which does not parse"))
@@ -111,7 +116,7 @@ pub(crate) fn time(text: &str) -> Option<Time> {
     text.parse().ok().map(Time)
 }
 
-fn flag(text: &str) -> Option<bool> {
+pub(crate) fn flag(text: &str) -> Option<bool> {
     match text {
         "0" => Some(false),
         "1" => Some(true),

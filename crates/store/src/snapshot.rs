@@ -57,7 +57,7 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
     match update {
         Update::Scan(scan) => {
             let mut parts = Parts::of_chain(link, &scan.chain).await?;
-            parts.receive(link, &scan.transfers).await?;
+            parts.receive(link, &scan.chain, &scan.transfers).await?;
             if let Some(cursor) = &parts.snapshot.cursor
                 && let Some(now) = final_time(cursor, scan)
             {
@@ -68,22 +68,33 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
         }
         Update::Rescan { chain, transfers } => {
             let mut parts = Parts::of_chain(link, chain).await?;
-            parts.receive(link, transfers).await?;
+            parts.receive(link, chain, transfers).await?;
             parts.finish(link).await
         }
         Update::Stall { chain, .. }
         | Update::Pause { chain, .. }
-        | Update::Resume { chain, .. } => Parts::of_chain(link, chain).await?.finish(link).await,
+        | Update::Resume { chain, .. } => {
+            let cursor = Some(load::cursor(link, chain).await?);
+            Ok(Snapshot { cursor, ..Snapshot::default() })
+        }
         Update::Create(order) => {
             let mut parts = Parts::default();
             parts.wanted.insert(order.id.clone());
-            parts.owners(link, &[order.address]).await?;
+            let owners = &mut parts.snapshot.owners;
+            load::owners(link, &[order.address], |owned| {
+                owners.insert(owned.address, owned.order.map(|dossier| dossier.order.id));
+            })
+            .await?;
             parts.finish(link).await
         }
         Update::Cancel(order) => {
             let mut parts = Parts::default();
             parts.wanted.insert(order.clone());
-            parts.finish(link).await
+            let mut snapshot = parts.finish(link).await?;
+            if let Some(dossier) = snapshot.dossiers.get(order) {
+                snapshot.cursor = Some(load::cursor(link, &dossier.order.chain).await?);
+            }
+            Ok(snapshot)
         }
     }
 }
@@ -137,20 +148,31 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Who owns the addresses of these transfers, and the recorded deposits among those to
-    /// addresses that nobody owns.
-    async fn receive(&mut self, link: &mut Link<'_>, transfers: &[Transfer]) -> Result<(), Error> {
+    /// Who owns the addresses these transfers went to, and the recorded deposits among them that
+    /// no order owns: an imported address may have found its order since.
+    async fn receive(
+        &mut self,
+        link: &mut Link<'_>,
+        chain: &ChainName,
+        transfers: &[Transfer],
+    ) -> Result<(), Error> {
         let receivers: BTreeSet<Address> = transfers.iter().map(|transfer| transfer.to).collect();
-        self.owners(link, &receivers.into_iter().collect::<Vec<_>>()).await?;
-        let Some(chain) = self.snapshot.cursor.as_ref().map(|cursor| cursor.chain.clone()) else {
-            return Ok(());
-        };
-        let unowned =
-            |transfer: &&Transfer| matches!(self.snapshot.owners.get(&transfer.to), Some(None));
+        let receivers: Vec<Address> = receivers.into_iter().collect();
+        let Snapshot { owners, dossiers, .. } = &mut self.snapshot;
+        let mut unassigned = BTreeSet::new();
+        load::owners(link, &receivers, |owned| {
+            if owned.has_unassigned {
+                unassigned.insert(owned.address);
+            }
+            let order = owned.order.as_ref().map(|dossier| dossier.order.id.clone());
+            owners.insert(owned.address, order);
+            dossiers.extend(owned.order.map(|dossier| (dossier.order.id.clone(), dossier)));
+        })
+        .await?;
         // Which token is the configured one is a rule, so both ids are asked for.
         let ids: Vec<DepositId> = transfers
             .iter()
-            .filter(unowned)
+            .filter(|transfer| unassigned.contains(&transfer.to))
             .flat_map(|transfer| {
                 [None, Some(transfer.token)].map(|other_token| DepositId {
                     chain: chain.clone(),
@@ -162,17 +184,6 @@ impl Parts {
             .collect();
         self.unassigned.extend(load::unassigned(link, &ids).await?);
         Ok(())
-    }
-
-    async fn owners(&mut self, link: &mut Link<'_>, addresses: &[Address]) -> Result<(), Error> {
-        let Snapshot { owners, dossiers, .. } = &mut self.snapshot;
-        load::owners(link, addresses, |address, owner| {
-            owners.insert(address, owner.as_ref().map(|dossier| dossier.order.id.clone()));
-            if let Some(dossier) = owner {
-                dossiers.insert(dossier.order.id.clone(), dossier);
-            }
-        })
-        .await
     }
 
     /// Wants the orders that a query for their ids finds.
