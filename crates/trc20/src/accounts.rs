@@ -1,109 +1,117 @@
-//! Account polling: `TronGrid`'s index as a hint where to look.
+//! Account polling: headers alone, and of the blocks only those that the index hints at.
 //!
-//! In: an account of ours. Out: the ids of transactions that may have paid it, and, asked for,
-//! their Transfers as the chain has them. Never: an amount, a receiver or a place taken from a
-//! row; `links.next` followed (it may lead to another host, and the key with it); a page without
-//! end. Why: rows come twice, in any order, late or not at all (`chains.md` 7), and name neither
-//! block nor place; but for a few open orders they are a thousandth of the bytes of every block.
+//! In: the cursor, and the accounts that wait for money. Out: a scan up to the solidified block
+//! with the Transfers the index knows of, each read from its block. Never: anything above the
+//! solidified block; a Transfer on the index's word. Why: every block is a megabyte and its header
+//! half a kilobyte. What the index lost is not in here: `rescan` behind it finds that.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use payments::address::Address;
-use payments::chain::{Transfer, TxHash};
+use payments::chain::{Cursor, Header, Scan, Transfer, TxHash};
 use payments::time::Time;
 use payments::watch::WatchSet;
-use serde::Deserialize;
 
-use crate::decode;
 use crate::error::Error;
 use crate::explain::{self, Transaction};
+use crate::near::Ground;
 use crate::node::{Node, Side};
-use crate::pool::Facts;
-use crate::refusal::{Class, Refusal};
-use crate::source::Source;
-use crate::wire::Question;
+use crate::pool::Pool;
+use crate::read::{self, Stretch};
+use crate::refusal::Refusal;
+use crate::source::{Chain, Progress, Source};
 
-/// The most rows of a page: with more the answer is 400 and empty.
-const PAGE: usize = 200;
-/// The most pages of one account and one call.
-const PAGES: usize = 10;
+/// The most headers of one poll.
+const HEADERS_LIMIT: u64 = 1_000;
+/// The most transactions whose Transfers are remembered.
+const SETTLED_LIMIT: usize = 10_000;
 
-/// What the index says of an account.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hints {
-    /// Transactions that may have paid it, each once. None of them is known to be true.
-    pub transactions: BTreeSet<TxHash>,
-    /// Where there was more than one call reads: the time to ask from next.
-    pub more_from: Option<Time>,
+/// An account that waits for money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// Its address.
+    pub address: Address,
+    /// Since when: nothing older is asked about.
+    pub since: Time,
 }
 
-/// A page of rows.
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    data: Vec<Row<'a>>,
-    #[serde(borrow, default)]
-    meta: Meta<'a>,
-}
-
-#[derive(Default, Deserialize)]
-struct Meta<'a> {
-    #[serde(borrow, default)]
-    fingerprint: Option<Cow<'a, str>>,
-}
-
-/// A row, as far as it is of use.
-#[derive(Deserialize)]
-struct Row<'a> {
-    #[serde(borrow, default)]
-    transaction_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    token_info: Option<TokenInfo<'a>>,
-    #[serde(default)]
-    block_timestamp: i64,
-    #[serde(borrow, default)]
-    to: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct TokenInfo<'a> {
-    #[serde(borrow, default)]
-    address: Option<Cow<'a, str>>,
-}
-
-impl Row<'_> {
-    /// The transaction of a row that may be a Transfer of the token to the account. A row without
-    /// a token is one such: the index is known to leave it out.
-    fn hint(&self, token: Address, account: Address) -> Option<TxHash> {
-        let is = |text: &str, address| Address::parse(text) == Ok(address);
-        let named = self.token_info.as_ref().and_then(|info| info.address.as_ref());
-        let fits = self.kind.as_ref().is_some_and(|kind| kind == "Transfer")
-            && named.is_none_or(|text| is(text, token))
-            && self.to.as_ref().is_some_and(|text| is(text, account));
-        TxHash::parse(self.transaction_id.as_ref()?).filter(|_| fits)
-    }
+/// What one look at the accounts found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// New headers up to the solidified block, and the Transfers in these blocks: for
+    /// `Update::Scan`.
+    pub scan: Scan,
+    /// Transfers in blocks recorded before, which the index shows late or again: for
+    /// `Update::Rescan`, once `scan` is recorded.
+    pub earlier: Vec<Transfer>,
 }
 
 impl Source {
-    /// What the index says was paid to `account` from `since` on, both counted, as far as it is
-    /// solidified. One request as long as the account has fewer than 200 rows.
+    /// What is new for `accounts` since `cursor`: one request for each header, one for each
+    /// account, three for each transaction not seen before. The index learns which accounts are
+    /// ours, unlike the nodes that [`Source::poll`] asks.
     ///
     /// # Errors
-    /// [`Error::GaveUp`] where no endpoint has an index, [`Error`] where none answers.
-    pub async fn hints(&self, account: Address, since: Time) -> Result<Hints, Error> {
-        let facts = &self.pool.facts;
-        let asked =
-            self.pool.ask(None, |node| async move { walk(&node, facts, account, since).await });
-        asked.await.map(|(hints, _)| hints).map_err(|exhausted| exhausted.error())
+    /// Any [`Error`]; none of them loses anything. [`Error::GaveUp`] where no endpoint has an
+    /// index.
+    pub async fn poll_accounts(
+        &self,
+        cursor: &Cursor,
+        accounts: &[Account],
+    ) -> Result<Found, Error> {
+        let mut progress = self.progress.lock().await;
+        let view = self.view(&mut progress, cursor).await?;
+        let ground = self.ground(cursor, &view).await?;
+        let solidified = view.finalized().map(|claim| claim.id.height.min(view.tip.id.height));
+        let standing = match (&ground, solidified) {
+            (Some(ground), Some(to)) => standing(&self.pool, ground, to).await?,
+            (ground, _) => (ground.clone(), Stretch::default()),
+        };
+        let (ground, stretch) = standing;
+        let chain = Chain { ground: ground.as_ref(), stretch: &stretch };
+        let finalized = self.finalized(&mut progress, cursor, &chain, &view).await?;
+        let mut hinted = BTreeSet::new();
+        for account in accounts {
+            hinted.extend(self.all_hints(account).await?);
+        }
+        let watch = WatchSet::new(accounts.iter().map(|account| account.address.0).collect());
+        let found = self.settled(&mut progress, &hinted, &watch).await?;
+        if let Some(stray) = found.iter().find(|row| !chain.may_hold(cursor, row.block)) {
+            // Whoever showed its block showed another one than the chain's.
+            progress.settled.clear();
+            let why = format!("a transfer of {} sits in another block", stray.tx.bare());
+            return Err(Error::Unread { height: stray.block.height, why });
+        }
+        drop(progress);
+        let base = ground.as_ref().and_then(Ground::last);
+        let first = base.map_or(0, |base| base.height.saturating_add(1));
+        let top = stretch.headers.last().map(|header| header.id.height);
+        let (mut transfers, mut earlier) = (Vec::new(), Vec::new());
+        for transfer in found {
+            let height = transfer.block.height;
+            if height < first {
+                earlier.push(transfer);
+            } else if top.is_some_and(|top| height <= top) {
+                transfers.push(transfer);
+            }
+            // What lies above comes again with its header.
+        }
+        let scan = Scan {
+            chain: self.config.chain.clone(),
+            base,
+            blocks: stretch.headers,
+            transfers,
+            finalized,
+            safe: None,
+            tip: view.tip.id.height.max(top.unwrap_or_default()),
+        };
+        Ok(Found { scan, earlier })
     }
 
     /// The Transfers of `transactions` with an address of `watch` at either end, read from their
-    /// blocks as a scan reads them: what `Update::Rescan` takes, once the recorded chain has
-    /// reached their heights. Ids that the solidity node does not know give nothing, whatever the
-    /// index says.
+    /// blocks as a scan reads them. Ids that the solidity node does not know give nothing,
+    /// whatever the index says.
     ///
     /// # Errors
     /// [`Error`] where no endpoint answers for one of them.
@@ -112,104 +120,106 @@ impl Source {
         transactions: &BTreeSet<TxHash>,
         watch: &WatchSet,
     ) -> Result<Vec<Transfer>, Error> {
+        let mut progress = self.progress.lock().await;
+        self.settled(&mut progress, transactions, watch).await
+    }
+
+    async fn settled(
+        &self,
+        progress: &mut Progress,
+        transactions: &BTreeSet<TxHash>,
+        watch: &WatchSet,
+    ) -> Result<Vec<Transfer>, Error> {
         let mut found = BTreeMap::new();
         for tx in transactions {
-            let pool = &self.pool;
-            let asked = pool.ask(None, |node| async move {
-                explain::transaction(pool, &node, Side::Solidity, *tx).await
-            });
-            let (known, _) = asked.await.map_err(|exhausted| exhausted.error())?;
-            let Transaction::Mined(mined) = known else { continue };
+            let transfers = match progress.settled.get(tx) {
+                Some(known) => known.clone(),
+                None => {
+                    let Some(transfers) = self.transfers_of(*tx).await? else { continue };
+                    if progress.settled.len() >= SETTLED_LIMIT {
+                        progress.settled.clear();
+                    }
+                    progress.settled.insert(*tx, transfers.clone());
+                    transfers
+                }
+            };
             let ours = |row: &Transfer| watch.contains(&row.to) || watch.contains(&row.from);
-            for transfer in mined.transfers.into_iter().filter(ours) {
+            for transfer in transfers.into_iter().filter(ours) {
                 found.insert((transfer.block.height, transfer.log_index), transfer);
             }
         }
         Ok(found.into_values().collect())
     }
-}
 
-/// Whether the index has any Transfer of the token to an account; none where there is no index.
-pub(crate) async fn received(
-    node: &Node,
-    facts: &Facts,
-    account: Address,
-) -> Result<Option<bool>, Refusal> {
-    if node.index.is_none() {
-        return Ok(None);
+    /// All Transfers of a solidified transaction; none where it is not one yet.
+    async fn transfers_of(&self, tx: TxHash) -> Result<Option<Vec<Transfer>>, Error> {
+        let pool = &self.pool;
+        let asked = pool.ask(None, |node| async move {
+            explain::transaction(pool, &node, Side::Solidity, tx).await
+        });
+        match asked.await.map_err(|exhausted| exhausted.error())? {
+            (Transaction::Mined(mined), _) => Ok(Some(mined.transfers)),
+            _ => Ok(None),
+        }
     }
-    match walk(node, facts, account, Time(0)).await {
-        Ok(hints) => Ok(Some(!hints.transactions.is_empty())),
-        Err(Refusal { class: Class::Unsupported, .. }) => Ok(None),
-        Err(refusal) => Err(refusal),
+
+    async fn all_hints(&self, account: &Account) -> Result<BTreeSet<TxHash>, Error> {
+        let hints = self.hints(account.address, account.since).await?;
+        if hints.more_from.is_some() {
+            tracing::warn!(
+                chain = self.pool.facts.chain,
+                account = account.address.tron(),
+                "an account has more rows than one poll reads; the rest is left to the block scan"
+            );
+        }
+        Ok(hints.transactions)
     }
 }
 
-/// Reads the pages of one account, the oldest row first.
-async fn walk(node: &Node, facts: &Facts, account: Address, since: Time) -> Result<Hints, Refusal> {
-    let mut hints = Hints::default();
-    let mut from = since;
-    let mut fingerprint: Option<String> = None;
-    for _ in 0..PAGES {
-        let body = page(node, facts, account, from, fingerprint.as_deref()).await?;
-        let page: Page<'_> = decode::read(&body)?;
-        // An empty page may point to a next one, for ever.
-        let Some(newest) = page.data.iter().map(|row| row.block_timestamp).max().map(Time) else {
-            return Ok(Hints { more_from: None, ..hints });
-        };
-        hints
-            .transactions
-            .extend(page.data.iter().filter_map(|row| row.hint(facts.token, account)));
-        fingerprint = match page.meta.fingerprint {
-            Some(next) if !next.is_empty() => Some(next.into_owned()),
-            // A full page without one: there may be more, from the last row's time on.
-            _ if page.data.len() >= PAGE && newest > from => {
-                from = newest;
-                None
-            }
-            _ => return Ok(Hints { more_from: None, ..hints }),
-        };
-        hints.more_from = Some(newest);
+/// The headers from recorded ground up to the solidified height, and the ground they stand on:
+/// blocks recorded above the solidified one may have been replaced, its own never.
+async fn standing(
+    pool: &Pool,
+    ground: &Ground,
+    solidified: u64,
+) -> Result<(Option<Ground>, Stretch), Error> {
+    if solidified < ground.next {
+        return Ok((Some(ground.clone()), Stretch::default()));
     }
-    Ok(hints)
+    let headers = headers(pool, ground.next, solidified).await?;
+    let stands = headers.first().map(|first| first.parent) == ground.last().map(|last| last.hash);
+    if stands || ground.kept.len() < 2 {
+        return Ok((Some(ground.clone()), Stretch { headers, rows: Vec::new() }));
+    }
+    let lowest: Vec<Header> = ground.kept.iter().take(1).copied().collect();
+    let next = lowest.first().map_or(ground.next, |first| first.id.height.saturating_add(1));
+    let headers = self::headers(pool, next, solidified).await?;
+    Ok((Some(Ground { kept: lowest, next }), Stretch { headers, rows: Vec::new() }))
 }
 
-/// One page. While paging every parameter stays the same: the index refuses anything else.
-async fn page(
-    node: &Node,
-    facts: &Facts,
-    account: Address,
-    from: Time,
-    fingerprint: Option<&str>,
-) -> Result<bytes::Bytes, Refusal> {
-    let Some(place) = &node.index else {
-        return Err(Refusal::new(Class::Unsupported, "it has no index"));
-    };
-    let (limit, from, token) = (PAGE.to_string(), from.0.to_string(), facts.token.tron());
-    let mut query = vec![
-        ("limit", limit.as_str()),
-        ("only_to", "true"),
-        ("only_confirmed", "true"),
-        ("order_by", "block_timestamp,asc"),
-        ("min_timestamp", from.as_str()),
-        ("contract_address", token.as_str()),
-    ];
-    query.extend(fingerprint.map(|fingerprint| ("fingerprint", fingerprint)));
-    let path = format!("/v1/accounts/{}/transactions/trc20", account.tron());
-    node.ask(place, &path, Question::Get(&query)).await
+async fn headers(pool: &Pool, from: u64, to: u64) -> Result<Vec<Header>, Error> {
+    let to = to.min(from.saturating_add(HEADERS_LIMIT.saturating_sub(1)));
+    let asked = pool.ask(Some(to), |node| async move { linked(pool, &node, from, to).await });
+    let (headers, node) = asked.await.map_err(|exhausted| exhausted.unread(from))?;
+    if let Some(last) = headers.last() {
+        read::second_opinion(pool, &node, last.id).await?;
+    }
+    Ok(headers)
 }
 
-/// What a page hints at.
-#[cfg(test)]
-pub(crate) fn hinted(
-    body: &[u8],
-    token: Address,
-    account: Address,
-) -> Result<BTreeSet<TxHash>, decode::DecodeError> {
-    let page: Page<'_> = decode::read(body)?;
-    Ok(page.data.iter().filter_map(|row| row.hint(token, account)).collect())
+async fn linked(pool: &Pool, node: &Node, from: u64, to: u64) -> Result<Vec<Header>, Refusal> {
+    let asked: Vec<_> = (from..=to).map(|height| node.header(height)).collect();
+    let found: Vec<Option<Header>> =
+        stream::iter(asked).buffered(pool.in_flight).try_collect().await?;
+    let headers: Vec<Header> = found.into_iter().flatten().collect();
+    for (below, above) in headers.iter().zip(headers.iter().skip(1)) {
+        if above.parent != below.id.hash {
+            let height = above.id.height;
+            return Err(Refusal::lie(format!("its block at height {height} has another parent")));
+        }
+    }
+    match headers.last() {
+        Some(last) if last.id.height == to => Ok(headers),
+        _ => Err(Refusal::behind(format!("it does not have height {to}"))),
+    }
 }
-
-#[cfg(test)]
-#[path = "accounts_tests.rs"]
-mod tests;

@@ -1,7 +1,6 @@
 //! How many requests a way of watching costs, beside what the plan allows.
 //!
-//! In: how often is polled, and how many accounts through the index. Out: requests a day for each
-//! endpoint. Never: a request. Why: a plan that is spent by noon watches nothing until midnight,
+//! In: how often is polled, and what. Out: requests a day for each endpoint. Never: a request. Why: a plan that is spent by noon watches nothing until midnight,
 //! and arithmetic says so before.
 
 use std::time::Duration;
@@ -19,10 +18,19 @@ const BLOCK: u64 = 3_000;
 pub struct Habits {
     /// How long between two polls.
     pub poll: Duration,
-    /// How many accounts are asked about through the index; 0 where it is not used.
-    pub accounts: u64,
-    /// How long between two requests for one account.
-    pub account_poll: Duration,
+    /// What a poll reads.
+    pub way: Way,
+}
+
+/// What a poll reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Every block and its infos: [`Source::poll`].
+    Blocks,
+    /// Headers, and the index for this many accounts: [`Source::poll_accounts`].
+    Accounts(u64),
+    /// The same, and every block behind it: [`Source::rescan`].
+    AccountsAndBlocks(u64),
 }
 
 /// What an endpoint is asked a day.
@@ -32,7 +40,7 @@ pub struct Budget {
     pub name: String,
     /// For the chain's two ends: the newest and the newest solidified block of each poll.
     pub ends: u64,
-    /// For blocks.
+    /// For blocks, or their headers.
     pub blocks: u64,
     /// For their transaction infos, one request each.
     pub infos: u64,
@@ -66,21 +74,26 @@ impl Config {
     #[must_use]
     pub fn budget(&self, habits: &Habits) -> Vec<Budget> {
         let polls = per_day(habits.poll);
-        let blocks = DAY.checked_div(BLOCK).unwrap_or_default();
+        let all = DAY.checked_div(BLOCK).unwrap_or_default();
         let window = self.window.max(1);
         // What one poll finds new is asked for at once, up to a window.
-        let found = blocks.div_ceil(polls.max(1));
-        let of_blocks = polls.min(blocks).saturating_mul(found.div_ceil(window));
-        let of_accounts = habits.accounts.saturating_mul(per_day(habits.account_poll));
+        let found = all.div_ceil(polls.max(1));
+        let at_once = polls.min(all).saturating_mul(found.div_ceil(window));
+        let behind = all.div_ceil(window);
+        let (blocks, infos, accounts) = match habits.way {
+            Way::Blocks => (at_once, all, 0),
+            Way::Accounts(accounts) => (all, 0, accounts),
+            Way::AccountsAndBlocks(accounts) => (all.saturating_add(behind), all, accounts),
+        };
         let each = self.endpoints.iter().enumerate().map(|(place, endpoint)| {
             let (first, limit) = (place == 0, endpoint.requests_per_day);
             let only_first = |requests: u64| if first { requests } else { 0 };
             Budget {
                 name: endpoint.name.clone(),
                 ends: polls.saturating_mul(2),
-                blocks: only_first(of_blocks),
-                infos: only_first(blocks),
-                accounts: only_first(of_accounts),
+                blocks: only_first(blocks),
+                infos: only_first(infos),
+                accounts: only_first(accounts.saturating_mul(polls)),
                 allowed: (limit > 0).then_some(limit),
                 catch_up: catch_up(endpoint.requests_per_second, window),
             }

@@ -12,9 +12,9 @@ use payments::chain::BlockHash;
 use payments::time::Time;
 use ruint::aliases::U256;
 
-use crate::accounts;
 use crate::config::Config;
 use crate::error::Error;
+use crate::index;
 use crate::node::{Node, Side};
 use crate::pool::Pool;
 use crate::read;
@@ -177,7 +177,7 @@ async fn report(node: &Node, pool: &Pool) -> EndpointReport {
         Some(height) => notes.take("infos", read::alone(pool, node, height).await).is_some(),
         None => false,
     };
-    let index = match accounts::received(node, facts, facts.token).await {
+    let indexed = match index::received(node, facts, facts.token).await {
         Ok(known) => known.map(|_| true).or_else(|| node.index.as_ref().map(|_| false)),
         Err(refusal) => {
             notes.note("index", refusal.why);
@@ -206,7 +206,7 @@ async fn report(node: &Node, pool: &Pool) -> EndpointReport {
         decimals: decimals.map(|decimals| decimals.to_string()),
         symbol: symbol.map(|symbol| text(&symbol)),
         infos,
-        index,
+        index: indexed,
         has_key: node.full.key.is_some(),
         failures: notes.0,
     }

@@ -213,7 +213,7 @@ impl Source {
             let body = node.post(Side::Full, "getaccount", &json!({"address": address})).await?;
             let activated = decode::is_there(&body)?;
             let native = decode::read::<Account>(&body)?.balance;
-            let received = crate::accounts::received(&node, facts, account).await?;
+            let received = crate::index::received(&node, facts, account).await?;
             Ok(Used { balance, native, activated, received })
         });
         asked.await.map(|(used, _)| used).map_err(|exhausted| exhausted.error())

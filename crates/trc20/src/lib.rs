@@ -17,6 +17,7 @@ mod far;
 mod fixture;
 mod header;
 mod hex;
+mod index;
 mod near;
 mod node;
 mod pool;
@@ -31,10 +32,11 @@ mod wire;
 
 pub use endpoint::{Location, LocationError, Rest};
 
-pub use accounts::Hints;
-pub use budget::{Budget, Habits};
+pub use accounts::{Account, Found};
+pub use budget::{Budget, Habits, Way};
 pub use check::{EndpointReport, Failure, Health};
 pub use config::{Config, EndpointConfig, Key, Place, Start};
 pub use error::{BoxError, Error};
 pub use explain::{Balance, Mined, Transaction, Used};
+pub use index::Hints;
 pub use source::Source;

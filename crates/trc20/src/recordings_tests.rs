@@ -10,9 +10,9 @@ use payments::name::ChainName;
 use payments::time::Time;
 use serde_json::Value;
 
-use crate::accounts;
 use crate::decode::{self, DecodeError};
 use crate::fixture;
+use crate::index;
 use crate::refusal::{self, Class};
 use crate::verify;
 
@@ -80,7 +80,7 @@ fn made_of(name: &str, answer: &Value) -> String {
             .map_or_else(told, |found| format!("info at {}", found.unwrap().1));
     }
     if answer.get("data").is_some() {
-        return accounts::hinted(body, Address([0; 20]), Address([0; 20]))
+        return index::hinted(body, Address([0; 20]), Address([0; 20]))
             .map_or_else(told, |_| format!("{} rows", answer["data"].as_array().unwrap().len()));
     }
     "something else".to_owned()
@@ -180,7 +180,7 @@ fn recorded_pages_give_each_transaction_once() {
     ] {
         let page = read(&folder.join("tron").join(path).with_extension("json")).to_string();
         let account = Address::parse(account).unwrap();
-        let found = accounts::hinted(page.as_bytes(), usdt, account).unwrap();
+        let found = index::hinted(page.as_bytes(), usdt, account).unwrap();
         assert_eq!(found.len(), count, "{path}");
         replayed += 1;
     }
@@ -246,11 +246,11 @@ fn header_json(id: &str, raw: &str) -> Value {
     let mut at = bytes.into_iter();
     let mut fields = serde_json::Map::new();
     fn varint(at: &mut impl Iterator<Item = u8>) -> u64 {
-        let (mut value, mut shift) = (0, 0);
+        let (mut value, mut shift) = (0u64, 0u32);
         loop {
             let byte = at.next().unwrap();
             value |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
+            shift = 7u32.saturating_add(shift);
             if byte < 0x80 {
                 return value;
             }
@@ -332,7 +332,7 @@ fn fork_switch(fork: u64, before: &Value, after: &Value, paid: &Value, gone: &Va
         let header = |pair: &[BlockId]| Header {
             id: pair[1],
             parent: pair[0].hash,
-            time: Time(i64::try_from(pair[1].height).unwrap() * 3_000),
+            time: Time(i64::try_from(pair[1].height.saturating_mul(3_000)).unwrap()),
         };
         // An id begins with its height.
         assert!(ids.iter().all(|id| id.hash.0.starts_with(&id.height.to_be_bytes())));

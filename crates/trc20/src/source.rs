@@ -5,9 +5,10 @@
 //! filters (an address shown to somebody meanwhile would be missed for good); a gap.
 //! Why: this is the one loop of the crate; everything below it answers a single question.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan};
+use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan, Transfer, TxHash};
 use payments::watch::WatchSet;
 use tokio::sync::Mutex;
 
@@ -25,16 +26,18 @@ use crate::view::{self, View};
 pub struct Source {
     pub(crate) config: Config,
     pub(crate) pool: Arc<Pool>,
-    progress: Mutex<Progress>,
+    pub(crate) progress: Mutex<Progress>,
 }
 
 /// What is kept from one poll to the next; losing it costs time only.
 #[derive(Default)]
-struct Progress {
-    far: Far,
+pub(crate) struct Progress {
+    pub(crate) far: Far,
     view: Option<View>,
     /// The last solidified block above the scanned stretch that was compared between endpoints.
     compared: Option<BlockId>,
+    /// What solidified transactions were found to hold: it does not change any more.
+    pub(crate) settled: BTreeMap<TxHash, Vec<Transfer>>,
 }
 
 /// Blocks that stand on recorded ground.
@@ -105,7 +108,11 @@ impl Source {
     }
 
     /// The chain's end; while reading far below it, as it was a moment ago.
-    async fn view(&self, progress: &mut Progress, cursor: &Cursor) -> Result<View, Error> {
+    pub(crate) async fn view(
+        &self,
+        progress: &mut Progress,
+        cursor: &Cursor,
+    ) -> Result<View, Error> {
         let last = cursor.last().map(|header| header.id.height);
         if let Some(view) = progress.view.as_ref().filter(|view| !view.is_stale())
             && view.finalized().is_some_and(|claim| last.is_some_and(|last| last < claim.id.height))
@@ -118,7 +125,11 @@ impl Source {
     }
 
     /// What the scan may stand on; none where the configured start is still above the tip.
-    async fn ground(&self, cursor: &Cursor, view: &View) -> Result<Option<Ground>, Error> {
+    pub(crate) async fn ground(
+        &self,
+        cursor: &Cursor,
+        view: &View,
+    ) -> Result<Option<Ground>, Error> {
         if let Some(last) = cursor.last() {
             let next = last.id.height.saturating_add(1);
             return Ok(Some(Ground { kept: cursor.kept.clone(), next }));
@@ -226,7 +237,7 @@ impl Source {
 
     /// The solidified block of this scan: never below the recorded one, and in the scanned chain
     /// where it lies within it.
-    async fn finalized(
+    pub(crate) async fn finalized(
         &self,
         progress: &mut Progress,
         cursor: &Cursor,
@@ -287,15 +298,23 @@ impl Source {
 }
 
 /// The recorded chain with a stretch on it.
-struct Chain<'a> {
-    ground: Option<&'a Ground>,
-    stretch: &'a Stretch,
+pub(crate) struct Chain<'a> {
+    pub(crate) ground: Option<&'a Ground>,
+    pub(crate) stretch: &'a Stretch,
 }
 
 impl Chain<'_> {
     fn top(&self) -> Option<BlockId> {
         let stretch = self.stretch.headers.last().map(|header| header.id);
         stretch.or_else(|| self.ground?.last())
+    }
+
+    /// Whether a block is this chain's, as far as its height is known here.
+    pub(crate) fn may_hold(&self, cursor: &Cursor, block: BlockId) -> bool {
+        let new = self.at(block.height).is_none_or(|ours| ours == block);
+        let recorded = cursor.at(block.height).is_none_or(|ours| ours.id == block);
+        let replaced = self.stretch.headers.first().is_some_and(|h| h.id.height <= block.height);
+        new && (recorded || replaced)
     }
 
     fn at(&self, height: u64) -> Option<BlockId> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lab::tron::{Asker, Fault, Limit, Paths};
-use trc20::{Config, Error, Habits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use trc20::{Config, EndpointConfig, Error, Habits, Key, Source, Way};
 
 use super::rig::{Follower, chain, config, endpoint, grid, keyed, node, pay, seen, traffic};
 
@@ -121,23 +123,39 @@ async fn a_busy_node_is_throttled_and_a_broken_one_is_down() {
     }
 }
 
+/// A host that sends everybody elsewhere.
+async fn redirecting(to: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0u8; 4_096];
+            let _ = stream.read(&mut request).await;
+            let answer = format!(
+                "HTTP/1.1 307 Temporary Redirect\r\nlocation: {to}/wallet/getblock\r\n\
+                 content-length: 10\r\nconnection: close\r\n\r\nsecret-key"
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    url
+}
+
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_the_key_stays() {
     let chain = chain();
-    let (node, elsewhere) = (grid(&chain).await, grid(&chain).await);
-    let endpoints = vec![keyed("first", &node, "secret-key")];
-    let mut follower = Follower::with(Config { endpoints, ..config(&[]) }).await;
     chain.mine(vec![pay(1, 5)]);
-    // A redirect has its target in a header; without one it is a status like any other.
-    node.fault(Fault::Say {
-        paths: Paths::all(),
-        status: 307,
-        body: format!("<a href=\"{}\">moved, secret-key</a>", elsewhere.url()),
-        times: Some(1),
-    });
-    let error = follower.step().await.unwrap_err();
-    assert!(!error.to_string().contains("secret-key"), "{error}");
-    follower.catch_up_stubbornly(3).await;
+    let (honest, elsewhere) = (grid(&chain).await, grid(&chain).await);
+    let url = redirecting(elsewhere.url()).await;
+    let key = Some(Key::new("secret-key"));
+    let moved = EndpointConfig::one_host("moved", &url, key).unwrap();
+    let alone = Config { endpoints: vec![moved.clone()], ..config(&[]) };
+    let error = Source::connect(alone).await.err().unwrap();
+    assert!(error.to_string().contains("307"), "{error}");
+    assert!(!format!("{error} {error:?} {moved:?}").contains("secret-key"), "{error}");
+    let endpoints = vec![moved, endpoint("honest", &honest)];
+    let mut follower = Follower::with(Config { endpoints, ..config(&[]) }).await;
+    follower.catch_up().await;
     assert_eq!(follower.seen(), [seen(1, 1, 5)]);
     assert_eq!(elsewhere.requests().total(), 0);
 }
@@ -150,18 +168,20 @@ async fn the_budget_is_what_is_really_asked() {
     first.requests_per_second = 15;
     first.requests_per_day = 100_000;
     let plan = Config { endpoints: vec![first], window: 20, ..config(&[&node]) };
-    let habits = |poll| Habits {
-        poll: Duration::from_secs(poll),
-        accounts: 0,
-        account_poll: Duration::from_secs(30),
-    };
-    for (poll, total, fits) in [(3, 115_200, false), (6, 72_000, true), (60, 33_120, true)] {
-        let budget = &plan.budget(&habits(poll))[0];
-        assert_eq!((budget.total(), budget.fits()), (total, fits), "{poll}");
+    let habits = |poll, way| Habits { poll: Duration::from_secs(poll), way };
+    for (poll, way, total, fits) in [
+        (3, Way::Blocks, 115_200, false),
+        (6, Way::Blocks, 72_000, true),
+        (60, Way::Blocks, 33_120, true),
+        (30, Way::Accounts(5), 28_800 + 2_880 * 7, true),
+        (30, Way::Accounts(20), 28_800 + 2_880 * 22, true),
+        (30, Way::Accounts(30), 28_800 + 2_880 * 32, false),
+        (60, Way::AccountsAndBlocks(20), 28_800 + 1_440 * 22 + 30_240, true),
+    ] {
+        let budget = &plan.budget(&habits(poll, way))[0];
+        assert_eq!((budget.total(), budget.fits()), (total, fits), "{poll} {way:?}");
         assert_eq!(budget.catch_up, Some(42));
     }
-    let polled = Habits { accounts: 10, ..habits(60) };
-    assert_eq!(plan.budget(&polled)[0].accounts, 28_800);
 
     // A poll of twenty blocks costs what the arithmetic says.
     let mut follower = Follower::with(plan).await;

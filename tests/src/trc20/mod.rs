@@ -4,6 +4,7 @@
 //! the script. Never: a stand-in for the source; it speaks HTTP to a real port.
 //! Why: a watcher is only as good as what it does on the day its node lies.
 
+mod accounts;
 mod explain;
 mod index;
 mod lies;
