@@ -101,7 +101,9 @@ fn programs() -> PathBuf {
         path.file_name().and_then(|name| name.to_str()).and_then(|n| n.parse().ok()).unwrap_or(0)
     };
     let newest = versions.map(|entry| entry.path()).max_by_key(version);
-    newest.expect("PostgreSQL: install Debian's `postgresql`, or set BURSAR_TEST_POSTGRES").join("bin")
+    newest
+        .expect("PostgreSQL: install Debian's `postgresql`, or set BURSAR_TEST_POSTGRES")
+        .join("bin")
 }
 
 /// PostgreSQL refuses to be run by root: then its own user runs it.

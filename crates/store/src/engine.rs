@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Executor, Row};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row};
 
 use crate::error::Error;
 
@@ -104,6 +104,9 @@ impl Pools {
                 Ok(Self { writer, reader })
             }
             Engine::Postgres => {
+                // A pool tries a refused connection again for as long as it may wait; the first
+                // one tells at once.
+                options.connect().await?.close().await?;
                 let writer = pool(engine, CONNECTIONS).connect_with(options).await?;
                 Ok(Self { reader: writer.clone(), writer })
             }

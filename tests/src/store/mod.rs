@@ -1,0 +1,63 @@
+//! The books by themselves: schema, commits, questions, addresses, and what `verify` sees.
+//!
+//! In: small histories through the real rules. Out: the same answers on SQLite and PostgreSQL.
+//! Never: an engine skipped. What the model's histories do to both is in `conformance`.
+
+mod commits;
+mod questions;
+mod schema;
+mod shop;
+mod supply;
+mod verify;
+
+use store::{OpenMode, Store};
+
+use crate::postgres;
+
+/// Empty books of one engine, gone with this value.
+struct Place {
+    store: Store,
+    url: String,
+    _folder: Option<tempfile::TempDir>,
+    _database: Option<postgres::Database>,
+}
+
+async fn sqlite() -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("books.db").display());
+    let store = Store::open(&url, OpenMode::Migrate).await.unwrap();
+    Place { store, url, _folder: Some(folder), _database: None }
+}
+
+async fn postgresql() -> Place {
+    let database = postgres::database().await;
+    let store = Store::open(&database.url, OpenMode::Migrate).await.unwrap();
+    let url = database.url.clone();
+    Place { store, url, _folder: None, _database: Some(database) }
+}
+
+/// Makes each named `async fn(Place)` a test on both engines.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(crate::store::sqlite().await).await })+
+        }
+        mod on_postgresql {
+            $(
+                #[tokio::test]
+                async fn $name() { super::$name(crate::store::postgresql().await).await }
+            )+
+        }
+    };
+}
+use on_both;
+
+/// Runs a statement past the store.
+async fn run(url: &str, statement: &str) -> Result<u64, sqlx::Error> {
+    use sqlx::Connection;
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await?;
+    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await;
+    connection.close().await?;
+    Ok(done?.rows_affected())
+}

@@ -1,0 +1,134 @@
+//! What was changed behind the engine's back is seen.
+
+use store::{Engine, Error};
+
+use super::shop::{id, opened};
+use super::{Place, on_both, run};
+
+on_both!(
+    tampering_is_found,
+    a_missing_trigger_is_found,
+    a_row_that_does_not_parse_is_named,
+    an_unsealed_commit_is_refused,
+);
+
+/// Takes away what stands in the way of one statement, as only the owner of the database can.
+async fn force(place: &Place, triggers: &[(&str, &str)], statement: &str) {
+    for (table, trigger) in triggers {
+        let drop = match place.store.engine() {
+            Engine::Sqlite => format!("DROP TRIGGER {trigger}"),
+            Engine::Postgres => format!("ALTER TABLE {table} DISABLE TRIGGER {trigger}"),
+        };
+        run(&place.url, &drop).await.unwrap();
+    }
+    assert_eq!(run(&place.url, statement).await.unwrap(), 1, "{statement}");
+}
+
+async fn names(place: &Place) -> Vec<&'static str> {
+    let findings = place.store.verify().await.unwrap();
+    let mut names: Vec<_> = findings.iter().map(|finding| finding.name).collect();
+    names.retain(|name| *name != "trigger_missing");
+    names.dedup();
+    names
+}
+
+async fn tampering_is_found(place: Place) {
+    opened(&place.store).await;
+    assert_eq!(names(&place).await, Vec::<&str>::new());
+    let guard = match place.store.engine() {
+        Engine::Sqlite => "balances_update",
+        Engine::Postgres => "balances_sealed",
+    };
+    let raise = "UPDATE balances SET credits = credits + 1 WHERE account = 'sales'";
+    force(&place, &[("balances", guard)], raise).await;
+    assert_eq!(names(&place).await, ["balance_differs"]);
+    let lower = "UPDATE balances SET credits = credits - 1 WHERE account = 'sales'";
+    assert_eq!(run(&place.url, lower).await.unwrap(), 1);
+    assert_eq!(names(&place).await, Vec::<&str>::new());
+    let more = "UPDATE entries SET amount = amount + 1 WHERE journal = 1 AND line = 0";
+    force(&place, &[("entries", "entries_keep")], more).await;
+    assert_eq!(names(&place).await, ["balance_differs"]);
+    let gone = "DELETE FROM events WHERE seq = 2";
+    force(&place, &[("events", "events_stay")], gone).await;
+    assert_eq!(names(&place).await, ["balance_differs", "event_gap"]);
+    let gone = "DELETE FROM journals WHERE seq = 1";
+    force(&place, &[("journals", "journals_stay")], gone).await;
+    let found = names(&place).await;
+    assert!(found.contains(&"journal_gap") && found.contains(&"entry_without_journal"));
+    let gone = "DELETE FROM entries WHERE journal = 2 AND line = 0";
+    force(&place, &[("entries", "entries_stay")], gone).await;
+    assert!(names(&place).await.contains(&"journal_incomplete"));
+}
+
+async fn a_missing_trigger_is_found(place: Place) {
+    let drop = match place.store.engine() {
+        Engine::Sqlite => "DROP TRIGGER entries_stay",
+        Engine::Postgres => "ALTER TABLE entries DISABLE TRIGGER entries_stay",
+    };
+    run(&place.url, drop).await.unwrap();
+    let findings = place.store.verify().await.unwrap();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(
+        (findings[0].name, findings[0].detail.as_str()),
+        ("trigger_missing", "entries_stay")
+    );
+}
+
+async fn a_row_that_does_not_parse_is_named(place: Place) {
+    opened(&place.store).await;
+    let odd = "UPDATE orders SET price = 'free', version = version + 1 WHERE id = 'A'";
+    force(&place, &[("orders", "orders_keep")], odd).await;
+    match place.store.order(&id("A")).await {
+        Err(Error::Broken { table: "orders", column: "price", row, why }) => {
+            assert_eq!(row, "A");
+            assert!(why.contains("free"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(place.store.order(&id("B")).await.unwrap().is_some());
+}
+
+async fn an_unsealed_commit_is_refused(place: Place) {
+    opened(&place.store).await;
+    let own = match place.store.engine() {
+        // Another program may not have asked for the settings that ours does.
+        Engine::Sqlite => "PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = OFF;",
+        Engine::Postgres => "",
+    };
+    let announced = "UPDATE counters SET journals = journals + 1;
+        INSERT INTO journals SELECT journals, 'sneaky', NULL, NULL, 1, 1, 0, 1 FROM counters;
+        INSERT INTO entries SELECT journals, 0, 'CREDIT', 'issued', 'customer:acme', 5 FROM counters;";
+    for writes in [
+        // Written and not sealed; sealed and not written; more entries than said; none at all.
+        format!("{announced}"),
+        "UPDATE counters SET events = events + 1; UPDATE counters SET sealed_events = events;"
+            .into(),
+        format!(
+            "{announced} INSERT INTO entries SELECT journals, 1, 'CREDIT', 'issued', \
+            'customer:acme', 5 FROM counters; UPDATE counters SET sealed_journals = journals;"
+        ),
+        "UPDATE counters SET journals = journals + 1; INSERT INTO journals SELECT journals, 'x', \
+            NULL, NULL, 1, 1, 0, 1 FROM counters; UPDATE counters SET sealed_journals = journals;"
+            .into(),
+        // A row of an earlier commit replaced by one of the same number or key.
+        "INSERT INTO entries VALUES (1, 7, 'CREDIT', 'issued', 'customer:acme', 5);".into(),
+        "INSERT INTO events SELECT 1, kind, at, NULL, NULL, NULL, NULL, '{}' FROM events \
+            WHERE seq = 1 ON CONFLICT (seq) DO UPDATE SET data = '{}';"
+            .into(),
+    ] {
+        let text = format!("{own} BEGIN; {writes} COMMIT;");
+        assert!(run(&place.url, &text).await.is_err(), "{writes}");
+        assert_eq!(place.store.verify().await.unwrap(), [], "{writes}");
+    }
+    if place.store.engine() == Engine::Sqlite {
+        for table in ["journals", "events", "entries"] {
+            let text = format!("{own} REPLACE INTO {table} SELECT * FROM {table} LIMIT 1");
+            assert!(run(&place.url, &text).await.is_err(), "{text}");
+        }
+    }
+    // Whole, it is within the form.
+    let text =
+        format!("{own} BEGIN; {announced} UPDATE counters SET sealed_journals = journals; COMMIT;");
+    run(&place.url, &text).await.unwrap();
+    assert_eq!(place.store.verify().await.unwrap(), []);
+}
