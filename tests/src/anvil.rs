@@ -44,11 +44,14 @@ pub(crate) struct Options {
     pub(crate) accounts: u16,
     /// `safe` is this many blocks below the tip and `finalized` twice as many.
     pub(crate) slots_in_an_epoch: u64,
+    /// Of how many of the newest blocks the state can be asked for; of all where it is not said,
+    /// which makes thousands of blocks take minutes.
+    pub(crate) states: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { chain_id: 31_337, accounts: 10, slots_in_an_epoch: 1 }
+        Self { chain_id: 31_337, accounts: 10, slots_in_an_epoch: 1, states: None }
     }
 }
 
@@ -426,6 +429,9 @@ impl Process {
             ("--timestamp", GENESIS_SECONDS),
         ] {
             command.arg(name).arg(value.to_string());
+        }
+        if let Some(states) = options.states {
+            command.arg("--prune-history").arg(states.to_string());
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut keeper = command.spawn().expect("/bin/sh starts");

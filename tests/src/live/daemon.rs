@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -17,6 +17,8 @@ use crate::binary;
 
 /// Longest wait for anything the daemon is to say or do; generous, the machine is shared.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+/// How long it may take to end after SIGTERM.
+const PROMPT: Duration = Duration::from_secs(10);
 /// How much of the log a failure shows.
 const SHOWN: usize = 40;
 /// What is logged: each turn that moved the cursor is told below `info`.
@@ -79,18 +81,18 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it in `folder`.
     pub(crate) fn start(folder: &Path) -> Self {
-        Self::spawn(folder, HEARD)
+        Self::spawn(folder, HEARD, &["run"])
     }
 
-    /// Starts it so that it tells its every step.
-    pub(crate) fn start_verbose(folder: &Path) -> Self {
-        Self::spawn(folder, EVERYTHING)
+    /// Starts it, or another command, so that it tells its every step.
+    pub(crate) fn verbose(folder: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(folder, EVERYTHING, arguments)
     }
 
-    fn spawn(folder: &Path, filter: &str) -> Self {
+    fn spawn(folder: &Path, filter: &str, arguments: &[&str]) -> Self {
         // The kernel ends it with the thread that started it, even where that is killed.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(binary::path()).args(["--json", "run"]);
+        command.args(["--pdeathsig", "KILL"]).arg(binary::path()).arg("--json").args(arguments);
         command.current_dir(folder).env_remove("BURSAR_CONFIG").env("BURSAR_LOG", filter);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().expect("setpriv, of util-linux");
@@ -134,6 +136,14 @@ impl Daemon {
         .await;
     }
 
+    /// Waits until this sentence was said `times` times.
+    pub(crate) async fn said_times(&mut self, message: &str, times: usize) {
+        self.until(&format!("\"{message}\", {times} times"), |heard| {
+            (heard.iter().filter(|line| line.message() == message).count() >= times).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until an event of this type was told of this order `times` times.
     pub(crate) async fn told_times(&mut self, kind: &str, order: &str, times: usize) {
         self.until(&format!("{kind} of {order}, {times} times"), |heard| {
@@ -147,6 +157,11 @@ impl Daemon {
         self.told_times(kind, order, 1).await;
     }
 
+    /// The heights it has recorded, in the order in which it did.
+    pub(crate) fn heights(&self) -> Vec<u64> {
+        heights(&self.heard)
+    }
+
     /// Waits until it has said `count` lines more, or has ended.
     pub(crate) async fn hear(&mut self, count: usize) {
         for _ in 0..count {
@@ -155,6 +170,18 @@ impl Daemon {
                 Ok(None) => return,
                 Err(_) => panic!("silent for {DEADLINE:?}\n{}", tail(&self.heard)),
             }
+        }
+    }
+
+    /// Hears what it says for exactly so long: to choose a moment, not to wait for anything.
+    pub(crate) async fn hear_for(&mut self, time: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            while let Ok(line) = self.coming.try_recv() {
+                self.heard.push(line);
+            }
+            // The timer is too coarse for a moment inside a commit.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -168,25 +195,30 @@ impl Daemon {
         let pid = self.child.id().expect("a process that runs").to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
         assert!(sent.expect("kill").success(), "no process {pid}");
-        let status = self.wait().await;
+        let status = self.wait(PROMPT).await;
         assert_eq!(status.code(), Some(0), "{}", tail(&self.heard));
         self.heard
     }
 
     /// Waits for an end of its own; its exit code and what it said.
     pub(crate) async fn ended(mut self) -> (Option<i32>, Vec<Line>) {
-        let status = self.wait().await;
+        let status = self.wait(DEADLINE).await;
         (status.code(), self.heard)
     }
 
-    async fn wait(&mut self) -> ExitStatus {
-        let deadline = tokio::time::Instant::now() + DEADLINE;
+    async fn wait(&mut self, at_most: Duration) -> ExitStatus {
+        let deadline = tokio::time::Instant::now() + at_most;
         while let Ok(Some(line)) = tokio::time::timeout_at(deadline, self.coming.recv()).await {
             self.heard.push(line);
         }
         let ended = tokio::time::timeout_at(deadline, self.child.wait()).await;
         ended.unwrap_or_else(|_| panic!("it goes on\n{}", tail(&self.heard))).expect("its status")
     }
+}
+
+/// The heights recorded in a log, in its order.
+pub(crate) fn heights(heard: &[Line]) -> Vec<u64> {
+    heard.iter().filter_map(Line::recorded).collect()
 }
 
 fn tail(heard: &[Line]) -> String {

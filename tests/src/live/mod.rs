@@ -4,9 +4,16 @@
 //! Never: a sleep; every wait is for something the daemon says, with a deadline.
 //! Why: each scenario has lost somebody money somewhere.
 
+mod addresses;
+mod again;
 mod audit;
+mod crash;
 mod daemon;
+mod dice;
+mod latency;
+mod lines;
 mod paying;
 mod proxy;
+mod refusals;
 mod reorgs;
 mod shop;

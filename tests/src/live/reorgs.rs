@@ -11,6 +11,8 @@ on_both_engines!(
     a_payment_mined_again_elsewhere_is_the_same_deposit,
     a_credit_that_a_reorg_takes_back_is_reversed_and_granted_again,
     a_credited_payment_that_a_reorg_moves_is_worth_itself_once,
+    a_tip_that_goes_back_and_grows_elsewhere_is_followed,
+    a_reorg_below_the_finalized_height_pauses_the_chain_and_is_told_once,
 );
 
 // before   .. n [pay]
@@ -145,4 +147,64 @@ async fn a_credited_payment_that_a_reorg_moves_is_worth_itself_once(engine: Engi
     }
     daemon.stop().await;
     shop.audit(&[("MOVED", "10000.00"), ("OPEN", "2000.00")]).await;
+}
+
+// at first   .. n []  n+1 [pay] n+2 [] n+3 []
+// then       .. n []
+// then       .. n []  n+1'[]    n+2'[] n+3'[pay] n+4'[] n+5'[]
+async fn a_tip_that_goes_back_and_grows_elsewhere_is_followed(engine: Engine) {
+    let setup = Setup { confirmations: 4, poll_interval: "100ms", ..Setup::new(engine) };
+    let shop = Shop::with(setup).await;
+    let mut daemon = shop.watching().await;
+    let address = shop.order("SHRUNK", "100").await;
+    let snapshot = shop.anvil.snapshot().await;
+    let tx = shop.pay(address, 100 * USDT).await;
+    shop.anvil.mine(3).await;
+    daemon.told("order.confirming", "SHRUNK").await;
+    let TransactionData::Raw(raw) = shop.anvil.again(tx).await else { panic!("raw") };
+    shop.anvil.revert(snapshot).await;
+    shop.anvil.mine(2).await;
+    let sent = shop.anvil.provider.send_raw_transaction(&raw).await.expect("sent again");
+    assert_eq!(*sent.tx_hash(), tx);
+    shop.anvil.mine(3).await;
+    daemon.told_times("deposit.detected", "SHRUNK", 2).await;
+    assert_eq!(text(&shop.show("SHRUNK").await["status"]), "confirming");
+    shop.settle(&mut daemon).await;
+    let id = format!("ethereum:{tx}:0");
+    assert_eq!(deposits(&shop.show("SHRUNK").await), [(id.as_str(), "credited", "100.00")]);
+    daemon.stop().await;
+    shop.audit(&[("SHRUNK", "10000.00")]).await;
+}
+
+/// What was credited stays, and nothing more is, until a person has looked.
+async fn a_reorg_below_the_finalized_height_pauses_the_chain_and_is_told_once(engine: Engine) {
+    let setup = Setup { slots: 1, confirmations: 1, poll_interval: "100ms", ..Setup::new(engine) };
+    let shop = Shop::with(setup).await;
+    let mut daemon = shop.watching().await;
+    let paid = shop.order("PAID", "100").await;
+    let later = shop.order("LATER", "100").await;
+    shop.pay(paid, 100 * USDT).await;
+    shop.anvil.mine(4).await;
+    daemon.recorded(shop.anvil.height().await).await;
+    daemon.told("credits.granted", "PAID").await;
+    shop.anvil.reorg(4, vec![]).await;
+    shop.anvil.mine(1).await;
+    daemon.said_times("this turn failed", 1).await;
+    shop.pay(later, 100 * USDT).await;
+    shop.anvil.mine(2).await;
+    let failed = daemon.heard.iter().filter(|line| line.message() == "this turn failed").count();
+    daemon.said_times("this turn failed", failed + 2).await;
+    daemon.stop().await;
+    assert_eq!(text(&shop.show("PAID").await["status"]), "paid");
+    let told = shop.bursar(&["explain", "LATER"]).await;
+    assert!(
+        text(&told["story"][0]["next"]).starts_with("crediting on ethereum is paused"),
+        "{told}"
+    );
+    let verified = shop.bursar(&["ledger", "verify"]).await;
+    assert_eq!(list(&verified["findings"]).len(), 0);
+    let events = shop.events().await;
+    let paused = events.iter().filter(|event| event.kind.word() == "chain.paused");
+    assert_eq!(paused.count(), 1);
+    assert_eq!(told_of(&events, "LATER"), ["order.created"]);
 }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use alloy::eips::BlockNumberOrTag;
 use alloy::network::TransactionBuilder;
@@ -77,6 +78,8 @@ pub(crate) struct Setup {
     pub(crate) addresses: String,
     /// Lines of `[orders]`.
     pub(crate) orders: &'static str,
+    /// As the node's option of this name.
+    pub(crate) states: Option<u64>,
 }
 
 impl Setup {
@@ -92,13 +95,14 @@ impl Setup {
             poll_interval: "1h",
             addresses: format!("xpub = \"{FRESH}\""),
             orders: "expires_after = \"30d\"",
+            states: None,
         }
     }
 }
 
 /// A shop that is open.
 pub(crate) struct Shop {
-    pub(crate) anvil: Anvil,
+    pub(crate) anvil: Arc<Anvil>,
     pub(crate) token: Token,
     pub(crate) setup: Setup,
     pub(crate) folder: TempDir,
@@ -112,11 +116,12 @@ impl Shop {
         Self::with(Setup::new(engine)).await
     }
 
-    /// Starts the node, deploys the token, writes the config and makes the database.
+    /// Starts the node, deploys the token, and opens a shop over them.
     pub(crate) async fn with(setup: Setup) -> Self {
         let options = Options {
             chain_id: setup.chain_id,
             slots_in_an_epoch: setup.slots,
+            states: setup.states,
             ..Options::default()
         };
         let anvil = Anvil::start(options).await;
@@ -125,6 +130,18 @@ impl Shop {
         anvil.set_next_block_time(now).await;
         let scale = 10_u128.pow(u32::from(setup.decimals - 6));
         let token = anvil.deploy_token(SUPPLY * scale, setup.decimals).await;
+        Self::over(Arc::new(anvil), token, setup).await
+    }
+
+    /// Another shop over the same node: it hands out the same addresses, so what is paid to one is
+    /// paid to both.
+    pub(crate) async fn beside(&self, engine: Engine) -> Self {
+        let setup = Setup { engine, ..self.setup.clone() };
+        Self::over(Arc::clone(&self.anvil), self.token, setup).await
+    }
+
+    /// Writes the config and makes the database.
+    async fn over(anvil: Arc<Anvil>, token: Token, setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let (url, database) = match setup.engine {
             Engine::Sqlite => (format!("sqlite:{}/bursar.db", folder.path().display()), None),

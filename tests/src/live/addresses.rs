@@ -1,0 +1,115 @@
+//! Deposit addresses: none is handed out twice, none that the chain knows is handed out at all.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use futures_util::future::join_all;
+
+use super::shop::{
+    Engine, FRESH_ADDRESSES, KNOWN, Setup, Shop, USDT, deposits, on_both_engines, text,
+};
+
+on_both_engines!(
+    an_address_that_the_chain_knows_is_passed_over,
+    orders_made_at_once_have_addresses_of_their_own,
+);
+
+/// By a token it received, by one it received and spent, and by the chain's own coin.
+async fn an_address_that_the_chain_knows_is_passed_over(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    let [first, second, third] = FRESH_ADDRESSES;
+    shop.pay(first.parse().expect("an address"), 1).await;
+    shop.anvil.mine(1).await;
+    assert_eq!(shop.order("NEXT", "100").await.to_string(), second);
+    assert_eq!(shop.order("LAST", "100").await.to_string(), third);
+
+    let addresses = format!("xpub = \"{KNOWN}\"");
+    let shop = Shop::with(Setup { addresses, ..Setup::new(engine) }).await;
+    let fresh = shop.order("NEXT", "100").await;
+    for n in 0..10 {
+        assert_ne!(fresh, shop.anvil.account(n));
+    }
+    let mut daemon = shop.watching().await;
+    shop.pay(fresh, 100 * USDT).await;
+    shop.anvil.mine(1).await;
+    shop.settle(&mut daemon).await;
+    daemon.stop().await;
+    shop.audit(&[("NEXT", "10000.00")]).await;
+}
+
+/// Nine processes: six orders, one of them asked for by four at once.
+async fn orders_made_at_once_have_addresses_of_their_own(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    let ids = ["A", "B", "C", "D", "E", "SAME", "SAME", "SAME", "SAME"];
+    let made = join_all(ids.map(|id| shop.order(id, "100"))).await;
+    let of_same: BTreeSet<_> = made[5..].iter().collect();
+    assert_eq!(of_same.len(), 1, "one order, one address");
+    let all: BTreeSet<_> = made.iter().collect();
+    assert_eq!(all.len(), 6, "an address was handed out twice: {made:?}");
+    let mut daemon = shop.watching().await;
+    for address in &all {
+        shop.pay(**address, 100 * USDT).await;
+    }
+    shop.anvil.mine(1).await;
+    shop.settle(&mut daemon).await;
+    daemon.stop().await;
+    shop.audit(&["A", "B", "C", "D", "E", "SAME"].map(|id| (id, "10000.00"))).await;
+}
+
+/// The file beside the database remembers what the restored database has forgotten; where that
+/// file is gone too, the chain remembers what was paid.
+#[tokio::test]
+async fn a_restored_backup_hands_out_no_address_again() {
+    let shop = Shop::open(Engine::Sqlite).await;
+    let before = shop.order("BEFORE", "100").await;
+    let backup = tempfile::tempdir().expect("a folder");
+    copy_books(shop.folder.path(), backup.path());
+    let mut lost = Vec::new();
+    for id in ["LOST-1", "LOST-2"] {
+        let address = shop.order(id, "100").await;
+        shop.pay(address, 100 * USDT).await;
+        lost.push(address);
+    }
+    shop.anvil.mine(1).await;
+
+    copy_books(backup.path(), shop.folder.path());
+    let after = shop.order("AFTER", "100").await;
+    assert!(after != before && !lost.contains(&after), "{after} was handed out before");
+    shop.pay(after, 100 * USDT).await;
+    shop.anvil.mine(1).await;
+
+    copy_books(backup.path(), shop.folder.path());
+    let marks = files(shop.folder.path(), ".index");
+    let [mark] = marks.as_slice() else { panic!("one high-water mark: {marks:?}") };
+    std::fs::remove_file(mark).expect("the mark");
+    let last = shop.order("LAST", "100").await;
+    assert!(![before, after].contains(&last) && !lost.contains(&last), "{last} was known");
+
+    let mut daemon = shop.watching().await;
+    shop.pay(before, 100 * USDT).await;
+    shop.pay(last, 100 * USDT).await;
+    shop.anvil.mine(1).await;
+    shop.settle(&mut daemon).await;
+    assert_eq!(deposits(&shop.show("LAST").await).len(), 1);
+    assert_eq!(text(&shop.show("BEFORE").await["status"]), "paid");
+    daemon.stop().await;
+    shop.audit(&[("BEFORE", "10000.00"), ("LAST", "10000.00")]).await;
+}
+
+/// The database alone, as a backup has it; nothing runs meanwhile.
+fn copy_books(from: &Path, to: &Path) {
+    for file in ["bursar.db", "bursar.db-wal", "bursar.db-shm"] {
+        let (source, target) = (from.join(file), to.join(file));
+        if source.is_file() {
+            std::fs::copy(source, target).expect("a copy");
+        } else if target.is_file() {
+            std::fs::remove_file(target).expect("no longer part of it");
+        }
+    }
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("one"));
+    let named = |path: &std::path::PathBuf| path.to_string_lossy().ends_with(ending);
+    entries.map(|entry| entry.path()).filter(named).collect()
+}
