@@ -5,17 +5,12 @@
 //! Why: every number an operator may want to change is in one place, with its unit.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
+use endpoint::{Location, LocationError, Rest};
 use payments::address::Address;
 use payments::chain::BlockHash;
 use payments::name::ChainName;
-
-use crate::location::{Location, LocationError};
-
-/// How long an endpoint rests after its k-th failure in a row (k from 1).
-pub type Rest = Arc<dyn Fn(u32) -> Duration + Send + Sync>;
 
 /// One chain and the endpoints it is read through.
 #[derive(Clone)]

@@ -11,12 +11,13 @@ use alloy::providers::{Provider, RootProvider};
 use alloy::pubsub::RawSubscription;
 use alloy::rpc::types::Filter;
 use alloy::transports::TransportError;
+use endpoint::Rest;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{Config, EndpointConfig, Rest};
+use crate::config::{Config, EndpointConfig};
 use crate::link;
 use crate::refusal::Refusal;
 use crate::token::{TRANSFER, Token};

@@ -10,28 +10,22 @@ use std::time::Duration;
 
 use alloy::transports::TransportError;
 use bytes::Bytes;
+use endpoint::{Bucket, Conduct, Fault, Location};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use crate::bucket::Bucket;
 use crate::config::EndpointConfig;
 use crate::decode::Block;
 use crate::header;
 use crate::link::Link;
-use crate::location::Location;
 use crate::refusal::{Class, Refusal};
 use crate::span::Span;
 use crate::token::Token;
-use crate::wire::WireFault;
 
 /// How many calls one batch holds at first; java-tron takes no more.
 const BATCH: usize = 100;
-/// After this many answers in a row earlier failures are forgiven. One is not enough: a node that
-/// lies about logs answers everything else, and would never rest longer than the first time.
-const FORGIVEN_AFTER: u32 = 16;
-
 /// One endpoint.
 pub(crate) struct Endpoint {
     pub(crate) name: String,
@@ -50,14 +44,7 @@ pub(crate) struct Endpoint {
 pub(crate) struct State {
     /// Its chain, genesis and token were checked.
     pub(crate) verified: bool,
-    /// Failures in a row: so many that were not yet forgiven.
-    pub(crate) failures: u32,
-    /// Answers in a row.
-    answered: u32,
-    /// Failures since the start.
-    pub(crate) failed: u64,
-    pub(crate) resting_until: Option<Instant>,
-    pub(crate) last_error: Option<String>,
+    pub(crate) conduct: Conduct,
     pub(crate) tip: Option<u64>,
     pub(crate) finalized: Option<u64>,
     pub(crate) latency: Option<Duration>,
@@ -68,7 +55,7 @@ impl Endpoint {
         config: &EndpointConfig,
         deadline: Duration,
         window: u64,
-    ) -> Result<Self, WireFault> {
+    ) -> Result<Self, Fault> {
         Ok(Self {
             name: config.name.clone(),
             location: config.location.clone(),
@@ -215,27 +202,11 @@ impl Endpoint {
 
     /// An answer passed its checks.
     pub(crate) fn answered(&self) {
-        let mut state = self.state();
-        state.answered = state.answered.saturating_add(1);
-        if state.answered >= FORGIVEN_AFTER {
-            state.failures = 0;
-        }
-    }
-
-    /// A failure that costs a rest; how many there are now in a row.
-    pub(crate) fn failed(&self, why: &str) -> u32 {
-        let mut state = self.state();
-        state.answered = 0;
-        state.failures = state.failures.saturating_add(1);
-        state.failed = state.failed.saturating_add(1);
-        state.last_error = Some(why.to_owned());
-        state.failures
+        self.state().conduct.answered();
     }
 
     /// How long it still rests.
     pub(crate) fn rests_for(&self) -> Option<Duration> {
-        let until = self.state().resting_until?;
-        let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
+        self.state().conduct.rests_for()
     }
 }

@@ -6,7 +6,6 @@
 //! Why: one node's word is not enough to credit money on; this crate is everything between it and
 //! the rules.
 
-mod bucket;
 mod check;
 mod config;
 pub mod decode;
@@ -20,7 +19,6 @@ mod header;
 mod hex;
 mod hint;
 mod link;
-mod location;
 mod near;
 mod pool;
 mod proof;
@@ -36,11 +34,12 @@ mod verify;
 mod view;
 mod wire;
 
+pub use ::endpoint::{Location, LocationError, Rest};
+
 pub use check::{EndpointReport, Failure, Health};
-pub use config::{Config, EndpointConfig, Finality, Prove, Rest, Start};
+pub use config::{Config, EndpointConfig, Finality, Prove, Start};
 pub use doorbell::Doorbell;
 pub use error::{BoxError, Error};
 pub use explain::{Mined, Transaction, Used};
-pub use location::{Location, LocationError};
 pub use source::Source;
 pub use token::Token;

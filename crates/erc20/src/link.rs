@@ -12,12 +12,12 @@ use alloy::rpc::client::{ClientBuilder, RpcClient};
 use alloy::transports::ws::{WebSocketConfig, WsConnect};
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 use bytes::Bytes;
+use endpoint::{BODY_LIMIT, Fault, Location};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
-use crate::location::Location;
-use crate::wire::{BODY_LIMIT, Wire, WireFault};
+use crate::wire::Wire;
 
 /// A way to an endpoint.
 pub(crate) enum Link {
@@ -28,7 +28,7 @@ pub(crate) enum Link {
 }
 
 impl Link {
-    pub(crate) fn new(location: &Location, deadline: Duration) -> Result<Self, WireFault> {
+    pub(crate) fn new(location: &Location, deadline: Duration) -> Result<Self, Fault> {
         if location.is_websocket() {
             return Ok(Self::Socket { location: location.clone(), client: Mutex::new(None) });
         }

@@ -8,11 +8,11 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use endpoint::Rest;
 use futures_util::future::join_all;
 use payments::chain::BlockHash;
-use tokio::time::Instant;
 
-use crate::config::{Config, Prove, Rest};
+use crate::config::{Config, Prove};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::refusal::{Class, Refusal};
@@ -149,13 +149,15 @@ impl Pool {
             | Class::Unsupported
             | Class::Caller
             | Class::Batch => {
-                endpoint.state().last_error = Some(refusal.why.clone());
+                endpoint.state().conduct.noted(&refusal.why);
                 return;
             }
         };
-        let failures = endpoint.failed(&refusal.why);
+        let mut state = endpoint.state();
+        let failures = state.conduct.failed(&refusal.why);
         let rest = asked_to_wait.unwrap_or_else(|| (self.rest)(failures));
-        endpoint.state().resting_until = Instant::now().checked_add(rest);
+        state.conduct.rest(rest);
+        drop(state);
         tracing::warn!(
             chain = self.facts.chain,
             endpoint = endpoint.name,

@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
+use endpoint::Fault;
 use serde_json::Value;
 
 use crate::decode::DecodeError;
 use crate::hint;
-use crate::wire::WireFault;
 
 /// How much of a reason is kept.
 const WHY_LIMIT: usize = 200;
@@ -95,8 +95,8 @@ impl From<TransportError> for Refusal {
                 retry_after,
             }) => of_body(Some(error.status), &error.body, Some(retry_after)),
             RpcError::Transport(TransportErrorKind::Custom(error)) => {
-                match error.downcast_ref::<WireFault>() {
-                    Some(WireFault::TooLarge { .. }) => {
+                match error.downcast_ref::<Fault>() {
+                    Some(Fault::TooLarge { .. }) => {
                         Self::new(Class::Shrink { hints: Vec::new() }, error.to_string())
                     }
                     _ => Self::new(Class::Down, error.to_string()),

@@ -12,30 +12,16 @@ use alloy::rpc::json_rpc::{
     RequestPacket, Response as RpcResponse, ResponsePacket, ResponsePayload,
 };
 use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use endpoint::{BODY_LIMIT, Fault, Location};
+use reqwest::Client;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response};
 use tower_service::Service;
 
-use crate::location::Location;
-
-/// The largest body that is read, in bytes.
-pub(crate) const BODY_LIMIT: usize = 64 << 20;
 /// The longest body of a failure that is kept, in bytes.
 const FAILURE_LIMIT: usize = 16 << 10;
 /// The longest pause an endpoint may ask for.
 pub(crate) const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(300);
-
-/// What goes wrong on the wire itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WireFault {
-    /// The body is beyond the limit.
-    #[error("the body is larger than {limit} bytes")]
-    TooLarge { limit: usize },
-    /// The connection failed before a whole body came.
-    #[error("the connection failed: {0}")]
-    Broken(String),
-}
 
 /// An HTTP endpoint.
 #[derive(Clone)]
@@ -46,13 +32,8 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// `deadline` bounds connecting; whole requests are bounded by whoever asks.
-    pub(crate) fn new(location: &Location, deadline: Duration) -> Result<Self, WireFault> {
-        let client = Client::builder()
-            .connect_timeout(deadline)
-            .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true)
-            .build()
-            .map_err(broken)?;
+    pub(crate) fn new(location: &Location, deadline: Duration) -> Result<Self, Fault> {
+        let client = endpoint::client(deadline)?;
         Ok(Self { client, location: location.clone() })
     }
 
@@ -60,14 +41,14 @@ impl Wire {
     pub(crate) async fn post(&self, body: Vec<u8>) -> Result<Bytes, TransportError> {
         let url = self.location.secret().clone();
         let request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body);
-        let mut response = request.send().await.map_err(|error| fault(broken(error)))?;
+        let mut response = request.send().await.map_err(|error| fault(error.into()))?;
         let status = response.status();
         if status.is_success() {
-            return read(&mut response, BODY_LIMIT).await.map_err(fault);
+            return endpoint::read(&mut response, BODY_LIMIT).await.map_err(fault);
         }
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let after = after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let body = read(&mut response, FAILURE_LIMIT).await.unwrap_or_default();
+        let body = endpoint::read(&mut response, FAILURE_LIMIT).await.unwrap_or_default();
         Err(TransportErrorKind::http_error_with_retry_after(
             status.as_u16(),
             String::from_utf8_lossy(&body).into_owned(),
@@ -106,38 +87,11 @@ impl Service<RequestPacket> for Wire {
     }
 }
 
-async fn read(response: &mut Response, limit: usize) -> Result<Bytes, WireFault> {
-    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(WireFault::TooLarge { limit });
-    }
-    let mut body = BytesMut::with_capacity(announced.unwrap_or_default());
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
-        if body.len().saturating_add(chunk.len()) > limit {
-            return Err(WireFault::TooLarge { limit });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
 /// The beginning of a body, enough to hold any refusal.
 fn beginning(body: &[u8]) -> String {
     String::from_utf8_lossy(body.get(..FAILURE_LIMIT).unwrap_or(body)).into_owned()
 }
 
-fn fault(fault: WireFault) -> TransportError {
+fn fault(fault: Fault) -> TransportError {
     TransportErrorKind::custom(fault)
-}
-
-/// What reqwest says, with its causes and without the URL.
-fn broken(error: reqwest::Error) -> WireFault {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    WireFault::Broken(text)
 }
