@@ -98,7 +98,13 @@ pub struct Transfer {
 #[must_use]
 pub fn final_time(cursor: &Cursor, scan: &Scan) -> Option<Time> {
     let known = cursor.finalized.map(|block| block.height);
-    let height = scan.finalized.map(|block| block.height).max(known)?;
+    let claimed = scan.finalized.map(|claimed| match scan.last() {
+        Some(last) if cursor.at(claimed.height).is_none_or(|kept| kept.id != claimed) => {
+            claimed.height.min(last.height)
+        }
+        _ => claimed.height,
+    });
+    let height = claimed.max(known)?;
     let fork = fork(cursor, scan);
     let surviving = cursor.kept.iter().filter(|h| fork.is_none_or(|fork| h.id.height < fork));
     let headers = scan.blocks.iter().chain(surviving);
@@ -123,6 +129,14 @@ pub struct Scan {
     pub safe: Option<u64>,
     /// The height of the node's newest block, which may be far above this stretch.
     pub tip: u64,
+}
+
+impl Scan {
+    /// The highest block it shows, or else the one it stands on.
+    #[must_use]
+    pub fn last(&self) -> Option<BlockId> {
+        self.blocks.last().map(|header| header.id).or(self.base)
+    }
 }
 
 /// How far a chain has been recorded. It moves only in the transaction that records what was
@@ -362,31 +376,30 @@ fn reaching(first: &Header, scan: &Scan, finalized: u64) -> Result<(), ConnectEr
 }
 
 /// The finalized block after a scan: never lower than before, and part of the chain that was
-/// scanned. A finalized height above the stretch means that all of it is final.
+/// scanned. A finalized height above the stretch means that all of the stretch is final; of what
+/// was recorded above it the node has said nothing.
 fn finality(
     cursor: &Cursor,
     scan: &Scan,
     whole: &[Header],
 ) -> Result<Option<BlockId>, ConnectError> {
-    let (Some(claimed), Some(first), Some(last)) = (scan.finalized, whole.first(), whole.last())
-    else {
-        return Ok(cursor.finalized);
+    let known = cursor.finalized;
+    let (Some(claimed), Some(shown)) = (scan.finalized, scan.last()) else {
+        return Ok(known);
     };
-    let known = cursor.finalized.map_or(0, |block| block.height);
-    if cursor.finalized.is_some() && claimed.height <= known {
-        return Ok(cursor.finalized);
-    }
-    if claimed.height > last.id.height {
-        return Ok(Some(last.id));
-    }
-    let offset = claimed.height.checked_sub(first.id.height);
-    let ours = offset.and_then(|at| usize::try_from(at).ok()).and_then(|at| whole.get(at));
-    match ours {
-        Some(header) if header.id == claimed => Ok(Some(claimed)),
+    let at = |height: u64| {
+        let offset = height.checked_sub(whole.first()?.id.height)?;
+        whole.get(usize::try_from(offset).ok()?).map(|header| header.id)
+    };
+    let new = match at(claimed.height) {
+        _ if known.is_some_and(|known| claimed.height <= known.height) => None,
+        Some(ours) if ours == claimed => Some(claimed),
+        _ if claimed.height > shown.height => at(shown.height),
+        Some(_) => return Err(ConnectError::FinalizedElsewhere { height: claimed.height }),
         // Below everything that is kept: scanning began above it.
-        None => Ok(cursor.finalized),
-        Some(_) => Err(ConnectError::FinalizedElsewhere { height: claimed.height }),
-    }
+        None => None,
+    };
+    Ok(new.filter(|new| known.is_none_or(|known| new.height > known.height)).or(known))
 }
 
 /// The safe height after a scan. A reorg can go through it: what was safe on the old branch says

@@ -7,83 +7,13 @@
     reason = "an overflow in a test is a failure of the test, and says where"
 )]
 
+#[path = "chain_pictures.rs"]
+mod pictures;
+
 use super::*;
-
-fn hash(height: u64, branch: &str) -> BlockHash {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&height.to_be_bytes());
-    bytes[31] = branch.as_bytes()[0];
-    BlockHash(bytes)
-}
-
-fn block(text: &str) -> BlockId {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let height = digits.parse().unwrap();
-    BlockId { height, hash: hash(height, text.strip_prefix(digits).unwrap()) }
-}
-
-/// Seconds are ten times the height, and the branch's place in the alphabet.
-fn time(id: BlockId) -> Time {
-    Time::from_seconds(id.height * 10 + u64::from(id.hash.0[31] - b'a')).unwrap()
-}
-
-fn row(base: Option<BlockId>, text: &str) -> Vec<Header> {
-    let mut below = base;
-    let mut headers = Vec::new();
-    for word in text.split_whitespace() {
-        let id = block(word.trim_end_matches('!'));
-        let under = id.height.checked_sub(1).map(|height| hash(height, &word[word.len() - 1..]));
-        let parent = match below {
-            _ if word.ends_with('!') => BlockHash([9; 32]),
-            Some(below) => below.hash,
-            None => under.unwrap_or(BlockHash([0; 32])),
-        };
-        headers.push(Header { id, parent, time: time(id) });
-        below = Some(id);
-    }
-    headers
-}
-
-fn read(picture: &str) -> (Cursor, Scan) {
-    let chain = ChainName::new("c").unwrap();
-    let mut cursor = Cursor::new(chain.clone());
-    let mut scan = Scan {
-        chain,
-        base: None,
-        blocks: Vec::new(),
-        transfers: Vec::new(),
-        finalized: None,
-        safe: None,
-        tip: 0,
-    };
-    for line in picture.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (word, rest) = line.split_once(' ').unwrap();
-        let rest = rest.trim();
-        match word {
-            "kept" => cursor.kept = row(None, rest),
-            "known" => cursor.finalized = Some(block(rest)),
-            "was-safe" => cursor.safe = rest.parse().ok(),
-            "scan" => {
-                let (base, blocks) = rest.split_once('|').unwrap_or(("", rest));
-                scan.base = (!base.trim().is_empty()).then(|| block(base.trim()));
-                scan.blocks = row(scan.base, blocks);
-            }
-            "final" => scan.finalized = Some(block(rest)),
-            "safe" => scan.safe = rest.parse().ok(),
-            _ => panic!("{word}"),
-        }
-    }
-    (cursor, scan)
-}
-
-fn word(id: BlockId) -> String {
-    format!("{}{}", id.height, char::from(id.hash.0[31]))
-}
-
-fn words(headers: &[Header]) -> String {
-    let words: Vec<String> = headers.iter().map(|header| word(header.id)).collect();
-    if words.is_empty() { "-".to_owned() } else { words.join(" ") }
-}
+use crate::address::Address;
+use pictures::{block, read, word, words};
+use ruint::aliases::U256;
 
 /// What comes of a picture, with a bound of three blocks.
 fn outcome(picture: &str) -> String {
@@ -138,6 +68,46 @@ fn a_scan_extends_the_chain() {
             final                      99a
             ",
             "orphaned -, added 11a 12a, kept 12a, final 12a",
+        ),
+        (
+            "it shows lower blocks only: what is recorded above them is not known to be final",
+            "
+            kept   9a 10a 11a 12a
+            scan   9a|10a
+            known  9a
+            final                      20a
+            ",
+            "orphaned -, added -, kept 10a 11a 12a, final 10a",
+        ),
+        (
+            "it shows lower blocks only, but its finalized block is a recorded one",
+            "
+            kept   9a 10a 11a 12a
+            scan   9a|10a
+            known  9a
+            final         11a
+            ",
+            "orphaned -, added -, kept 11a 12a, final 11a",
+        ),
+        (
+            "it shows lower blocks only, and its finalized block is on another branch",
+            "
+            kept   9a 10a 11a 12a
+            scan   9a|10a
+            known  9a
+            final         11b
+            ",
+            "orphaned -, added -, kept 10a 11a 12a, final 10a",
+        ),
+        (
+            "it shows no block above its base",
+            "
+            kept   9a 10a 11a 12a
+            scan      10a|
+            known  9a
+            final                      20a
+            ",
+            "orphaned -, added -, kept 10a 11a 12a, final 10a",
         ),
         (
             "nothing is new but the finalized block",
@@ -555,6 +525,13 @@ fn the_time_of_the_newest_final_block() {
         known  9a
         final         11a";
     assert_eq!(at(picture), Some(110));
+    // It calls more final than it shows: that says nothing of what was recorded above.
+    let picture = "
+        kept   9a 10a 11a 12a
+        scan   9a|10a
+        known  9a
+        final             20a";
+    assert_eq!(at(picture), Some(100));
     // Nothing is final.
     assert_eq!(at("scan |0a 1a"), None);
     assert_eq!(at("scan 5a|6a\n final 4a"), None);
