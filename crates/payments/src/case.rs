@@ -41,7 +41,7 @@ kinds! {
     WrongAsset = "wrong_asset",
     /// Seen on another chain than the order's.
     WrongNetwork = "wrong_network",
-    /// To an imported address that no order owns.
+    /// To an imported address that no order owns, or mined again to another address than before.
     Unassigned = "unassigned",
     /// The order was covered already.
     Duplicate = "duplicate",

@@ -104,8 +104,10 @@ pub struct Snapshot {
     /// imported address without one). Addresses that are not ours are absent.
     pub owners: BTreeMap<Address, Option<OrderId>>,
     /// The orders the update may touch: those that own such an address; those with a deposit on
-    /// this chain that is pending or above the finalized height; those of this chain whose expiry
-    /// the update's finalized time has passed; the one a shop names.
+    /// this chain that is pending or above the finalized height; those with a deposit among the
+    /// update's transfers (by transaction and place) that is orphaned or reversed, or that went to
+    /// another address than theirs; those of this chain whose expiry the update's finalized time
+    /// has passed; the one a shop names.
     pub dossiers: BTreeMap<OrderId, Dossier>,
     /// Recorded deposits that no order owns and that are pending, above the finalized height, or
     /// among the update's transfers (by transaction and place, whoever owns the address by now).

@@ -48,6 +48,19 @@ impl Desk {
         self.works.values_mut().try_for_each(&mut act)
     }
 
+    /// The deposits that may be seen at another address than their order's: a contract can pay
+    /// whom it likes by the block that runs it, and a reorg runs the same transaction again.
+    pub(crate) fn astray(&self) -> BTreeMap<DepositId, OrderId> {
+        let mut astray = BTreeMap::new();
+        for (order, work) in &self.works {
+            let address = work.dossier.order.address;
+            let gone = |deposit: &&Deposit| !deposit.state.is_on_chain() || deposit.to != address;
+            let gone = work.dossier.deposits.iter().filter(gone);
+            astray.extend(gone.map(|deposit| (deposit.id.clone(), order.clone())));
+        }
+        astray
+    }
+
     /// One order of the snapshot.
     pub(crate) fn work(&mut self, order: &OrderId) -> Result<&mut Work, PlanError> {
         // Money for an order that was not read must not be passed over.

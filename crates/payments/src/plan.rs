@@ -253,6 +253,7 @@ fn observe_all(
     snapshot: &Snapshot,
     transfers: &[Transfer],
 ) -> Result<(), PlanError> {
+    let astray = desk.astray();
     for transfer in transfers {
         let Some(owner) = snapshot.owners.get(&transfer.to) else {
             continue;
@@ -263,7 +264,8 @@ fn observe_all(
             continue;
         }
         let mut deposit = read(rules, chain, transfer)?;
-        match owner {
+        // Whose it was when it was first recorded it stays, wherever it goes now.
+        match astray.get(&deposit.id).or(owner.as_ref()) {
             Some(order) if !desk.loose.knows(&deposit.id) => {
                 deposit.order = Some(order.clone());
                 desk.work(order)?.observe(&deposit);

@@ -80,10 +80,12 @@ impl Work {
         }
     }
 
-    /// Whether this deposit can change what the order has: right chain, right token, not dust.
+    /// Whether this deposit can change what the order has: right address, right chain, right token,
+    /// not dust.
     fn may_count(&self, deposit: &Deposit) -> bool {
         let order = &self.dossier.order;
-        deposit.id.chain == order.chain
+        deposit.to == order.address
+            && deposit.id.chain == order.chain
             && deposit.id.other_token.is_none()
             && !self.is_dust(deposit)
     }
@@ -112,6 +114,10 @@ impl Work {
         let order = &self.dossier.order;
         if deposit.id.other_token.is_some() {
             return Verdict::Suspend(CaseKind::WrongAsset);
+        }
+        if deposit.to != order.address {
+            // First recorded at this order's address, then mined again to another.
+            return Verdict::Suspend(CaseKind::Unassigned);
         }
         if deposit.id.chain != order.chain {
             return Verdict::Suspend(CaseKind::WrongNetwork);

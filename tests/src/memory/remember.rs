@@ -64,19 +64,26 @@ impl Memory {
         }
         let finalized = snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized);
         let asked: BTreeSet<(TxHash, u32)> = transfers.iter().map(|t| (t.tx, t.n)).collect();
+        let is_asked = |deposit: &Deposit| asked.contains(&(deposit.id.tx, deposit.id.n));
         for deposit in self.deposits.iter().filter(|deposit| deposit.id.chain == *chain) {
             let open = deposit.state == State::Pending
                 || finalized.is_none_or(|finalized| deposit.block.height > finalized.height);
             match &deposit.order {
-                Some(order) if open => {
+                Some(order) if open || (is_asked(deposit) && self.is_astray(deposit)) => {
                     orders.insert(order.clone());
                 }
-                None if open || asked.contains(&(deposit.id.tx, deposit.id.n)) => {
+                None if open || is_asked(deposit) => {
                     self.remember_unassigned(deposit, snapshot);
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Whether a deposit may be seen at another address than its order's.
+    fn is_astray(&self, deposit: &Deposit) -> bool {
+        let owner = self.owners.get(&deposit.to).and_then(Option::as_ref);
+        !deposit.state.is_on_chain() || owner != deposit.order.as_ref()
     }
 
     fn remember_unassigned(&self, deposit: &Deposit, snapshot: &mut Snapshot) {

@@ -163,8 +163,11 @@ impl World {
             let same = (deposit.from, deposit.to, deposit.raw)
                 == (transfer.from, transfer.to, transfer.raw);
             let amount = i128::from(deposit.amount.micro()) == amount_of(transfer, rules);
+            let stays = |order: &OrderId| self.orders.contains_key(order);
+            let astray = deposit.order.as_ref() != owner.as_ref() && is_held(deposit);
             let theirs = deposit.order == *owner
-                || (deposit.order.is_none() && self.pool.contains(&deposit.to));
+                || (deposit.order.is_none() && self.pool.contains(&deposit.to))
+                || (deposit.order.as_ref().is_none_or(stays) && astray);
             if !here || !same || !amount || !theirs || !deposit.state.is_on_chain() {
                 return Err(format!("deposit {id} is not the transfer on the chain"));
             }
@@ -499,10 +502,19 @@ fn deadline(dossier: &Dossier) -> Option<Time> {
     both.into_iter().flatten().min()
 }
 
-/// Right chain, right token, and not dust.
+/// Whether a deposit that was mined again to another address waits for finality or a person.
+fn is_held(deposit: &Deposit) -> bool {
+    matches!(
+        deposit.state,
+        State::Pending | State::Suspended(CaseKind::Unassigned | CaseKind::WrongAsset)
+    )
+}
+
+/// Right address, right chain, right token, and not dust.
 fn may_count(dossier: &Dossier, deposit: &Deposit) -> bool {
     let order = &dossier.order;
-    deposit.id.chain == order.chain
+    deposit.to == order.address
+        && deposit.id.chain == order.chain
         && deposit.id.other_token.is_none()
         && deposit.amount.micro() > 0
         && deposit.amount >= order.terms.dust

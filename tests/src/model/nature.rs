@@ -34,6 +34,9 @@ impl World {
                 if self.random.chance(4) {
                     transfer.raw += U256::from(1_000_000_000_000u64);
                 }
+                if self.random.chance(4) {
+                    transfer.to = self.aim(at).0;
+                }
             }
             transfers.extend(again);
         }

@@ -151,11 +151,14 @@ impl Chain {
         let top = wide(path.len() - 1);
         let known_final = match scan.finalized {
             Some(claim) if self.known_final.is_none_or(|known| claim.height > known) => {
-                let at = usize::try_from(claim.height.min(top)).ok()?;
-                if claim.height <= top && self.id(path[at]) != claim {
+                let at = usize::try_from(claim.height).ok()?;
+                let ours = path.get(at).is_some_and(|at| self.id(*at) == claim);
+                if !ours && claim.height <= self.height(last) {
                     return None;
                 }
-                Some(claim.height.min(top))
+                // Of what is above its last block a node has said nothing.
+                let shown = if ours { claim.height } else { self.height(last) };
+                self.known_final.max(Some(shown))
             }
             _ => self.known_final,
         };

@@ -372,6 +372,45 @@ fn an_unassigned_one_comes_back() {
 }
 
 #[test]
+fn mined_again_to_another_address_a_person_looks() {
+    // A contract can pay whom it likes, by the block that runs it: the transaction is the same.
+    let mut world = slow();
+    world.order("B", |_| {});
+    world.memory.import(&[address("pool")]);
+    let pays = [pay("t1", "A", "100"), pay("t2", "A", "7"), pay("t3", "pool", "8")];
+    world.mine("ethereum", &pays);
+    world.fork("ethereum", 0);
+    let pays = [pay("t1", "B", "100"), pay("t2", "pool", "7"), pay("t3", "B", "8")];
+    world.mine("ethereum", &pays);
+    let again = world.look_from("ethereum", Some(world.lines["ethereum"].blocks[0].0.id));
+    world.mine("ethereum", &[pay("t4", "A", "100")]);
+    world.skip();
+    world.apply(&Update::Scan(again)).unwrap();
+    assert_eq!(world.news(), "");
+    world.mine("ethereum", &[]);
+    says(
+        &world.state("A"),
+        "paid
+        ethereum:t1:0 100.00 suspended unassigned
+        ethereum:t2:0 7.00 suspended unassigned
+        ethereum:t4:0 100.00 credited
+        case unassigned:ethereum:t1:0 100.00: open
+        case unassigned:ethereum:t2:0 7.00: open",
+    );
+    says(&world.state("B"), "awaiting_payment");
+    says(
+        &world.balances(),
+        "USDT.ethereum custody:ethereum:@A -100000000
+        USDT.ethereum custody:ethereum:@B -108000000
+        USDT.ethereum custody:ethereum:@pool -7000000
+        USDT.ethereum sales 100000000
+        USDT.ethereum suspense:unassigned 115000000
+        CREDIT issued -10000000000
+        CREDIT customer:acme 10000000000",
+    );
+}
+
+#[test]
 fn late_before_and_on_time_after() {
     let mut world = slow();
     world.mine_at("ethereum", 999, &[]);
