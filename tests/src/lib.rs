@@ -11,7 +11,11 @@ mod binary;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod erc20;
+#[cfg(test)]
+mod lab_tron;
 #[cfg(test)]
 mod live;
 #[cfg(test)]

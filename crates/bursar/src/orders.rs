@@ -148,7 +148,7 @@ impl Asked {
 fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
     let id = OrderId::new(&asked.id).map_err(|why| input("--id", why))?;
     let customer = CustomerId::new(&asked.customer).map_err(|why| input("--customer", why))?;
-    let (name, chain) = config.chain(&asked.chain).map_err(|why| input("--chain", why))?;
+    let (name, chain) = config.chain(&asked.chain)?;
     let (due, price) = read_price(config, asked)?;
     let expires_after = match &asked.expires_after {
         Some(text) => Some(read_expiry(text)?),

@@ -28,7 +28,7 @@ pub async fn run(
     output: Output,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
-    let (name, chain) = opened.config.chain(&options.chain).map_err(|why| input("--chain", why))?;
+    let (name, chain) = opened.config.chain(&options.chain)?;
     let cursor = opened.books.store.cursor(name).await?;
     let last = cursor.last().map(|header| header.id.height);
     let last = last.ok_or_else(|| input("--chain", format!("{name} was never scanned")))?;

@@ -1,1 +1,13 @@
-//! Not written yet.
+//! The commands, typed as people type them: rightly, wrongly, twice.
+//!
+//! In: arguments and a config. Out: what the real binary prints, its exit code, what it wrote.
+//! Never: the library called in place of a command. Why: this is what operators and support see.
+
+mod config;
+mod counter;
+mod explain;
+mod first_steps;
+mod keys;
+mod ledger;
+mod orders;
+mod rescan;

@@ -275,7 +275,7 @@ impl Behind {
         let params = json!(["latest", false]);
         let asked =
             json!({"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": params});
-        let answer = reqwest::Client::new().post(self.url()).body(asked.to_string()).send().await;
+        let answer = reqwest::Client::new().post(self.url()).json(&asked).send().await;
         let answer = answer.expect("an answer").text().await.expect("a body");
         let answer: Value = serde_json::from_str(&answer).expect("JSON");
         let time = answer["result"]["timestamp"].as_str().unwrap_or_else(|| panic!("{answer}"));

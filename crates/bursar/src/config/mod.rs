@@ -169,7 +169,7 @@ impl Config {
     pub fn chain(&self, name: &str) -> Result<(&ChainName, &Chain), Error> {
         self.chains.iter().find(|(known, _)| known.as_str() == name).ok_or_else(|| {
             let known: Vec<&str> = self.chains.keys().map(ChainName::as_str).collect();
-            input("chain", format!("`{name}` is not configured; there is {}", known.join(", ")))
+            input("--chain", format!("`{name}` is not configured; there is {}", known.join(", ")))
         })
     }
 }

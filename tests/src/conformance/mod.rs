@@ -1,0 +1,167 @@
+//! Three engines, one history: SQLite and PostgreSQL beside the books in memory.
+//!
+//! In: histories of the model. Out: the same snapshot before, the same answer to, and the same
+//! books after every update, on every engine; and hostile writes that the databases refuse.
+//! Never: only the end compared. Why: the rules are proved in memory and run on a database.
+
+mod hostile;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use payments::changes::{Changes, Rules, Snapshot};
+use payments::event::Event;
+use payments::order::Dossier;
+use payments::time::Time;
+use payments::{Update, plan};
+use store::{OpenMode, Store, WatchState};
+
+use crate::memory::Memory;
+use crate::{model, postgres};
+
+/// Histories an engine is compared over, and steps of each.
+const HISTORIES: u64 = 6;
+/// Commits that prove something; a model that writes nothing would prove nothing.
+const ENOUGH: u32 = 200;
+const STEPS: u64 = 200;
+
+/// A database with an empty schema, kept until it is dropped.
+struct Place {
+    store: Store,
+    url: String,
+    _folder: Option<tempfile::TempDir>,
+    _database: Option<postgres::Database>,
+}
+
+async fn sqlite() -> Place {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = format!("{}.db", COUNT.fetch_add(1, Ordering::Relaxed));
+    let url = format!("sqlite:{}", folder.path().join(name).display());
+    let store = Store::open(&url, OpenMode::Migrate).await.expect("a database");
+    Place { store, url, _folder: Some(folder), _database: None }
+}
+
+async fn postgresql() -> Place {
+    let database = postgres::database().await;
+    let store = Store::open(&database.url, OpenMode::Migrate).await.expect("a database");
+    let url = database.url.clone();
+    Place { store, url, _folder: None, _database: Some(database) }
+}
+
+/// A cursor of which nothing is recorded says no more than none.
+fn plain(mut snapshot: Snapshot) -> Snapshot {
+    snapshot.cursor = snapshot.cursor.filter(|cursor| cursor.generation > 0);
+    snapshot
+}
+
+/// Plays one history on a database and in memory, side by side; how often it was written.
+async fn play(store: &Store, seed: u64) -> u32 {
+    let (rules, pool, diary) = model::diary(seed, STEPS);
+    let mut memory = Memory::new();
+    memory.import(&pool);
+    assert_eq!(store.import(&pool).await.expect("imported"), pool.len() as u64);
+    let mut written = 0;
+    for (step, (update, now)) in diary.iter().enumerate() {
+        let place = format!("seed {seed} step {step}: {update:?}");
+        let known = plain(memory.snapshot(update));
+        let found = plain(store.snapshot(update).await.expect("a snapshot"));
+        assert_eq!(found.cursor, known.cursor, "{place}");
+        assert_eq!(found.owners, known.owners, "{place}");
+        let names = |snapshot: &Snapshot| snapshot.dossiers.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&found), names(&known), "{place}");
+        for (one, other) in found.dossiers.values().zip(known.dossiers.values()) {
+            assert_eq!(one, other, "{place}");
+        }
+        assert_eq!(found, known, "{place}");
+        let Ok(changes) = plan(&rules, &known, update, *now) else { continue };
+        memory.commit(&changes).expect("written in memory");
+        store.commit(&changes).await.unwrap_or_else(|error| panic!("{place}: {error:?}"));
+        if changes.is_empty() {
+            continue;
+        }
+        written += 1;
+        // The same changes once more are those of somebody who read an older state.
+        if is_refused_again(&changes) {
+            assert!(memory.commit(&changes).is_err(), "memory wrote twice, {place}");
+            assert!(store.commit(&changes).await.is_err(), "the database wrote twice, {place}");
+        }
+    }
+    compare(store, &memory).await;
+    written
+}
+
+/// Whether these changes name a version, a generation or a key, as all but a bare event do.
+fn is_refused_again(changes: &Changes) -> bool {
+    changes.cursor.is_some() || changes.created.is_some() || !changes.touched.is_empty()
+}
+
+/// Everything that can be asked of both is answered alike.
+async fn compare(store: &Store, memory: &Memory) {
+    for id in memory.orders() {
+        let found = store.order(id).await.expect("read");
+        assert_eq!(found, memory.dossier(id));
+    }
+    let told = store.events(0, u32::MAX).await.expect("read");
+    let known: Vec<&Event> = memory.events().iter().map(AsRef::as_ref).collect();
+    assert_eq!(told.len(), known.len());
+    for ((seq, told), event) in (1u64..).zip(&told).zip(known) {
+        let data: BTreeMap<&str, &str> =
+            event.data.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let found: BTreeMap<&str, &str> = serde_json::from_str(&told.data).expect("JSON");
+        assert_eq!((told.seq, told.kind, told.at, found), (seq, event.kind, event.at, data));
+        assert_eq!(
+            (&told.order, &told.deposit, &told.case),
+            (&event.order, &event.deposit, &event.case)
+        );
+    }
+    let journals = store.journals(0, u32::MAX).await.expect("read");
+    assert_eq!(journals.len(), memory.journals().len());
+    for ((seq, journal), known) in journals.iter().zip(memory.journals()) {
+        assert_eq!(journal, known.as_ref(), "journal {seq}");
+    }
+    for ((asset, account), sides) in store.balances("", "", u32::MAX).await.expect("read").0 {
+        assert_eq!(sides.net(), memory.net(&asset, &account), "{account}");
+    }
+    assert_eq!(store.verify().await.expect("read"), []);
+    let mut state = WatchState::default();
+    let watched = store.watch(&mut state).await.expect("read");
+    for id in memory.orders() {
+        let dossier: Dossier = memory.dossier(id).expect("an order");
+        assert!(watched.contains(&dossier.order.address), "order {id} is not watched");
+    }
+}
+
+#[tokio::test]
+async fn sqlite_is_as_the_books_in_memory() {
+    let mut written = 0;
+    for seed in 0..HISTORIES {
+        written += play(&sqlite().await.store, seed).await;
+    }
+    assert!(written > ENOUGH, "only {written} commits were compared");
+}
+
+#[tokio::test]
+async fn postgresql_is_as_the_books_in_memory() {
+    let mut written = 0;
+    for seed in 0..HISTORIES {
+        written += play(&postgresql().await.store, seed).await;
+    }
+    assert!(written > ENOUGH, "only {written} commits were compared");
+}
+
+/// Books with something of everything in them, for hostile writes.
+async fn filled(store: &Store) {
+    let (rules, pool, diary) = model::diary(3, 300);
+    store.import(&pool).await.expect("imported");
+    for (update, now) in &diary {
+        record(store, &rules, update, *now).await;
+    }
+}
+
+async fn record(store: &Store, rules: &Rules, update: &Update, now: Time) {
+    let snapshot = store.snapshot(update).await.expect("a snapshot");
+    if let Ok(changes) = plan(rules, &snapshot, update, now) {
+        store.commit(&changes).await.expect("written");
+    }
+}
