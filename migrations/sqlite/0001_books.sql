@@ -171,18 +171,28 @@ CREATE TABLE entries (
             (debit = 'issued' AND credit > 'customer:' AND credit < 'customer;')
             OR (credit = 'issued' AND debit > 'customer:' AND debit < 'customer;')
         WHEN asset > 'USDT.' AND asset < 'USDT/' THEN
-            (debit IN ('sales', 'dust', 'refunds_payable', 'fees')
-                OR (debit > 'order:' AND debit < 'order;')
-                OR (debit > 'suspense:' AND debit < 'suspense;')
-                OR (substr(debit, 1, length(asset) + 6) = 'custody:' || substr(asset, 6) || ':0x'
-                    AND length(debit) = length(asset) + 46)
-                OR debit = 'treasury:' || substr(asset, 6))
-            AND (credit IN ('sales', 'dust', 'refunds_payable', 'fees')
-                OR (credit > 'order:' AND credit < 'order;')
-                OR (credit > 'suspense:' AND credit < 'suspense;')
-                OR (substr(credit, 1, length(asset) + 6) = 'custody:' || substr(asset, 6) || ':0x'
-                    AND length(credit) = length(asset) + 46)
-                OR credit = 'treasury:' || substr(asset, 6))
+            CASE
+                WHEN debit > 'order:' AND debit < 'order;' THEN TRUE
+                WHEN debit = 'sales' THEN TRUE
+                WHEN debit > 'custody:' AND debit < 'custody;' THEN
+                    substr(debit, 9, length(asset) - 2) = substr(asset, 6) || ':0x'
+                    AND length(debit) = length(asset) + 46
+                WHEN debit > 'suspense:' AND debit < 'suspense;' THEN TRUE
+                WHEN debit > 'treasury:' AND debit < 'treasury;' THEN
+                    debit = 'treasury:' || substr(asset, 6)
+                ELSE debit = 'dust' OR debit = 'refunds_payable' OR debit = 'fees'
+            END
+            AND CASE
+                WHEN credit > 'order:' AND credit < 'order;' THEN TRUE
+                WHEN credit = 'sales' THEN TRUE
+                WHEN credit > 'custody:' AND credit < 'custody;' THEN
+                    substr(credit, 9, length(asset) - 2) = substr(asset, 6) || ':0x'
+                    AND length(credit) = length(asset) + 46
+                WHEN credit > 'suspense:' AND credit < 'suspense;' THEN TRUE
+                WHEN credit > 'treasury:' AND credit < 'treasury;' THEN
+                    credit = 'treasury:' || substr(asset, 6)
+                ELSE credit = 'dust' OR credit = 'refunds_payable' OR credit = 'fees'
+            END
         ELSE FALSE
     END)
 ) STRICT, WITHOUT ROWID;
@@ -190,9 +200,11 @@ CREATE TABLE entries (
 -- owner; sales and issued are in nearly every journal. The rest is found here.
 CREATE INDEX entries_by_debit ON entries (debit, journal)
     WHERE NOT (debit > 'order:' AND debit < 'order;')
-        AND NOT (debit > 'custody:' AND debit < 'custody;') AND debit NOT IN ('sales', 'issued');
+        AND NOT (debit > 'custody:' AND debit < 'custody;') AND debit <> 'sales'
+        AND debit <> 'issued';
 CREATE INDEX entries_by_credit ON entries (credit, journal)
-    WHERE NOT (credit > 'order:' AND credit < 'order;') AND credit NOT IN ('sales', 'issued');
+    WHERE NOT (credit > 'order:' AND credit < 'order;') AND credit <> 'sales'
+        AND credit <> 'issued';
 
 CREATE TABLE balances (
     account TEXT NOT NULL,
@@ -204,7 +216,7 @@ CREATE TABLE balances (
         WHEN account > 'order:' AND account < 'order;' THEN credits >= debits
         WHEN account > 'custody:' AND account < 'custody;' THEN debits >= credits
         WHEN account > 'suspense:' AND account < 'suspense;' THEN credits >= debits
-        WHEN account IN ('refunds_payable', 'dust') THEN credits >= debits
+        WHEN account = 'refunds_payable' OR account = 'dust' THEN credits >= debits
         ELSE TRUE
     END)
 ) STRICT, WITHOUT ROWID;

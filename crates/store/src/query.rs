@@ -448,7 +448,7 @@ impl Store {
 /// What leads to the lines of an account without reading the ledger from end to end.
 fn narrowed(account: &Account) -> String {
     let indexed = "SELECT journal FROM entries WHERE credit = $1 \
-        AND NOT (credit > 'order:' AND credit < 'order;') AND credit NOT IN ('sales', 'issued')";
+        AND NOT (credit > 'order:' AND credit < 'order;') AND credit <> 'sales' AND credit <> 'issued'";
     match account {
         // In nearly every journal.
         Account::Sales | Account::Issued => String::new(),
@@ -466,7 +466,7 @@ fn narrowed(account: &Account) -> String {
             "AND entries.journal IN (SELECT journal FROM entries WHERE debit = $1 \
              AND NOT (debit > 'order:' AND debit < 'order;') \
              AND NOT (debit > 'custody:' AND debit < 'custody;') \
-             AND debit NOT IN ('sales', 'issued') UNION {indexed})"
+             AND debit <> 'sales' AND debit <> 'issued' UNION {indexed})"
         ),
     }
 }
