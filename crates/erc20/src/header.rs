@@ -85,7 +85,11 @@ fn build(
     Ok(Block { header, receipts_root: root.0, bloom })
 }
 
-/// What a JSON error says, without the excerpt of the body behind it.
+/// What a JSON error says, without the excerpt of the body behind it and without a text of the
+/// body inside it: a provider that repeats its own URL would have the key told.
 pub(crate) fn first_line(error: &sonic_rs::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    let said = error.to_string();
+    let line = said.lines().next().unwrap_or_default();
+    let parts = line.split('"').zip([false, true].into_iter().cycle());
+    parts.map(|(part, quoted)| if quoted { "\"…\"" } else { part }).collect()
 }

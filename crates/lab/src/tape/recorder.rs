@@ -1,7 +1,8 @@
 //! A node's stand-in that passes everything on and keeps it.
 //!
 //! In: requests meant for the node behind it. Out: its answers, byte for byte, and a tape.
-//! Never: an answer of its own, except that the node cannot be reached.
+//! Never: an answer of its own, except that the node cannot be reached; a part of the node's URL
+//! that may be a key, also where an answer repeats it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,9 @@ use crate::Error;
 use crate::jsonrpc::{Call, Packet};
 use crate::server::{Incoming, JSON, Kind, Line, Reply, Serve, Server};
 
+/// Shorter parts of a URL are words such as `v3`, longer ones may be keys.
+const KEY_LENGTH: usize = 12;
+
 /// Records a node through a loopback port. It has no WebSocket.
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -26,6 +30,8 @@ struct Shared {
     upstream: String,
     /// Where `/walletsolidity/` is, if not there.
     solidity: Option<String>,
+    /// What no answer may repeat.
+    keys: Vec<String>,
     client: reqwest::Client,
     tape: Mutex<Recording>,
 }
@@ -46,7 +52,8 @@ impl Recorder {
         let chain_id = said(&client, upstream, "eth_chainId").await?;
         let number = chain_id.as_str().and_then(|text| text.strip_prefix("0x"));
         let number = number.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let chain_id = number.ok_or_else(|| Error::NotANode { said: chain_id.to_string() })?;
+        let said_instead = || hidden(&keys(&[upstream]), &chain_id.to_string());
+        let chain_id = number.ok_or_else(|| Error::NotANode { said: said_instead() })?;
         let version = said(&client, upstream, "web3_clientVersion").await?;
         let recorded_from = version.as_str().unwrap_or("a node without a name").to_owned();
         let header = Header { tape: FORMAT, chain_id, recorded_from, note: String::new() };
@@ -69,7 +76,8 @@ impl Recorder {
         let id = genesis.get("blockID").and_then(Value::as_str);
         let last = id.and_then(|id| id.get(56..)).map(|last| u64::from_str_radix(last, 16));
         let Some(Ok(chain_id)) = last else {
-            return Err(Error::NotANode { said: genesis.to_string() });
+            let said = hidden(&keys(&[upstream]), &genesis.to_string());
+            return Err(Error::NotANode { said });
         };
         let info = tron_said(&client, upstream, "getnodeinfo").await?;
         let version = info.pointer("/configNodeInfo/codeVersion").and_then(Value::as_str);
@@ -89,8 +97,10 @@ impl Recorder {
         out: &Path,
     ) -> Result<Self, Error> {
         let tape = Recording { tape: Tape { header, entries: Vec::new() }, frame: 0 };
+        let keys = keys(&[upstream, solidity.unwrap_or_default()]);
         let (upstream, solidity) = (upstream.to_owned(), solidity.map(str::to_owned));
-        let shared = Arc::new(Shared { upstream, solidity, client, tape: Mutex::new(tape) });
+        let shared = Shared { upstream, solidity, keys, client, tape: Mutex::new(tape) };
+        let shared = Arc::new(shared);
         let server = Server::start(Arc::clone(&shared), 0).await?;
         Ok(Self { shared, server, out: out.to_owned() })
     }
@@ -134,6 +144,24 @@ async fn said(client: &reqwest::Client, upstream: &str, method: &str) -> Result<
     let body = answer.bytes().await.map_err(Error::Upstream)?;
     let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
     Ok(body.get_mut("result").map_or(Value::Null, Value::take))
+}
+
+/// The parts of these URLs that may be keys: of the path, the query, the user.
+fn keys(urls: &[&str]) -> Vec<String> {
+    let urls = urls.iter().filter_map(|url| reqwest::Url::parse(url).ok());
+    let mut keys: Vec<String> = Vec::new();
+    for url in urls {
+        let path = url.path_segments().into_iter().flatten();
+        let query = url.query().into_iter().flat_map(|query| query.split(['&', '=']));
+        let user = [url.username(), url.password().unwrap_or_default()];
+        let parts = path.chain(query).chain(user).filter(|part| part.len() >= KEY_LENGTH);
+        keys.extend(parts.map(str::to_owned));
+    }
+    keys
+}
+
+fn hidden(keys: &[String], text: &str) -> String {
+    keys.iter().fold(text.to_owned(), |text, key| text.replace(key, "…"))
 }
 
 /// What a TRON node answers to a question without parameters: zero is left out.
@@ -189,7 +217,15 @@ impl Shared {
         let status = answer.status().as_u16();
         let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok());
         let kind = kind.map_or(JSON, |kind| kind.to_owned().into());
-        Ok((status, kind, answer.bytes().await?))
+        Ok((status, kind, self.without_keys(answer.bytes().await?)))
+    }
+
+    fn without_keys(&self, said: Bytes) -> Bytes {
+        let holds = |key: &String| said.windows(key.len()).any(|part| part == key.as_bytes());
+        if !self.keys.iter().any(holds) {
+            return said;
+        }
+        Bytes::from(hidden(&self.keys, &String::from_utf8_lossy(&said)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Recording> {
