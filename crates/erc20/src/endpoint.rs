@@ -11,6 +11,7 @@ use std::time::Duration;
 use alloy::transports::TransportError;
 use bytes::Bytes;
 use endpoint::{Bucket, Conduct, Fault, Location};
+use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -20,12 +21,14 @@ use crate::config::EndpointConfig;
 use crate::decode::Block;
 use crate::header;
 use crate::link::Link;
+use crate::pool::Facts;
 use crate::refusal::{Class, Refusal};
 use crate::span::Span;
 use crate::token::Token;
 
 /// How many calls one batch holds at first; java-tron takes no more.
 const BATCH: usize = 100;
+
 /// One endpoint.
 pub(crate) struct Endpoint {
     pub(crate) name: String,
@@ -67,6 +70,15 @@ impl Endpoint {
             span: Mutex::new(Span::new(window)),
             state: Mutex::default(),
         })
+    }
+
+    /// Whether both are ways to one node, which agrees with itself whatever it says: the same host
+    /// and port, or one host over HTTP and over a WebSocket, as nodes offer them side by side.
+    pub(crate) fn is_same_node(&self, other: &Self) -> bool {
+        let (one, two) = (self.location.secret(), other.location.secret());
+        host(one) == host(two)
+            && (one.port_or_known_default() == two.port_or_known_default()
+                || self.location.is_websocket() != other.location.is_websocket())
     }
 
     /// One call's result, read as `T`.
@@ -163,6 +175,21 @@ impl Endpoint {
         Ok(blocks)
     }
 
+    /// The block at `height`; none where the node's chain ends below it.
+    pub(crate) async fn block_at(
+        &self,
+        height: u64,
+        facts: &Facts,
+    ) -> Result<Option<Block>, Refusal> {
+        let block = self.block(json!(format!("{height:#x}")), &facts.token, facts.check).await?;
+        match block {
+            Some(block) if block.header.id.height != height => {
+                Err(Refusal::lie(format!("asked for height {height}, got another")))
+            }
+            block => Ok(block),
+        }
+    }
+
     async fn within<T>(
         &self,
         weight: u32,
@@ -208,5 +235,13 @@ impl Endpoint {
     /// How long it still rests.
     pub(crate) fn rests_for(&self) -> Option<Duration> {
         self.state().conduct.rests_for()
+    }
+}
+
+/// A URL's host, by one name where it is this machine.
+fn host(url: &Url) -> &str {
+    match url.host_str().unwrap_or_default() {
+        "localhost" | "[::1]" => "127.0.0.1",
+        host => host,
     }
 }

@@ -104,14 +104,8 @@ impl Source {
     pub async fn header(&self, height: u64) -> Result<Option<Header>, Error> {
         let facts = &self.pool.facts;
         let asked = self.pool.ask(None, |endpoint| async move {
-            let block =
-                endpoint.block(json!(format!("{height:#x}")), &facts.token, facts.check).await?;
-            match block {
-                Some(block) if block.header.id.height != height => {
-                    Err(Refusal::lie(format!("asked for height {height}, got another")))
-                }
-                block => Ok(block.map(|block| block.header)),
-            }
+            let block = endpoint.block_at(height, facts).await?;
+            Ok(block.map(|block| block.header))
         });
         asked.await.map(|(header, _)| header).map_err(|exhausted| exhausted.error())
     }
@@ -151,9 +145,7 @@ impl Source {
     pub async fn prove(&self, height: u64, watch: &WatchSet) -> Result<Vec<Transfer>, Error> {
         let facts = &self.pool.facts;
         let asked = self.pool.ask(Some(height), |endpoint| async move {
-            let at = json!(format!("{height:#x}"));
-            let block = endpoint.block(at, &facts.token, facts.check).await?;
-            let block = block.filter(|block| block.header.id.height == height);
+            let block = endpoint.block_at(height, facts).await?;
             let block = block.ok_or_else(|| Refusal::behind("it does not have the block"))?;
             let rows = proof::transfers(&endpoint, &facts.token, &block, 0).await?;
             Ok(Stretch { blocks: vec![block], rows, words: vec![None] })

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt};
-use payments::chain::{BlockHash, BlockId, Header};
+use payments::chain::{BlockHash, BlockId, Cursor, Header};
 use serde_json::json;
 
 use crate::decode::Block;
@@ -29,9 +29,31 @@ pub(crate) struct Ground {
     pub(crate) kept: Vec<Header>,
     /// The height scanning goes on at.
     pub(crate) next: u64,
+    /// The block below the first recorded one, while nothing recorded is final: a reorg may still
+    /// replace all of it.
+    pub(crate) below: Option<BlockId>,
+    /// Whether anything is recorded.
+    pub(crate) recorded: bool,
 }
 
 impl Ground {
+    /// What `cursor` keeps; none where it keeps nothing.
+    pub(crate) fn recorded(cursor: &Cursor) -> Option<Self> {
+        let (first, last) = (cursor.kept.first()?, cursor.last()?);
+        let below = first.id.height.checked_sub(1).filter(|_| cursor.finalized.is_none());
+        Some(Self {
+            kept: cursor.kept.clone(),
+            next: last.id.height.saturating_add(1),
+            below: below.map(|height| BlockId { height, hash: first.parent }),
+            recorded: true,
+        })
+    }
+
+    /// Nothing recorded: scanning begins at `next`, above `base`.
+    pub(crate) fn fresh(base: Option<Header>, next: u64) -> Self {
+        Self { kept: base.into_iter().collect(), next, below: None, recorded: false }
+    }
+
     pub(crate) fn at(&self, height: u64) -> Option<&Header> {
         let first = self.kept.first()?.id.height;
         self.kept.get(usize::try_from(height.checked_sub(first)?).ok()?)
@@ -42,7 +64,8 @@ impl Ground {
     }
 
     fn holds(&self, height: u64, hash: BlockHash) -> bool {
-        self.at(height).is_some_and(|kept| kept.id.hash == hash)
+        let id = BlockId { height, hash };
+        self.below == Some(id) || self.at(height).is_some_and(|kept| kept.id == id)
     }
 }
 
@@ -78,6 +101,10 @@ pub(crate) async fn path(
     if ground.holds(tip_id.height, tip_id.hash) {
         return Ok((ground.last(), Vec::new()));
     }
+    if ground.kept.first().is_some_and(|first| tip_id.height < first.id.height) {
+        // A node that is so far behind says nothing about what is recorded.
+        return Ok((ground.last(), Vec::new()));
+    }
     let goal = tip_id.height.min(ground.next.saturating_add(NEAR_LIMIT.saturating_sub(1)));
     let ahead = if goal < ground.next || goal == tip_id.height && goal == ground.next {
         Vec::new()
@@ -105,10 +132,11 @@ pub(crate) async fn path(
             return Ok((Some(BlockId { height, hash: parent }), path));
         }
         if let Some(first) = ground.kept.first()
-            && height <= first.id.height
+            && height <= ground.below.map_or(first.id.height, |below| below.height)
         {
-            let recorded = first.id.hash;
-            return Err(Lost::Below { height: first.id.height, recorded, found: parent });
+            let BlockId { height: at, hash: recorded } = first.id;
+            let found = if height == at { parent } else { lowest.header.id.hash };
+            return Err(Lost::Below { height: at, recorded, found });
         }
         let below = match by_hash.remove(&parent) {
             Some(below) => below,
@@ -179,15 +207,19 @@ async fn by_parent(endpoint: &Endpoint, facts: &Facts, hash: BlockHash) -> Resul
 
 impl Lost {
     /// The error of a walk that no endpoint could finish.
-    pub(crate) fn error(self, endpoint: &Endpoint, height: u64) -> Error {
+    pub(crate) fn error(self, endpoint: &Endpoint, ground: &Ground) -> Error {
         match self {
+            Self::Below { height, .. } if !ground.recorded => Error::Unread {
+                height,
+                why: format!("{} changed its chain while scanning began", endpoint.name),
+            },
             Self::Below { height, recorded, found } => {
                 Error::BelowFinalized { height, recorded, found: Some(found) }
             }
             Self::Refused(refusal) => {
                 let mut exhausted = Exhausted::default();
                 exhausted.failed(endpoint, refusal);
-                exhausted.unread(height)
+                exhausted.unread(ground.next)
             }
         }
     }

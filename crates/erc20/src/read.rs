@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use payments::chain::{BlockHash, BlockId, Transfer};
+use payments::chain::{BlockId, Transfer};
 use payments::watch::WatchSet;
-use serde_json::json;
 
 use crate::config::Prove;
 use crate::decode::{self, Block, BloomSays, Row};
@@ -173,8 +172,8 @@ fn linked(blocks: &[Block]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Compares a block that can have no rival with what another endpoint has at its height. Where
-/// no other endpoint answers there is nothing to compare with.
+/// Compares a block that can have no rival with what another node has at its height. Where no
+/// other node answers there is nothing to compare with.
 pub(crate) async fn second_opinion(
     pool: &Pool,
     first: &Endpoint,
@@ -182,16 +181,16 @@ pub(crate) async fn second_opinion(
 ) -> Result<(), Error> {
     for endpoint in pool.usable().await {
         let knows = endpoint.state().tip.is_none_or(|tip| tip >= id.height);
-        if endpoint.name == first.name || !knows {
+        if endpoint.is_same_node(first) || !knows {
             continue;
         }
-        match hash_at(&endpoint, &pool.facts, id.height).await {
-            Ok(Some(hash)) if hash == id.hash => return Ok(()),
-            Ok(Some(hash)) => {
+        match endpoint.block_at(id.height, &pool.facts).await {
+            Ok(Some(block)) if block.header.id == id => return Ok(()),
+            Ok(Some(block)) => {
                 return Err(Error::Disagree {
                     height: id.height,
                     one: (first.name.clone(), id.hash),
-                    other: (endpoint.name.clone(), hash),
+                    other: (endpoint.name.clone(), block.header.id.hash),
                 });
             }
             Ok(None) => {}
@@ -199,21 +198,6 @@ pub(crate) async fn second_opinion(
         }
     }
     Ok(())
-}
-
-/// What an endpoint has at a height.
-pub(crate) async fn hash_at(
-    endpoint: &Endpoint,
-    facts: &Facts,
-    height: u64,
-) -> Result<Option<BlockHash>, Refusal> {
-    let block = endpoint.block(json!(format!("{height:#x}")), &facts.token, facts.check).await?;
-    match block {
-        Some(block) if block.header.id.height != height => {
-            Err(Refusal::lie(format!("asked for height {height}, got another")))
-        }
-        block => Ok(block.map(|block| block.header.id.hash)),
-    }
 }
 
 /// What one endpoint says of contiguous blocks.

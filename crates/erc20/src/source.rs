@@ -18,7 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{BoxError, Error};
 use crate::far::{Far, Wanted};
 use crate::near::{self, Ground, Lost, Standing};
-use crate::pool::Pool;
+use crate::pool::{Exhausted, Pool};
 use crate::read::{self, Stretch};
 use crate::refusal::Refusal;
 use crate::settle;
@@ -94,6 +94,9 @@ impl Source {
         let chain = Chain { ground: ground.as_ref(), stretch: &standing.stretch };
         let finalized = self.finalized(&mut progress, cursor, &chain, &view).await?;
         drop(progress);
+        // Above the stretch it is known by its height alone.
+        let safe = view
+            .safe(|claim| chain.at(claim.height).is_none_or(|ours| claim.hash == Some(ours.hash)));
         let watch = refresh().await.map_err(Error::Watch)?;
         let Standing { base, stretch } = standing;
         let stretch = settle::believed(&self.pool, stretch, &watch).await?;
@@ -104,7 +107,7 @@ impl Source {
             blocks: stretch.blocks.iter().map(|block| block.header).collect(),
             transfers: stretch.matching(&self.pool.facts.token, &watch),
             finalized,
-            safe: view.safe.max(cursor.safe),
+            safe,
             tip: view.tip.header.id.height.max(top),
         })
     }
@@ -124,9 +127,8 @@ impl Source {
 
     /// What the scan may stand on; none where the configured start is still above the tip.
     async fn ground(&self, cursor: &Cursor, view: &View) -> Result<Option<Ground>, Error> {
-        if let Some(last) = cursor.last() {
-            let next = last.id.height.saturating_add(1);
-            return Ok(Some(Ground { kept: cursor.kept.clone(), next }));
+        if let Some(ground) = Ground::recorded(cursor) {
+            return Ok(Some(ground));
         }
         let tip = view.tip.header.id.height;
         let near = tip.saturating_sub(self.config.max_reorg);
@@ -137,17 +139,25 @@ impl Source {
             Start::Height(height) => height,
         };
         let Some(below) = next.checked_sub(1) else {
-            return Ok(Some(Ground { kept: Vec::new(), next }));
+            return Ok(Some(Ground::fresh(None, next)));
         };
         if below > tip {
             return Ok(None);
         }
-        let base = self.header(below).await?;
-        let base = base.ok_or_else(|| Error::Unread {
-            height: below,
-            why: "the block below the start is not there".to_owned(),
-        })?;
-        Ok(Some(Ground { kept: vec![base], next }))
+        // Of the endpoint that is followed: another one may be on another branch.
+        let base = view.leader.block_at(below, &self.pool.facts).await;
+        let base = base.and_then(|base| {
+            base.ok_or_else(|| Refusal::behind("it does not have the block below the start"))
+        });
+        match base {
+            Ok(base) => Ok(Some(Ground::fresh(Some(base.header), next))),
+            Err(refusal) => {
+                self.pool.strike(&view.leader, &refusal);
+                let mut exhausted = Exhausted::default();
+                exhausted.failed(&view.leader, refusal);
+                Err(exhausted.unread(below))
+            }
+        }
     }
 
     async fn stretch(
@@ -171,28 +181,36 @@ impl Source {
             }
             // Recorded blocks above the finalized height were replaced while nobody looked.
             progress.far.clear();
-            let standing = self.near(ground, view).await?;
-            let top = standing.stretch.blocks.last().map(|block| block.header.id);
-            if let Some(top) = top.filter(|top| top.height <= to) {
-                read::second_opinion(&self.pool, &view.leader, top).await?;
+            let (standing, endpoint) = self.near(ground, view).await?;
+            let Some(top) = standing.stretch.blocks.last().map(|block| block.header.id) else {
+                // To say that nothing is new would make final what is recorded.
+                let why = "what is final does not follow from what is recorded".to_owned();
+                return Err(Error::Unread { height: ground.next, why });
+            };
+            if top.height <= to {
+                read::second_opinion(&self.pool, &endpoint, top).await?;
             }
             return Ok(standing);
         }
-        self.near(ground, view).await
+        self.near(ground, view).await.map(|(standing, _)| standing)
     }
 
     /// The stretch near the tip, as the leader has it, or another endpoint where the leader's
-    /// chain leaves the recorded one too deep.
-    async fn near(&self, ground: &Ground, view: &View) -> Result<Standing, Error> {
+    /// chain leaves the recorded one too deep; and whose it is.
+    async fn near(&self, ground: &Ground, view: &View) -> Result<(Standing, Arc<Endpoint>), Error> {
         let facts = &self.pool.facts;
         let mut lost: Option<(Lost, Arc<Endpoint>)> = None;
-        let others = self.pool.usable().await;
-        let others = others.iter().filter(|endpoint| endpoint.name != view.leader.name);
+        let others = if ground.recorded { self.pool.usable().await } else { Vec::new() };
+        let others = others.iter().filter(|endpoint| !Arc::ptr_eq(endpoint, &view.leader));
         for endpoint in std::iter::once(&view.leader).chain(others) {
-            let path = if endpoint.name == view.leader.name {
+            let path = if Arc::ptr_eq(endpoint, &view.leader) {
                 near::path(endpoint, facts, ground, &view.tip).await
             } else {
                 match endpoint.block(json!("latest"), &facts.token, facts.check).await {
+                    // Its branch may have ended long ago.
+                    Ok(Some(tip)) if tip.header.id.height.saturating_add(1) < ground.next => {
+                        Err(Refusal::behind("it is below what is recorded").into())
+                    }
                     Ok(Some(tip)) => near::path(endpoint, facts, ground, &tip).await,
                     Ok(None) => Err(Refusal::lie("it has no newest block").into()),
                     Err(refusal) => Err(refusal.into()),
@@ -206,7 +224,7 @@ impl Source {
                     }
                     let in_flight = self.config.in_flight;
                     let stretch = near::climb(&self.pool, path, in_flight).await?;
-                    return Ok(Standing { base, stretch });
+                    return Ok((Standing { base, stretch }, Arc::clone(endpoint)));
                 }
                 Err(new) => {
                     if let Lost::Refused(refusal) = &new {
@@ -219,7 +237,7 @@ impl Source {
             }
         }
         let nobody = || Error::Unread { height: ground.next, why: "nobody was asked".to_owned() };
-        Err(lost.map_or_else(nobody, |(lost, endpoint)| lost.error(&endpoint, ground.next)))
+        Err(lost.map_or_else(nobody, |(lost, endpoint)| lost.error(&endpoint, ground)))
     }
 
     /// The finalized block of this scan: never below the recorded one, and in the scanned chain
@@ -240,10 +258,10 @@ impl Source {
             return self.within(cursor, chain, view, claim.height);
         }
         let leader = &view.leader;
-        let hash = match claim.hash.filter(|_| claim.endpoint.name == leader.name) {
+        let hash = match claim.hash.filter(|_| Arc::ptr_eq(&claim.endpoint, leader)) {
             Some(hash) => hash,
-            None => match read::hash_at(leader, &self.pool.facts, claim.height).await {
-                Ok(Some(hash)) => hash,
+            None => match leader.block_at(claim.height, &self.pool.facts).await {
+                Ok(Some(block)) => block.header.id.hash,
                 Ok(None) => return Ok(known),
                 Err(refusal) => {
                     self.pool.strike(leader, &refusal);
@@ -275,7 +293,7 @@ impl Source {
             if hash == ours.hash {
                 continue;
             }
-            if claim.endpoint.name != view.leader.name {
+            if !Arc::ptr_eq(&claim.endpoint, &view.leader) {
                 return Err(disagree(&view.leader, ours, &claim.endpoint, hash));
             }
             // Its own chain does not hold the block it calls final.

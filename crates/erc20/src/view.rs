@@ -35,12 +35,13 @@ pub(crate) struct View {
     pub(crate) tip: Block,
     /// What each endpoint calls final, the highest first.
     pub(crate) claims: Vec<Claim>,
-    /// The highest height that two endpoints call safe, or the only one.
-    pub(crate) safe: Option<u64>,
+    /// What each endpoint calls safe, the highest first.
+    safe: Vec<Claim>,
     seen: Instant,
 }
 
-/// A block that an endpoint calls final. Its hash is unknown where finality is counted in blocks.
+/// A block that an endpoint calls final, or safe. Its hash is unknown where finality is counted in
+/// blocks.
 #[derive(Clone)]
 pub(crate) struct Claim {
     pub(crate) endpoint: Arc<Endpoint>,
@@ -53,14 +54,21 @@ struct Look {
     endpoint: Arc<Endpoint>,
     tip: Block,
     finalized: Option<Claim>,
-    safe: Option<u64>,
+    safe: Option<Claim>,
 }
 
 impl View {
-    /// The claim to follow: of several the second highest, so that no endpoint alone makes a
+    /// The claim to follow: of several nodes' the second highest, so that no node alone makes a
     /// block final.
     pub(crate) fn finalized(&self) -> Option<&Claim> {
-        self.claims.get(1).or_else(|| self.claims.first())
+        second(&self.claims)
+    }
+
+    /// The height that is safe by the same rule; none where a node calls a block safe that `ours`
+    /// does not hold.
+    pub(crate) fn safe(&self, ours: impl Fn(&Claim) -> bool) -> Option<u64> {
+        let claim = second(&self.safe).filter(|_| self.safe.iter().all(ours))?;
+        Some(claim.height)
     }
 
     /// Whether this view is too old for blocks near the tip, or for anything.
@@ -111,12 +119,21 @@ fn choose(looks: Vec<Look>, last: Option<u64>) -> Option<View> {
         .iter()
         .find(|look| look.tip.header.id.height >= least)
         .map(|look| (Arc::clone(&look.endpoint), look.tip))?;
-    let mut safe: Vec<u64> = looks.iter().filter_map(|look| look.safe).collect();
-    safe.sort_unstable_by(|a, b| b.cmp(a));
-    let safe = safe.get(1).or_else(|| safe.first()).copied();
-    let mut claims: Vec<Claim> = looks.into_iter().filter_map(|look| look.finalized).collect();
+    let (mut claims, mut safe) = (Vec::new(), Vec::new());
+    for look in looks {
+        claims.extend(look.finalized);
+        safe.extend(look.safe);
+    }
     claims.sort_by_key(|claim| std::cmp::Reverse(claim.height));
+    safe.sort_by_key(|claim| std::cmp::Reverse(claim.height));
     Some(View { leader, tip, claims, safe, seen: Instant::now() })
+}
+
+/// The highest claim that is not of the node with the highest one, or the only node's.
+fn second(claims: &[Claim]) -> Option<&Claim> {
+    let first = claims.first()?;
+    let other = |claim: &&Claim| !claim.endpoint.is_same_node(&first.endpoint);
+    claims.iter().find(other).or(Some(first))
 }
 
 async fn one(endpoint: &Arc<Endpoint>, facts: &Facts, finality: Finality) -> Result<Look, Refusal> {
@@ -133,7 +150,7 @@ async fn one(endpoint: &Arc<Endpoint>, facts: &Facts, finality: Finality) -> Res
             hash: Some(block.header.id.hash),
         };
         let finalized = known(finalized)?.filter(within).map(claim);
-        let safe = known(safe)?.filter(within).map(|block| block.header.id.height);
+        let safe = known(safe)?.filter(within).map(claim);
         return Ok(Look { endpoint: Arc::clone(endpoint), tip, finalized, safe });
     };
     let tip = block("latest").await?.ok_or_else(|| Refusal::lie("it has no newest block"))?;

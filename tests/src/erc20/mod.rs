@@ -6,6 +6,7 @@
 
 mod answers;
 mod doorbell;
+mod doubles;
 mod explain;
 mod lies;
 mod near;
