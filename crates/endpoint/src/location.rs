@@ -58,6 +58,14 @@ impl Location {
         secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
     }
 
+    /// Whether both are one server, which agrees with itself whatever it says: the same host and
+    /// port, by whatever path or key.
+    #[must_use]
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        let port = |url: &Url| url.port_or_known_default();
+        host(&self.0) == host(&other.0) && port(&self.0) == port(&other.0)
+    }
+
     /// The URL of `path` below this one, secrets included; `path` begins with a slash.
     #[must_use]
     pub fn below(&self, path: &str) -> Url {
@@ -71,6 +79,14 @@ impl Location {
     #[must_use]
     pub const fn secret(&self) -> &Url {
         &self.0
+    }
+}
+
+/// A URL's host, by one name where it is this machine.
+fn host(url: &Url) -> &str {
+    match url.host_str().unwrap_or_default() {
+        "localhost" | "[::1]" => "127.0.0.1",
+        host => host,
     }
 }
 
@@ -97,6 +113,20 @@ impl fmt::Debug for Location {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_server_by_two_ways() {
+        for (one, other, same) in [
+            ("https://host/key-one", "https://HOST:443/key-two?x", true),
+            ("https://host", "http://host", false),
+            ("http://localhost:1", "http://127.0.0.1:1", true),
+            ("http://localhost:1", "http://127.0.0.1:2", false),
+            ("https://host", "https://other", false),
+        ] {
+            let location = |url| Location::parse(url).unwrap();
+            assert_eq!(location(one).is_same_server(&location(other)), same, "{one} {other}");
+        }
+    }
 
     #[test]
     fn nothing_secret_is_shown() {

@@ -191,10 +191,10 @@ async fn standing(
     if stands || ground.kept.len() < 2 {
         return Ok((Some(ground.clone()), Stretch { headers, rows: Vec::new() }));
     }
-    let lowest: Vec<Header> = ground.kept.iter().take(1).copied().collect();
-    let next = lowest.first().map_or(ground.next, |first| first.id.height.saturating_add(1));
+    let lowest = ground.kept.first().copied();
+    let next = lowest.map_or(ground.next, |first| first.id.height.saturating_add(1));
     let headers = self::headers(pool, next, solidified).await?;
-    Ok((Some(Ground { kept: lowest, next }), Stretch { headers, rows: Vec::new() }))
+    Ok((Some(Ground::fresh(lowest, next)), Stretch { headers, rows: Vec::new() }))
 }
 
 async fn headers(pool: &Pool, from: u64, to: u64) -> Result<Vec<Header>, Error> {

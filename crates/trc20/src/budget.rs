@@ -1,7 +1,8 @@
 //! How many requests a way of watching costs, beside what the plan allows.
 //!
-//! In: how often is polled, and what. Out: requests a day for each endpoint. Never: a request. Why: a plan that is spent by noon watches nothing until midnight,
-//! and arithmetic says so before.
+//! In: how often is polled, and what. Out: requests a day for each endpoint. Never: a request.
+//! Why: a plan that is spent by noon watches nothing until midnight, and arithmetic says so
+//! before.
 
 use std::time::Duration;
 

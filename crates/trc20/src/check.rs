@@ -208,7 +208,7 @@ async fn report(node: &Node, pool: &Pool) -> EndpointReport {
         infos,
         index: indexed,
         has_key: node.full.key.is_some(),
-        failures: notes.0,
+        failures: notes.hidden(node),
     }
 }
 
@@ -219,6 +219,11 @@ struct Notes(Vec<Failure>);
 impl Notes {
     fn note(&mut self, what: &'static str, why: String) {
         self.0.push(Failure { what, why });
+    }
+
+    fn hidden(self, node: &Node) -> Vec<Failure> {
+        let hide = |failure: Failure| Failure { why: node.hidden(&failure.why), ..failure };
+        self.0.into_iter().map(hide).collect()
     }
 
     fn take<T>(&mut self, what: &'static str, answer: Result<T, Refusal>) -> Option<T> {

@@ -126,15 +126,19 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::OtherTransfers`] and [`Error::Disagree`] where they do not agree,
-    /// [`Error::GaveUp`] where there is only one endpoint, [`Error`] where fewer than two answer.
+    /// [`Error::GaveUp`] where there is only one server, [`Error`] where fewer than two answer.
     pub async fn corroborate(&self, height: u64, watch: &WatchSet) -> Result<Vec<Transfer>, Error> {
-        if self.pool.nodes.len() < 2 {
-            let why = "nothing on TRON proves a log, and there is no second endpoint to ask";
+        let mut pairs = self.pool.nodes.iter().zip(self.pool.nodes.iter().skip(1));
+        if pairs.all(|(one, next)| one.is_same_server(next)) {
+            let why = "nothing on TRON proves a log, and there is no second server to ask";
             return Err(Error::GaveUp { why: why.to_owned() });
         }
         let mut exhausted = Exhausted::default();
         let mut first: Option<(Arc<Node>, Stretch)> = None;
         for node in self.pool.usable().await {
+            if first.as_ref().is_some_and(|(one, _)| one.is_same_server(&node)) {
+                continue;
+            }
             let (block, rows) = match read::alone(&self.pool, &node, height).await {
                 Ok(read) => read,
                 Err(refusal) => {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use payments::chain::{BlockHash, BlockId, Header};
+use payments::chain::{BlockHash, BlockId, Cursor, Header};
 
 use crate::decode::Block;
 use crate::error::Error;
@@ -27,9 +27,31 @@ pub(crate) struct Ground {
     pub(crate) kept: Vec<Header>,
     /// The height scanning goes on at.
     pub(crate) next: u64,
+    /// The block below the lowest recorded one, while nothing recorded is solidified: a fork
+    /// switch may still replace all of it.
+    pub(crate) below: Option<BlockId>,
+    /// Whether anything is recorded.
+    pub(crate) recorded: bool,
 }
 
 impl Ground {
+    /// What `cursor` keeps; none where it keeps nothing.
+    pub(crate) fn recorded(cursor: &Cursor) -> Option<Self> {
+        let (first, last) = (cursor.kept.first()?, cursor.last()?);
+        let below = first.id.height.checked_sub(1).filter(|_| cursor.finalized.is_none());
+        Some(Self {
+            kept: cursor.kept.clone(),
+            next: last.id.height.saturating_add(1),
+            below: below.map(|height| BlockId { height, hash: first.parent }),
+            recorded: true,
+        })
+    }
+
+    /// Nothing recorded: scanning begins at `next`, above `base`.
+    pub(crate) fn fresh(base: Option<Header>, next: u64) -> Self {
+        Self { kept: base.into_iter().collect(), next, below: None, recorded: false }
+    }
+
     pub(crate) fn at(&self, height: u64) -> Option<&Header> {
         let first = self.kept.first()?.id.height;
         self.kept.get(usize::try_from(height.checked_sub(first)?).ok()?)
@@ -39,13 +61,19 @@ impl Ground {
         self.kept.last().map(|header| header.id)
     }
 
+    /// The lowest block that is known, where there is any.
+    fn lowest(&self) -> Option<BlockId> {
+        self.below.or_else(|| self.kept.first().map(|header| header.id))
+    }
+
     fn holds(&self, height: u64, hash: BlockHash) -> bool {
-        self.at(height).is_some_and(|kept| kept.id.hash == hash)
+        let id = BlockId { height, hash };
+        self.below == Some(id) || self.at(height).is_some_and(|kept| kept.id == id)
     }
 
     /// Whether `tip` says nothing new: it is recorded, or below everything that is kept.
     fn knows(&self, tip: BlockId) -> bool {
-        let below = self.kept.first().is_some_and(|first| tip.height < first.id.height);
+        let below = self.lowest().is_some_and(|lowest| tip.height < lowest.height);
         below || self.holds(tip.height, tip.hash)
     }
 }
@@ -99,11 +127,11 @@ pub(crate) async fn path(
             path.reverse();
             return Ok((Some(BlockId { height, hash: parent }), path));
         }
-        if let Some(first) = ground.kept.first()
-            && height <= first.id.height
+        if let Some(BlockId { height: at, hash: recorded }) = ground.lowest()
+            && height <= at
         {
-            let recorded = first.id.hash;
-            return Err(Lost::Below { height: first.id.height, recorded, found: parent });
+            let found = if height == at { parent } else { lowest.id.hash };
+            return Err(Lost::Below { height: at, recorded, found });
         }
         let below = match by_hash.remove(&parent) {
             Some(below) => below,
@@ -124,15 +152,19 @@ async fn by_id(node: &Node, id: BlockHash) -> Result<Block, Refusal> {
 
 impl Lost {
     /// The error of a walk that no endpoint could finish.
-    pub(crate) fn error(self, node: &Node, height: u64) -> Error {
+    pub(crate) fn error(self, node: &Node, ground: &Ground) -> Error {
         match self {
+            Self::Below { height, .. } if !ground.recorded => Error::Unread {
+                height,
+                why: format!("{} changed its chain while scanning began", node.name),
+            },
             Self::Below { height, recorded, found } => {
                 Error::BelowFinalized { height, recorded, found: Some(found) }
             }
             Self::Refused(refusal) => {
                 let mut exhausted = Exhausted::default();
                 exhausted.failed(node, refusal);
-                exhausted.unread(height)
+                exhausted.unread(ground.next)
             }
         }
     }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use crate::config::{EndpointConfig, Place};
+use crate::config::{EndpointConfig, Key, Place};
 use crate::decode::{self, Block};
 use crate::refusal::{Class, Refusal};
 use crate::wire::{Question, Wire};
@@ -89,6 +89,12 @@ impl Node {
             whole_only: (AtomicBool::new(false), AtomicBool::new(false)),
             state: Mutex::default(),
         })
+    }
+
+    /// Whether both are ways to one server, such as two keys of one provider: it agrees with
+    /// itself whatever it says.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        self.full.location.is_same_server(&other.full.location)
     }
 
     /// The header of its newest block, or of its newest solidified one.
@@ -271,7 +277,7 @@ impl Node {
                 Refusal::new(Class::Timeout, why)
             }
         };
-        refusal.why = hidden(place, &refusal.why);
+        refusal.why = self.hidden(&refusal.why);
         if let Class::Rate { after } = refusal.class {
             let silence = after.unwrap_or_else(|| (self.rest)(1));
             self.state().conduct.throttled(&refusal.why, silence);
@@ -300,28 +306,33 @@ impl Node {
     /// What a refusal costs it: how many failures in a row, and the rest; nothing where asking
     /// another time or another endpoint is enough.
     pub(crate) fn strike(&self, refusal: &Refusal) -> Option<(u32, Duration)> {
+        let why = self.hidden(&refusal.why);
         let mut state = self.state();
         match refusal.class {
             Class::Down | Class::Lie | Class::Timeout => {}
             // Its silence was kept when it asked for it.
             Class::Rate { .. } => return None,
             Class::Behind | Class::Unsupported | Class::Large | Class::Caller => {
-                state.conduct.noted(&refusal.why);
+                state.conduct.noted(&why);
                 return None;
             }
         }
-        let failures = state.conduct.failed(&refusal.why);
+        let failures = state.conduct.failed(&why);
         let rest = (self.rest)(failures);
         state.conduct.rest(rest);
         Some((failures, rest))
     }
-}
 
-/// What an endpoint said, without the secrets it may repeat.
-fn hidden(place: &Place, said: &str) -> String {
-    let said = place.location.hide_in(said);
-    match place.key.as_ref().map(|key| key.secret()).filter(|key| !key.is_empty()) {
-        Some(key) => said.replace(key, "…"),
-        None => said,
+    /// What it said, without the secrets it may repeat: a reader of JSON shows what it could not
+    /// read, and providers show the key they refuse.
+    pub(crate) fn hidden(&self, said: &str) -> String {
+        let places = [Some(&self.full), Some(&self.solidity), self.index.as_ref()];
+        places.into_iter().flatten().fold(said.to_owned(), |said, place| {
+            let said = place.location.hide_in(&said);
+            match place.key.as_ref().map(Key::secret).filter(|key| !key.is_empty()) {
+                Some(key) => said.replace(key, "…"),
+                None => said,
+            }
+        })
     }
 }

@@ -145,7 +145,7 @@ impl Pool {
             chain = self.facts.chain,
             endpoint = node.name,
             at = %node.full.location,
-            why = refusal.why,
+            why = node.hidden(&refusal.why),
             failures,
             rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX),
             "an endpoint failed and rests"
@@ -196,7 +196,8 @@ impl Exhausted {
     /// Notes a refusal after which the endpoint may rest.
     pub(crate) fn failed(&mut self, node: &Node, refusal: Refusal) {
         self.waits(node);
-        self.tried.push((node.name.clone(), refusal));
+        let why = node.hidden(&refusal.why);
+        self.tried.push((node.name.clone(), Refusal { why, ..refusal }));
     }
 
     fn waits(&mut self, node: &Node) {

@@ -140,7 +140,7 @@ pub(crate) async fn second_opinion(pool: &Pool, first: &Node, id: BlockId) -> Re
     }
     for node in pool.usable().await {
         let knows = node.state().tip.is_none_or(|tip| tip >= id.height);
-        if node.name == first.name || !knows {
+        if node.is_same_server(first) || !knows {
             continue;
         }
         match node.header(id.height).await {

@@ -17,7 +17,7 @@ use crate::error::{BoxError, Error};
 use crate::far::{Far, Wanted};
 use crate::near::{self, Ground, Lost, NEAR_LIMIT};
 use crate::node::{Node, Side};
-use crate::pool::Pool;
+use crate::pool::{Exhausted, Pool};
 use crate::read::{self, Stretch};
 use crate::refusal::Refusal;
 use crate::view::{self, View};
@@ -130,9 +130,8 @@ impl Source {
         cursor: &Cursor,
         view: &View,
     ) -> Result<Option<Ground>, Error> {
-        if let Some(last) = cursor.last() {
-            let next = last.id.height.saturating_add(1);
-            return Ok(Some(Ground { kept: cursor.kept.clone(), next }));
+        if let Some(ground) = Ground::recorded(cursor) {
+            return Ok(Some(ground));
         }
         let tip = view.tip.id.height;
         let near = tip.saturating_sub(self.config.max_reorg);
@@ -146,15 +145,23 @@ impl Source {
         let Some(below) = next.max(1).checked_sub(1).filter(|below| *below <= tip) else {
             return Ok(None);
         };
-        let base = match below {
-            0 => self.block_zero(),
-            below => self.header(below).await?,
-        };
-        let base = base.ok_or_else(|| Error::Unread {
-            height: below,
-            why: "the block below the start is not there".to_owned(),
-        })?;
-        Ok(Some(Ground { kept: vec![base], next: below.saturating_add(1) }))
+        let next = below.saturating_add(1);
+        if below == 0 {
+            return Ok(Some(Ground::fresh(self.block_zero(), next)));
+        }
+        // Of the endpoint that is followed: another one may be on another fork.
+        let base = view.leader.header(below).await.and_then(|base| {
+            base.ok_or_else(|| Refusal::behind("it does not have the block below the start"))
+        });
+        match base {
+            Ok(base) => Ok(Some(Ground::fresh(Some(base), next))),
+            Err(refusal) => {
+                self.pool.strike(&view.leader, &refusal);
+                let mut exhausted = Exhausted::default();
+                exhausted.failed(&view.leader, refusal);
+                Err(exhausted.unread(below))
+            }
+        }
     }
 
     /// Block 0 as a base to stand on: its id was compared with the pinned one.
@@ -201,13 +208,17 @@ impl Source {
     /// chain leaves the recorded one too deep.
     async fn near(&self, ground: &Ground, view: &View) -> Result<Standing, Error> {
         let mut lost: Option<(Lost, Arc<Node>)> = None;
-        let others = self.pool.usable().await;
-        let others = others.iter().filter(|node| node.name != view.leader.name);
+        let others = if ground.recorded { self.pool.usable().await } else { Vec::new() };
+        let others = others.iter().filter(|node| !Arc::ptr_eq(node, &view.leader));
         for node in std::iter::once(&view.leader).chain(others) {
-            let path = if node.name == view.leader.name {
+            let path = if Arc::ptr_eq(node, &view.leader) {
                 near::path(node, ground, &view.tip).await
             } else {
                 match node.newest(Side::Full).await {
+                    // Its fork may have ended long ago.
+                    Ok(tip) if tip.id.height.saturating_add(1) < ground.next => {
+                        Err(Refusal::behind("it is below what is recorded").into())
+                    }
                     Ok(tip) => near::path(node, ground, &tip).await,
                     Err(refusal) => Err(refusal.into()),
                 }
@@ -232,7 +243,7 @@ impl Source {
             }
         }
         let nobody = || Error::Unread { height: ground.next, why: "nobody was asked".to_owned() };
-        Err(lost.map_or_else(nobody, |(lost, node)| lost.error(&node, ground.next)))
+        Err(lost.map_or_else(nobody, |(lost, node)| lost.error(&node, ground)))
     }
 
     /// The solidified block of this scan: never below the recorded one, and in the scanned chain
@@ -253,7 +264,7 @@ impl Source {
             return self.within(cursor, chain, view, claim.id.height);
         }
         let leader = &view.leader;
-        if claim.node.name != leader.name {
+        if !Arc::ptr_eq(&claim.node, leader) {
             match leader.header(claim.id.height).await {
                 Ok(Some(header)) if header.id == claim.id => {}
                 Ok(Some(header)) => {
@@ -285,7 +296,7 @@ impl Source {
             let Some(ours) = chain.at(claim.id.height).filter(|ours| *ours != claim.id) else {
                 continue;
             };
-            if claim.node.name != view.leader.name {
+            if !claim.node.is_same_server(&view.leader) {
                 return Err(read::disagree(&view.leader, ours, &claim.node, claim.id));
             }
             // Its own chain does not hold the block it calls solidified.

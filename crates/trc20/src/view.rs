@@ -51,10 +51,12 @@ struct Look {
 }
 
 impl View {
-    /// The claim to follow: of several the second highest, so that no endpoint alone makes a
-    /// block final.
+    /// The claim to follow: the highest that is of another server than the highest of all, so that
+    /// none alone makes a block final; where there is only one, its own.
     pub(crate) fn finalized(&self) -> Option<&Claim> {
-        self.claims.get(1).or_else(|| self.claims.first())
+        let first = self.claims.first()?;
+        let other = |claim: &&Claim| !claim.node.is_same_server(&first.node);
+        self.claims.iter().find(other).or(Some(first))
     }
 
     /// Whether this view is too old for blocks near the tip, or for anything.

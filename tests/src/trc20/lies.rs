@@ -6,7 +6,9 @@ use std::time::Duration;
 use lab::tron::{Chain, ChainSpec, Fault, Genesis, Paths, Spoil};
 use trc20::{Config, Error};
 
-use super::rig::{Follower, at, chain, config, node, pay, seen, traffic};
+use super::rig::{
+    Follower, at, chain, config, endpoint, grid, keyed, node, noise, pay, seen, traffic,
+};
 
 #[tokio::test]
 async fn what_one_endpoint_spoils_another_makes_good() {
@@ -119,4 +121,48 @@ async fn another_network_is_refused_even_later() {
     let health = follower.source.health();
     assert!(!health[1].verified, "{health:?}");
     assert!(health[1].last_error.as_ref().unwrap().contains("genesis"), "{health:?}");
+}
+
+/// Two keys at one provider are one server, which agrees with itself whatever it says.
+#[tokio::test]
+async fn one_server_by_two_keys_is_one_opinion() {
+    let chain = chain();
+    let (eager, slow) = (grid(&chain).await, node(&chain).await);
+    chain.mine_empty(60);
+    slow.fault(Fault::SolidityLag { blocks: 15 });
+    let twice = vec![
+        keyed("first", &eager, "key-one"),
+        keyed("second", &eager, "key-two"),
+        endpoint("third", &slow),
+    ];
+    let mut follower = Follower::with(Config { endpoints: twice, ..config(&[]) }).await;
+    follower.catch_up().await;
+    assert_eq!(follower.cursor.finalized, Some(at(&chain, 42 - 15)));
+    let only = vec![keyed("first", &eager, "key-one"), keyed("second", &eager, "key-two")];
+    let alone = Follower::with(Config { endpoints: only, ..config(&[]) }).await;
+    let error = alone.source.corroborate(6, &alone.watch).await.unwrap_err();
+    assert!(matches!(error, Error::GaveUp { .. }), "{error}");
+}
+
+/// The way to the new tip leads through blocks that the leader does not give, and the other
+/// endpoint's fork ended long ago.
+#[tokio::test]
+async fn a_fork_that_ends_below_what_is_recorded_is_not_gone_to() {
+    let (ahead, behind) = (chain(), chain());
+    for chain in [&ahead, &behind] {
+        chain.mine_empty(20);
+    }
+    behind.mine(vec![noise(1)]);
+    ahead.mine_empty(20);
+    let (first, second) = (node(&ahead).await, node(&behind).await);
+    let mut follower = Follower::new(&[&first, &second]).await;
+    follower.catch_up().await;
+    assert_eq!(follower.height(), 40);
+    ahead.reorg(3, vec![vec![]; 5]);
+    first.fault(Fault::Drop { paths: Paths::under(&["/wallet/getblockbyid"]), times: Some(1) });
+    let before = follower.cursor.clone();
+    follower.step().await.unwrap_err();
+    assert_eq!(follower.cursor, before);
+    follower.catch_up().await;
+    follower.assert_at_tip(&ahead);
 }

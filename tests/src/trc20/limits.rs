@@ -160,6 +160,34 @@ async fn a_redirect_is_not_followed_and_the_key_stays() {
     assert_eq!(elsewhere.requests().total(), 0);
 }
 
+/// Some providers repeat the key they refuse, and a reader of JSON what it could not read.
+#[tokio::test]
+async fn a_key_that_an_endpoint_repeats_is_not_told() {
+    let chain = chain();
+    let node = grid(&chain).await;
+    let endpoints = vec![keyed("first", &node, "secret-key")];
+    let mut follower = Follower::with(Config { endpoints, ..config(&[]) }).await;
+    chain.mine(vec![pay(1, 5)]);
+    for (status, body) in [
+        (401, r#"{"Error":"ApiKey not exists: secret-key"}"#),
+        (403, r#"{"Error":"secret-key is suspended for 0 s"}"#),
+        (200, r#"{"blockID":"secret-key","block_header":{"raw_data":{"number":"secret-key"}}}"#),
+        (200, r#"{"blockID":secret-key}"#),
+    ] {
+        let body = body.to_owned();
+        let fault = node.fault(Fault::Say { paths: Paths::all(), status, body, times: None });
+        let error = follower.step().await.unwrap_err();
+        assert!(!format!("{error:?}").contains("secret-key"), "{error:?}");
+        let health = format!("{:?}", follower.source.health());
+        assert!(!health.contains("secret-key"), "{health}");
+        let report = format!("{:?}", follower.source.check().await);
+        assert!(!report.contains("secret-key"), "{report}");
+        node.heal_one(fault);
+    }
+    follower.catch_up_stubbornly(3).await;
+    assert_eq!(follower.seen(), [seen(1, 1, 5)]);
+}
+
 #[tokio::test]
 async fn the_budget_is_what_is_really_asked() {
     let chain = chain();
