@@ -106,9 +106,8 @@ impl Watcher {
         let chain = self.chain.clone();
         let update = match source.as_ref() {
             erc20::Error::BelowFinalized { .. } => Some(Update::Pause { chain, why }),
-            erc20::Error::Unread { .. } | erc20::Error::Disagree { .. } => {
-                Some(Update::Stall { chain, why })
-            }
+            erc20::Error::Disagree { .. } => Some(Update::Stall { chain, why }),
+            // A block that a reorg replaces between two requests is unreadable for a moment.
             _ => self.is_overdue().then_some(Update::Stall { chain, why }),
         };
         self.mark(update, error).await
