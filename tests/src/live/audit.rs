@@ -96,3 +96,15 @@ pub(crate) fn assert_told_once(events: &[Told]) {
         assert!(told.insert((order, event.kind)), "told twice: {event:?}");
     }
 }
+
+/// Each event about an order and a deposit was told once, but of the orders that a reorg `moved`.
+pub(crate) fn assert_each_told_once(events: &[Told], moved: &BTreeSet<String>) {
+    let mut told = BTreeSet::new();
+    for event in events {
+        let order = event.order.as_ref().map(ToString::to_string);
+        if order.as_ref().is_some_and(|order| moved.contains(order)) {
+            continue;
+        }
+        assert!(told.insert((order, event.kind, event.deposit.clone())), "twice: {event:?}");
+    }
+}

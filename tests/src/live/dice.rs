@@ -3,6 +3,8 @@
 //! In: `BURSAR_LIVE_SEED`, or nothing. Out: the same numbers for the same seed.
 //! Never: another source of chance. Why: a failure nobody can repeat is not found.
 
+use std::time::Duration;
+
 /// A row of numbers (SplitMix64).
 pub(crate) struct Dice(u64);
 
@@ -23,5 +25,12 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let end = u64::try_from(end).expect("fits");
         usize::try_from((mixed ^ (mixed >> 31)) % end).expect("fits")
+    }
+
+    /// A time of up to 0.2 s, each doubling from 0.4 ms as likely: how long it takes until
+    /// something interesting happens is not known, only that it is somewhere there.
+    pub(crate) fn moment(&mut self) -> Duration {
+        let most = 400 << self.below(10);
+        Duration::from_micros(u64::try_from(self.below(most)).expect("fits"))
     }
 }

@@ -17,3 +17,4 @@ mod proxy;
 mod refusals;
 mod reorgs;
 mod shop;
+mod stalls;

@@ -1,10 +1,10 @@
-//! A line to a node that can be cut and mended: a TCP relay on loopback.
+//! A line to a node or a database that can be cut and mended: a relay on loopback.
 //!
-//! In: a port. Out: another port that leads there while the line is whole.
-//! Never: a byte changed or delayed. Why: a daemon is cut off from a node that goes on.
+//! In: where a server listens. Out: a port that leads there while the line is whole.
+//! Never: a byte changed or delayed. Why: a daemon is cut off from a server that goes on.
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -15,6 +15,15 @@ pub(crate) struct Proxy {
     task: JoinHandle<()>,
 }
 
+/// Where a line leads.
+#[derive(Debug, Clone)]
+enum Far {
+    /// Host and port.
+    Tcp(String),
+    /// The path of a socket.
+    Unix(String),
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
@@ -22,16 +31,35 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// A line to the node at `url`, which names a port of the loopback.
+    /// A line to the node at `url`.
     pub(crate) async fn to(url: &str) -> Self {
-        let (_, port) = url.rsplit_once(':').expect("a URL with a port");
-        let to: u16 = port.parse().expect("a port");
+        let (_, authority) = url.split_once("://").expect("a URL");
+        Self::start(Far::Tcp(authority.to_owned())).await
+    }
+
+    /// A line to the PostgreSQL server of `url`, and the URL that leads over it.
+    pub(crate) async fn to_postgres(url: &str) -> (Self, String) {
+        let (before, options) = url.split_once('?').unwrap_or((url, ""));
+        let (head, name) = before.rsplit_once('/').expect("a database");
+        let (user, authority) = head.rsplit_once('@').expect("a user");
+        let folder = options.split('&').find_map(|option| option.strip_prefix("host="));
+        let far = match folder {
+            Some(folder) => Far::Unix(format!("{folder}/.s.PGSQL.5432")),
+            None if authority.contains(':') => Far::Tcp(authority.to_owned()),
+            None => Far::Tcp(format!("{authority}:5432")),
+        };
+        let line = Self::start(far).await;
+        let url = format!("{user}@127.0.0.1:{}/{name}", line.port);
+        (line, url)
+    }
+
+    async fn start(far: Far) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let (whole, seen) = watch::channel(true);
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(relay(near, to, seen.clone()));
+                tokio::spawn(relay(near, far.clone(), seen.clone()));
             }
         });
         Self { port, whole, task }
@@ -62,14 +90,23 @@ impl Proxy {
 }
 
 /// Leads one connection on until either side, or a cut, ends it.
-async fn relay(mut near: TcpStream, to: u16, mut whole: watch::Receiver<bool>) {
+async fn relay(mut near: TcpStream, far: Far, mut whole: watch::Receiver<bool>) {
     if !*whole.borrow_and_update() {
         return;
     }
-    let Ok(mut far) = TcpStream::connect(("127.0.0.1", to)).await else { return };
-    // Any change means a cut, even one that is mended already.
+    let led = async {
+        match far {
+            Far::Tcp(authority) => {
+                copy_bidirectional(&mut near, &mut TcpStream::connect(authority).await?).await
+            }
+            Far::Unix(path) => {
+                copy_bidirectional(&mut near, &mut UnixStream::connect(path).await?).await
+            }
+        }
+    };
+    // Any change means a cut, even one that is mended already. Why a line ended is its ends' to say.
     tokio::select! {
         _ = whole.changed() => {}
-        _ = copy_bidirectional(&mut near, &mut far) => {}
+        _ = led => {}
     }
 }

@@ -1,0 +1,100 @@
+//! A node that cannot show a block: for a moment, which nobody is told, and for longer, which is.
+//!
+//! In: a scripted node, since no real one fails on demand. Out: the marks in the events.
+//! Never: an alarm for what mends itself: a reorg between two requests looks just so.
+
+use std::path::Path;
+
+use alloy::primitives::Address;
+use lab::evm::{Chain, ChainSpec, Fault, Methods, Node, Tx};
+use store::{OpenMode, Store};
+
+use super::daemon::Daemon;
+use crate::binary;
+
+/// How a turn that was not recorded is told.
+const FAILED: &str = "this turn failed";
+
+#[tokio::test]
+async fn a_block_that_is_unreadable_for_a_moment_is_no_stall() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (chain, node) = scripted_node().await;
+    let mut daemon = started(folder.path(), &node, "60s").await;
+    daemon.recorded(12).await;
+    node.fault(unknown_block(Some(1)));
+    let block = chain.mine(vec![transfer()]);
+    daemon.said_times(FAILED, 1).await;
+    daemon.recorded(block.height).await;
+    daemon.stop().await;
+    assert_eq!(marks(folder.path()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_block_that_stays_unreadable_is_a_stall_until_it_is_read() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (chain, node) = scripted_node().await;
+    let mut daemon = started(folder.path(), &node, "500ms").await;
+    daemon.recorded(12).await;
+    node.fault(unknown_block(None));
+    let block = chain.mine(vec![transfer()]);
+    // The waits between them grow: together they are longer than what is patiently borne.
+    daemon.said_times(FAILED, 5).await;
+    assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
+    node.heal();
+    daemon.recorded(block.height).await;
+    daemon.stop().await;
+    assert_eq!(marks(folder.path()).await, ["chain.stalled", "chain.recovered"]);
+}
+
+async fn scripted_node() -> (Chain, Node) {
+    let chain = Chain::new(ChainSpec::ethereum());
+    chain.finality_lag(4);
+    chain.mine_empty(12);
+    let node = Node::start(chain.clone()).await.expect("a node on loopback");
+    (chain, node)
+}
+
+/// What a node says of a block hash that a reorg has just taken out of its chain.
+fn unknown_block(times: Option<u32>) -> Fault {
+    let error = r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32000,"message":"unknown block"}}"#;
+    let methods = Methods::only(&["eth_getLogs", "eth_getBlockReceipts"]);
+    Fault::Error { methods, http_status: 200, body: error.to_owned(), times }
+}
+
+/// Strangers among themselves: the block has to be read all the same.
+fn transfer() -> Tx {
+    Tx::transfer(Address::repeat_byte(0xaa), Address::repeat_byte(0xbb), 7_000_000)
+}
+
+/// The daemon over fresh books, as patient as that before it tells of a stall.
+async fn started(folder: &Path, node: &Node, stalled_after: &str) -> Daemon {
+    let ChainSpec { chain_id, token, .. } = ChainSpec::ethereum();
+    let (address, decimals, url) = (token.address, token.decimals, node.http_url());
+    let config = format!(
+        r#"
+[chains.ethereum]
+kind = "evm"
+chain_id = {chain_id}
+token = "{address}"
+decimals = {decimals}
+poll_interval = "100ms"
+stalled_after = "{stalled_after}"
+
+[[chains.ethereum.endpoints]]
+url = "{url}"
+"#
+    );
+    std::fs::write(folder.join("bursar.toml"), config).expect("the config");
+    let migrated = binary::run(folder, &["migrate"]);
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    Daemon::start(folder)
+}
+
+/// The events about the chain itself.
+async fn marks(folder: &Path) -> Vec<&'static str> {
+    let url = format!("sqlite:{}/bursar.db", folder.display());
+    let store = Store::open(&url, OpenMode::Use).await.expect("the books");
+    let events = store.events(0, 1_000).await.expect("events");
+    store.close().await;
+    events.iter().map(|event| event.kind.word()).filter(|kind| kind.starts_with("chain.")).collect()
+}
