@@ -98,7 +98,7 @@ fn every_history_keeps_the_invariants() {
     if let Some(seed) = setting("BURSAR_MODEL_SEED") {
         return show(seed, steps);
     }
-    let seeds = setting("BURSAR_MODEL_SEEDS").unwrap_or(200);
+    let seeds = setting("BURSAR_MODEL_SEEDS").unwrap_or(100);
     if let Some(Failure { seed, step, what }) = search(seeds, steps) {
         panic!(
             "seed {seed}, step {step}: {what}\n\
@@ -138,7 +138,7 @@ fn the_histories_hold_everything_that_can_happen() {
 
 #[test]
 fn other_portions_give_the_same_books() {
-    for seed in 0..setting("BURSAR_MODEL_SEEDS").unwrap_or(200) {
+    for seed in 0..setting("BURSAR_MODEL_SEEDS").unwrap_or(60) {
         if let Err(what) = batching::compare(seed) {
             panic!("seed {seed}: {what}");
         }
