@@ -403,10 +403,7 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION 'seal: %', problem USING ERRCODE = 'check_violation';
     END IF;
-    INSERT INTO balances (account, asset, debits, credits)
-    SELECT fresh.account, fresh.asset,
-        fresh.debits + coalesce(known.debits, 0), fresh.credits + coalesce(known.credits, 0)
-    FROM (
+    WITH fresh AS MATERIALIZED (
         SELECT account, asset, sum(debits)::BIGINT AS debits, sum(credits)::BIGINT AS credits
         FROM (
             SELECT debit AS account, asset, amount AS debits, 0::BIGINT AS credits
@@ -416,10 +413,18 @@ BEGIN
             FROM entries WHERE journal > OLD.sealed_journals AND journal <= NEW.journals
         ) AS sides
         GROUP BY account, asset
-    ) AS fresh
-    LEFT JOIN balances AS known ON known.account = fresh.account AND known.asset = fresh.asset
-    ON CONFLICT (account, asset) DO UPDATE
-    SET debits = excluded.debits, credits = excluded.credits;
+        ORDER BY account, asset
+    ), known AS (
+        UPDATE balances
+        SET debits = balances.debits + fresh.debits, credits = balances.credits + fresh.credits
+        FROM fresh
+        WHERE balances.account = fresh.account AND balances.asset = fresh.asset
+        RETURNING balances.account, balances.asset
+    )
+    INSERT INTO balances (account, asset, debits, credits)
+    SELECT account, asset, debits, credits FROM fresh
+    WHERE (account, asset) NOT IN (SELECT account, asset FROM known)
+    ORDER BY account, asset;
     RETURN NULL;
 END $$;
 CREATE TRIGGER counters_seal AFTER UPDATE OF sealed_journals, sealed_events ON counters

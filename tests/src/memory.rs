@@ -80,7 +80,7 @@ pub(crate) struct Memory {
     owners: BTreeMap<Address, Option<OrderId>>,
     orders: BTreeMap<OrderId, Filed>,
     deposits: Vec<Deposit>,
-    deposit_at: BTreeMap<DepositId, usize>,
+    deposit_at: BTreeMap<(DepositId, Option<OrderId>), usize>,
     cases: Vec<Case>,
     case_at: BTreeMap<CaseId, usize>,
     journals: Vec<Arc<Journal>>,
@@ -197,14 +197,15 @@ impl Memory {
     fn write_deposits(&mut self, changes: &Changes) {
         for deposit in &changes.recorded {
             let at = self.deposits.len();
-            self.deposit_at.insert(deposit.id.clone(), at);
+            self.deposit_at.insert((deposit.id.clone(), deposit.order.clone()), at);
             if let Some(filed) = deposit.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
                 filed.deposits.push(at);
             }
             self.deposits.push(deposit.clone());
         }
         for deposit in &changes.moved {
-            if let Some(at) = self.deposit_at.get(&deposit.id) {
+            let place = (deposit.id.clone(), deposit.order.clone());
+            if let Some(at) = self.deposit_at.get(&place) {
                 self.deposits[*at] = deposit.clone();
             }
         }
@@ -295,7 +296,15 @@ impl Memory {
 
     /// A recorded deposit.
     pub(crate) fn deposit(&self, id: &DepositId) -> Option<&Deposit> {
-        self.deposits.get(*self.deposit_at.get(id)?)
+        let places = self.deposit_at.range((id.clone(), None)..);
+        let places = places.take_while(|((known, _), _)| known == id);
+        let mut found = places.filter_map(|(_, at)| self.deposits.get(*at));
+        let first = found.next()?;
+        // Of one that is recorded for two orders, the one whose block is on the chain.
+        if first.state.is_on_chain() {
+            return Some(first);
+        }
+        found.find(|deposit| deposit.state.is_on_chain()).or(Some(first))
     }
 
     /// All cases in the order they were opened.

@@ -21,6 +21,9 @@ pub enum Fault {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The body is brackets inside brackets, more than any answer has.
+    #[error("the body is nested too deep to be an answer")]
+    TooDeep,
     /// The connection failed before a whole body came.
     #[error("the connection failed: {0}")]
     Broken(String),
@@ -49,11 +52,14 @@ pub fn client(deadline: Duration) -> Result<Client, Fault> {
     let builder = Client::builder()
         .connect_timeout(deadline)
         .redirect(reqwest::redirect::Policy::none())
-        .tcp_nodelay(true);
+        .tcp_nodelay(true)
+        // A connection that died without a word is noticed; requests would wait on it for ever.
+        .http2_keep_alive_interval(deadline)
+        .http2_keep_alive_timeout(deadline);
     Ok(builder.build()?)
 }
 
-/// The body of `response`, up to `limit` bytes.
+/// The body of `response`, up to `limit` bytes, and safe to be parsed.
 ///
 /// # Errors
 /// [`Fault`], also where the body ends before its announced length.
@@ -69,5 +75,5 @@ pub async fn read(response: &mut Response, limit: usize) -> Result<Bytes, Fault>
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    if crate::is_shallow(&body) { Ok(body.freeze()) } else { Err(Fault::TooDeep) }
 }

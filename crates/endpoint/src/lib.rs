@@ -8,10 +8,12 @@ mod body;
 mod bucket;
 mod conduct;
 mod location;
+mod nesting;
 mod quota;
 
 pub use body::{BODY_LIMIT, Fault, client, read};
 pub use bucket::Bucket;
 pub use conduct::{Conduct, Rest};
 pub use location::{Location, LocationError};
+pub use nesting::is_shallow;
 pub use quota::Quota;

@@ -206,6 +206,7 @@ impl Endpoint {
             }
             Ok(Err(error)) => Refusal::from(error),
             Err(_) => {
+                self.link.let_go();
                 let seconds = self.deadline.as_secs_f32();
                 Refusal::new(Class::Timeout, format!("no answer within {seconds} s"))
             }

@@ -45,7 +45,7 @@ impl Link {
     ) -> Result<Box<RawValue>, TransportError> {
         let client = self.client().await?;
         let answer = client.request::<_, Box<RawValue>>(method, params.clone()).await;
-        self.kept(answer).await
+        self.kept(answer).await.and_then(shallow)
     }
 
     /// The JSON of each result, in the order of `params`.
@@ -63,7 +63,7 @@ impl Link {
         self.kept(batch.send().await).await?;
         let mut answers = Vec::with_capacity(waiting.len());
         for answer in waiting {
-            answers.push(answer.await?);
+            answers.push(shallow(answer.await?)?);
         }
         Ok(answers)
     }
@@ -103,6 +103,16 @@ impl Link {
         }
     }
 
+    /// Lets go of a socket that no longer answers: it may have ended without a word.
+    pub(crate) fn let_go(&self) {
+        // Who holds the lock is opening another one.
+        if let Self::Socket { client, .. } = self
+            && let Ok(mut client) = client.try_lock()
+        {
+            *client = None;
+        }
+    }
+
     /// Lets go of a socket that has ended.
     async fn kept<T>(&self, answer: Result<T, TransportError>) -> Result<T, TransportError> {
         if let (Self::Socket { client, .. }, Err(RpcError::Transport(_))) = (self, &answer) {
@@ -110,6 +120,14 @@ impl Link {
         }
         answer
     }
+}
+
+/// An answer that can be parsed. Over HTTP this was asked of the whole body.
+fn shallow(json: Box<RawValue>) -> Result<Box<RawValue>, TransportError> {
+    if endpoint::is_shallow(json.get().as_bytes()) {
+        return Ok(json);
+    }
+    Err(TransportErrorKind::custom(Fault::TooDeep))
 }
 
 /// Opens a WebSocket that ends when it breaks.

@@ -99,6 +99,7 @@ impl From<TransportError> for Refusal {
                     Some(Fault::TooLarge { .. }) => {
                         Self::new(Class::Shrink { hints: Vec::new() }, error.to_string())
                     }
+                    Some(Fault::TooDeep) => Self::lie(error.to_string()),
                     _ => Self::new(Class::Down, error.to_string()),
                 }
             }

@@ -67,6 +67,7 @@ impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let class = match &fault {
             Fault::TooLarge { .. } => Class::Large,
+            Fault::TooDeep => Class::Lie,
             Fault::Broken(_) => Class::Down,
         };
         Self::new(class, fault.to_string())

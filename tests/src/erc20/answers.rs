@@ -56,6 +56,31 @@ async fn a_passing_failure_costs_one_poll() {
 }
 
 #[tokio::test]
+async fn an_answer_of_brackets_alone_ends_nothing_but_the_question() {
+    let (open, close) = ("[".repeat(500_000), "]".repeat(500_000));
+    for body in [
+        format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":[],"x":{open}{close}}}"#),
+        format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":{{"hash":{open}{close}}}}}"#),
+        open.clone(),
+    ] {
+        for methods in [Methods::only(&["eth_getLogs"]), Methods::all()] {
+            for socket in [false, true] {
+                let chain = chain();
+                let node = node(&chain).await;
+                let url = if socket { node.ws_url() } else { node.http_url() };
+                let mut follower = Follower::with(config(&[url])).await;
+                let paid = traffic(&chain, 5);
+                let (methods, body) = (methods.clone(), body.clone());
+                node.fault(Fault::Error { methods, http_status: 200, body, times: Some(2) });
+                follower.catch_up_stubbornly(4).await;
+                assert_eq!(follower.seen(), paid);
+                follower.assert_at_tip(&chain);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_rate_limit_is_honoured_for_as_long_as_it_says() {
     let chain = chain();
     let (limited, other) = (node(&chain).await, node(&chain).await);

@@ -1,8 +1,11 @@
 //! The WebSocket: a doorbell that reconnects, and a way to read for who has no other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lab::evm::{Fault, Node};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::rig::{Follower, chain, config, node, traffic};
@@ -61,6 +64,48 @@ async fn a_websocket_alone_is_enough_to_read_through() {
     node.fault(Fault::CutWebSockets);
     paid.extend(traffic(&chain, 10));
     follower.catch_up_stubbornly(3).await;
+    assert_eq!(follower.seen(), paid);
+    follower.assert_at_tip(&chain);
+}
+
+/// A way to `node` that can go dead as a firewall lets connections die: they stay open, and
+/// nothing comes through any more. Those that are opened later live.
+async fn way(node: &Node) -> (String, Arc<Notify>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let target = node.ws_url().trim_start_matches("ws://").to_owned();
+    let dies = Arc::new(Notify::new());
+    let death = Arc::clone(&dies);
+    tokio::spawn(async move {
+        loop {
+            let (mut from, _) = listener.accept().await.unwrap();
+            let mut to = TcpStream::connect(&target).await.unwrap();
+            let death = Arc::clone(&death);
+            tokio::spawn(async move {
+                let dies = death.notified();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
+                    () = dies => std::future::pending().await,
+                }
+            });
+        }
+    });
+    (url, dies)
+}
+
+#[tokio::test]
+async fn a_socket_that_dies_without_a_word_is_replaced() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let (url, dies) = way(&node).await;
+    let mut config = config(&[url]);
+    config.deadline = Duration::from_secs(2);
+    let mut follower = Follower::with(config).await;
+    let mut paid = traffic(&chain, 10);
+    follower.catch_up().await;
+    dies.notify_waiters();
+    paid.extend(traffic(&chain, 10));
+    follower.catch_up_stubbornly(2).await;
     assert_eq!(follower.seen(), paid);
     follower.assert_at_tip(&chain);
 }

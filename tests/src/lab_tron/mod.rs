@@ -31,7 +31,7 @@ async fn asked() -> Asked {
         .iter()
         .skip(1)
         .flat_map(|height| chain.transactions(*height))
-        .map(|id| alloy::hex::encode(id))
+        .map(alloy::hex::encode)
         .collect();
     let request = json!({
         "blocks": heights,

@@ -104,7 +104,7 @@ async fn relay(mut near: TcpStream, far: Far, mut whole: watch::Receiver<bool>) 
             }
         }
     };
-    // Any change means a cut, even one that is mended already. Why a line ended is its ends' to say.
+    // Any change means a cut, even one mended already. Why a line ended is its ends' to say.
     tokio::select! {
         _ = whole.changed() => {}
         _ = led => {}

@@ -79,15 +79,16 @@ impl Memory {
         let mut new = BTreeSet::new();
         for deposit in &changes.recorded {
             unread(&deposit.order)?;
-            let known = self.deposit_at.contains_key(&deposit.id);
-            if known || !new.insert(deposit.id.clone()) {
+            // Mined again to another address, a transfer is another order's deposit as well.
+            let place = (deposit.id.clone(), deposit.order.clone());
+            if self.deposit_at.contains_key(&place) || !new.insert(place) {
                 return Err(Refused::DepositKnown(deposit.id.clone()));
             }
         }
         for deposit in &changes.moved {
             unread(&deposit.order)?;
-            let known = self.deposit_at.get(&deposit.id).and_then(|at| self.deposits.get(*at));
-            if known.is_none_or(|known| known.order != deposit.order) {
+            let place = (deposit.id.clone(), deposit.order.clone());
+            if !self.deposit_at.contains_key(&place) {
                 return Err(Refused::DepositUnknown(deposit.id.clone()));
             }
         }

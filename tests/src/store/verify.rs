@@ -100,7 +100,7 @@ async fn an_unsealed_commit_is_refused(place: Place) {
         INSERT INTO entries SELECT journals, 0, 'CREDIT', 'issued', 'customer:acme', 5 FROM counters;";
     for writes in [
         // Written and not sealed; sealed and not written; more entries than said; none at all.
-        format!("{announced}"),
+        announced.to_string(),
         "UPDATE counters SET events = events + 1; UPDATE counters SET sealed_events = events;"
             .into(),
         format!(

@@ -180,7 +180,11 @@ fn refuse_keys(text: &str) -> Result<(), Error> {
     for (number, line) in (1usize..).zip(text.lines()) {
         let words = line.split(['"', '\'']).skip(1).step_by(2);
         if let Some(key) = words.filter_map(derive::private).next() {
-            return Err(Error::Input(format!("line {number}: {key}")));
+            let field = line.split_once('=').map_or("", |(field, _)| field.trim());
+            let is_name = field.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let field =
+                if is_name && !field.is_empty() { format!("{field}: ") } else { String::new() };
+            return Err(Error::Input(format!("line {number}: {field}{key}")));
         }
     }
     Ok(())

@@ -82,6 +82,9 @@ fn a_private_key_is_refused_and_not_repeated() {
     let phrase = "test test test test test test test test test test test junk";
     let text = format!("{GOOD}\n[chains.ethereum.addresses]\nxpub = \"{phrase}\"");
     let line = refusal(&text);
-    assert!(line.contains("chains.ethereum.addresses.xpub: this is a seed phrase"), "{line}");
+    assert!(line.contains(": xpub: this is a seed phrase"), "{line}");
     assert!(!line.contains("junk"), "{line}");
+    // Wherever it stands, and whatever else is wrong with the line.
+    let line = refusal(&format!("{GOOD}\n[pricing]\nnonsense = [\"{phrase}\"]"));
+    assert!(line.contains(": nonsense: this is a seed phrase"), "{line}");
 }
