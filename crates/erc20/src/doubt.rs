@@ -25,13 +25,13 @@ const BLOCKS_AN_ALARM: u64 = 4;
 const BITS: u64 = 2_048;
 const BITS_EACH: u32 = 3;
 
-/// The places of the blocks that are proved before the stretch is believed.
+/// The places of the blocks that are to be proved before the stretch is believed.
 pub(crate) fn doubted(stretch: &Stretch, watch: &WatchSet, prove: Prove) -> BTreeSet<usize> {
-    let ours = |row: &&Row| watch.contains(&row.to) || watch.contains(&row.from);
     let mut told: BTreeMap<u32, Vec<&Row>> = BTreeMap::new();
-    for row in stretch.rows.iter().filter(ours) {
+    for row in ours(stretch, watch) {
         told.entry(row.at).or_default().push(row);
     }
+    let twice = twice(stretch, watch);
     let few: Vec<(Address, Bloom)> = if watch.len() <= FEW {
         watch.addresses().map(|address| (address, topic(address))).collect()
     } else {
@@ -44,11 +44,27 @@ pub(crate) fn doubted(stretch: &Stretch, watch: &WatchSet, prove: Prove) -> BTre
             let told = told.get(&place(*at)).map(Vec::as_slice).unwrap_or_default();
             word.is_some()
                 && ((prove != Prove::Suspicious && !told.is_empty())
+                    || twice.contains(&place(*at))
                     || made_up(bloom, told)
                     || left_out(bloom, told, &few))
         })
         .map(|(at, _)| at)
         .collect()
+}
+
+/// The places of the blocks that share a Transfer of ours with another one: a transaction is in one
+/// block of a chain.
+pub(crate) fn twice(stretch: &Stretch, watch: &WatchSet) -> BTreeSet<u32> {
+    let mut seen = BTreeMap::new();
+    let shared = ours(stretch, watch).filter_map(|row| {
+        let before = seen.insert((row.tx, row.n), row.at)?;
+        Some([before, row.at])
+    });
+    shared.flatten().collect()
+}
+
+fn ours<'a>(stretch: &'a Stretch, watch: &'a WatchSet) -> impl Iterator<Item = &'a Row> {
+    stretch.rows.iter().filter(|row| watch.contains(&row.to) || watch.contains(&row.from))
 }
 
 /// A log names an account that is not in the bloom.
@@ -77,4 +93,24 @@ fn topic(address: Address) -> Bloom {
     let mut bloom = Bloom::default();
     bloom.accrue(BloomInput::Raw(RawAddress::from(address.0).into_word().as_slice()));
     bloom
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_bits(bytes: usize) -> Bloom {
+        let mut bloom = Bloom::default();
+        bloom.iter_mut().take(bytes).for_each(|byte| *byte = 0xff);
+        bloom
+    }
+
+    #[test]
+    fn a_fuller_bloom_is_asked_about_fewer() {
+        for (bytes, most) in [(32, 128), (64, 16), (128, 2), (161, 1), (162, 0), (256, 0)] {
+            let bloom = with_bits(bytes);
+            let told = (0..=200).filter(|addresses| tells(&bloom, *addresses)).max();
+            assert_eq!(told, Some(most), "{bytes} of 256 bytes are set");
+        }
+    }
 }

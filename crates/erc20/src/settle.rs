@@ -153,7 +153,7 @@ pub(crate) async fn believed(
 ) -> Result<Stretch, Error> {
     let places = doubt::doubted(&stretch, watch, pool.facts.prove);
     if places.is_empty() {
-        return Ok(stretch);
+        return single(stretch, watch);
     }
     let (found, failed) = as_far(places, |at| doubted(pool, &stretch, at)).await;
     if let Some((at, error)) = failed {
@@ -169,7 +169,18 @@ pub(crate) async fn believed(
         stretch.cut(at);
     }
     stretch.replace(found);
-    Ok(stretch)
+    single(stretch, watch)
+}
+
+/// The stretch, if no Transfer is in it twice. No root binds the name of a transaction, so receipts
+/// can agree with a lie about it; of two payments under one name one would be lost.
+fn single(stretch: Stretch, watch: &WatchSet) -> Result<Stretch, Error> {
+    let twice = doubt::twice(&stretch, watch);
+    let Some(at) = twice.last() else { return Ok(stretch) };
+    let at = usize::try_from(*at).unwrap_or(usize::MAX);
+    let height = stretch.blocks.get(at).map_or(0, |block| block.header.id.height);
+    let why = "a payment in it has the name of one in another block".to_owned();
+    Err(Error::Unread { height, why })
 }
 
 /// The Transfers of a block that is doubted. Whoever told others loses its standing.

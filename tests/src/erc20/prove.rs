@@ -243,3 +243,24 @@ async fn an_answer_cut_short_in_silence_is_found_in_the_block_it_was_cut_in() {
     assert!(caught(&follower, 0) > 0);
     assert_eq!(account(4), alloy::primitives::Address::from(follower.seen()[0].1));
 }
+
+/// Two payments in two blocks, and the logs of both under the first one's transaction.
+fn under_one_name(chain: &Chain) -> [Value; 2] {
+    chain.mine(vec![pay(4, 5)]);
+    chain.mine(vec![pay(5, 6)]);
+    chain.finalize(2);
+    let mut second = log(chain, 2, 0, 5, 6);
+    second["transactionHash"] = json!(chain.transactions(1)[0].to_string());
+    [log(chain, 1, 0, 4, 5), second]
+}
+
+#[tokio::test]
+async fn two_payments_under_one_name_are_told_apart_by_their_receipts() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut follower = Follower::new(&[&node]).await;
+    says(&node, &under_one_name(&chain));
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), [seen(1, 4, 5), seen(2, 5, 6)]);
+    assert_eq!(caught(&follower, 0), 1);
+}
