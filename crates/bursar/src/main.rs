@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 /// A filter for everything, such as `trace`, stops short of these: they write requests whole, and
-/// an endpoint's path is its key.
+/// an endpoint's path is its key. What the socket's own crates call an error is a lost connection,
+/// which is told by whoever opens another.
 const BOUNDS: [&str; 9] = [
-    "alloy_pubsub=warn",
-    "alloy_transport_ws=warn",
+    "alloy_pubsub=off",
+    "alloy_transport_ws=off",
     "h2=info",
     "hyper=info",
     "hyper_util=info",

@@ -22,7 +22,7 @@ const PROMPT: Duration = Duration::from_secs(10);
 /// How much of the log a failure shows.
 const SHOWN: usize = 40;
 /// What is logged: each turn that moved the cursor is told below `info`.
-const HEARD: &str = "info,bursar=debug,alloy_pubsub=warn,alloy_transport_ws=warn";
+const HEARD: &str = "info,bursar=debug";
 /// Everything, so that a line can be anywhere inside a turn.
 const EVERYTHING: &str = "trace";
 
