@@ -27,6 +27,8 @@ mod postgres;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod refuser;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod rules;

@@ -9,6 +9,7 @@ mod bucket;
 mod conduct;
 mod location;
 mod nesting;
+mod pause;
 mod quota;
 
 pub use body::{BODY_LIMIT, Fault, client, read};
@@ -16,4 +17,5 @@ pub use bucket::Bucket;
 pub use conduct::{Conduct, Rest};
 pub use location::{Location, LocationError};
 pub use nesting::is_shallow;
+pub use pause::{LONGEST_PAUSE, pause};
 pub use quota::Quota;

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use endpoint::Rest;
+use endpoint::{LONGEST_PAUSE, Rest};
 use futures_util::future::join_all;
 use payments::chain::BlockHash;
 
@@ -18,7 +18,6 @@ use crate::error::Error;
 use crate::refusal::{Class, Refusal};
 use crate::token::Token;
 use crate::verify;
-use crate::wire::RETRY_AFTER_LIMIT;
 
 /// What every endpoint must agree with.
 pub(crate) struct Facts {
@@ -142,7 +141,7 @@ impl Pool {
     pub(crate) fn strike(&self, endpoint: &Endpoint, refusal: &Refusal) {
         let asked_to_wait = match &refusal.class {
             Class::Down | Class::Lie | Class::Timeout | Class::Unknown => None,
-            Class::Rate { after } => after.map(|after| after.min(RETRY_AFTER_LIMIT)),
+            Class::Rate { after } => after.map(|after| after.min(LONGEST_PAUSE)),
             // Asking another time or another endpoint is enough.
             Class::Shrink { .. }
             | Class::Behind

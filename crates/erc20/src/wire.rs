@@ -15,13 +15,11 @@ use alloy::transports::{TransportError, TransportErrorKind, TransportFut};
 use bytes::Bytes;
 use endpoint::{BODY_LIMIT, Fault, Location};
 use reqwest::Client;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use tower_service::Service;
 
 /// The longest body of a failure that is kept, in bytes.
 const FAILURE_LIMIT: usize = 16 << 10;
-/// The longest pause an endpoint may ask for.
-pub(crate) const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(300);
 
 /// An HTTP endpoint.
 #[derive(Clone)]
@@ -46,13 +44,12 @@ impl Wire {
         if status.is_success() {
             return endpoint::read(&mut response, BODY_LIMIT).await.map_err(fault);
         }
-        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let after = after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let after = endpoint::pause(response.headers());
         let body = endpoint::read(&mut response, FAILURE_LIMIT).await.unwrap_or_default();
         Err(TransportErrorKind::http_error_with_retry_after(
             status.as_u16(),
             String::from_utf8_lossy(&body).into_owned(),
-            after.map(|after| after.min(RETRY_AFTER_LIMIT)),
+            after,
         ))
     }
 

@@ -61,6 +61,15 @@ impl Refusal {
     pub(crate) fn behind(why: impl Into<String>) -> Self {
         Self::new(Class::Behind, why)
     }
+
+    /// The same with the pause that the answer's headers ask for. What its words say of that comes
+    /// first; a failure that says when to come back is no failure.
+    pub(crate) fn with(mut self, pause: Option<Duration>) -> Self {
+        if let (Some(pause), Class::Rate { after: None } | Class::Down) = (pause, &self.class) {
+            self.class = Class::Rate { after: Some(pause) };
+        }
+        self
+    }
 }
 
 impl From<Fault> for Refusal {

@@ -58,9 +58,10 @@ impl Wire {
         };
         let mut response = keyed(request, place)?.send().await.map_err(Fault::from)?;
         let status = response.status().as_u16();
+        let pause = endpoint::pause(response.headers());
         let body = endpoint::read(&mut response, BODY_LIMIT).await?;
         match refusal::of(status, &body) {
-            Some(refusal) => Err(refusal),
+            Some(refusal) => Err(refusal.with(pause)),
             None => Ok(body),
         }
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use erc20::Error;
+use erc20::{Error, Source};
 use lab::evm::{Fault, Methods};
 
 use super::rig::{Follower, chain, config, node, traffic};
+use crate::refuser::refusing;
 
 #[tokio::test]
 async fn truncated_answers_are_asked_again_elsewhere() {
@@ -114,6 +115,25 @@ async fn a_rate_limit_inside_json_rpc_rests_by_the_callers_policy() {
     let error = follower.step().await.unwrap_err();
     let Error::RateLimited { retry_after, .. } = error else { panic!("{error}") };
     assert!((990..=1000).contains(&retry_after.as_secs()), "{retry_after:?}");
+}
+
+#[tokio::test]
+async fn a_pause_may_be_told_as_a_date() {
+    for (headers, seconds) in [
+        (
+            "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:51:37 GMT\r\n",
+            118..=120,
+        ),
+        (
+            "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Tue, 08 Nov 1994 08:49:37 GMT\r\n",
+            298..=300,
+        ),
+    ] {
+        let url = refusing(headers).await;
+        let error = Source::connect(config(&[url])).await.err().expect("nobody answers");
+        let Error::AllEndpointsDown { retry_after, .. } = error else { panic!("{error}") };
+        assert!(seconds.contains(&retry_after.as_secs()), "{retry_after:?}");
+    }
 }
 
 #[tokio::test]

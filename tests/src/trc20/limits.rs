@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use trc20::{Config, EndpointConfig, Error, Habits, Key, Source, Way};
 
 use super::rig::{Follower, chain, config, endpoint, grid, keyed, node, pay, seen, traffic};
+use crate::refuser::refusing;
 
 fn suspended(asker: Asker, words: Limit, status: u16) -> Fault {
     Fault::Suspended {
@@ -69,6 +70,25 @@ async fn all_suspended_is_rate_limited_and_says_for_how_long() {
         let count = node.requests().total();
         let _ = follower.step().await;
         assert_eq!(node.requests().total(), count, "a suspended endpoint is not asked");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_in_the_headers_is_kept() {
+    for (headers, seconds) in [
+        ("retry-after: 120\r\n", 118..=120),
+        (
+            "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:51:37 GMT\r\n",
+            118..=120,
+        ),
+        ("retry-after: 86400\r\n", 298..=300),
+    ] {
+        let throttled = EndpointConfig::one_host("throttled", &refusing(headers).await, None);
+        let endpoints = vec![throttled.expect("a URL")];
+        let error = Source::connect(Config { endpoints, ..config(&[]) }).await;
+        let error = error.err().expect("nobody answers");
+        let Error::RateLimited { retry_after, .. } = error else { panic!("{error}") };
+        assert!(seconds.contains(&retry_after.as_secs()), "{retry_after:?}");
     }
 }
 
