@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::derive::{self, KeyError};
+
 /// Watches USDT arrive, matches it to orders, and turns it into credits in a double-entry ledger.
 #[derive(Debug, Parser)]
 #[command(
@@ -252,3 +254,33 @@ pub struct Record {
     #[arg(long, default_value = "")]
     pub note: String,
 }
+
+/// What to say where a private key or a seed phrase is among the arguments. To be asked before
+/// anything else looks at them: whoever refuses an argument repeats it. Sixty-four hex digits are a
+/// transaction's hash where one can be meant, and a raw private key everywhere else.
+#[must_use]
+pub fn refuse_keys(arguments: &[String]) -> Option<String> {
+    let explains = arguments.iter().any(|argument| argument == "explain");
+    let mut before = "";
+    for (number, argument) in (1usize..).zip(arguments) {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, value),
+            _ => (before, argument.as_str()),
+        };
+        let raw = derive::is_raw(value.trim().trim_start_matches('-'));
+        let raw = (raw && !explains && name != "--tx").then_some(KeyError::RawPrivate);
+        let key = derive::private(value).or_else(|| derive::private(argument)).or(raw);
+        if let Some(key) = key {
+            let is_option = name.starts_with("--") && name.len() <= LONGEST_OPTION;
+            let name = if is_option { name.to_owned() } else { format!("argument {number}") };
+            return Some(format!("{name}: {key}; {IN_HISTORY}"));
+        }
+        before = argument;
+    }
+    let words = arguments.iter().flat_map(|argument| argument.split_whitespace());
+    derive::is_phrase(words).then(|| format!("{}; {IN_HISTORY}", KeyError::SeedPhrase))
+}
+
+/// No option of ours has a longer name.
+const LONGEST_OPTION: usize = 20;
+const IN_HISTORY: &str = "what was typed may stand in the history of this shell";

@@ -13,6 +13,10 @@ use sha3::Keccak256;
 
 /// The largest non-hardened index (BIP32: indices from 2^31 are hardened).
 pub const LAST_INDEX: u32 = 0x7fff_ffff;
+/// An extended key has 111 characters; so many of one are enough to search for the rest.
+const NEARLY_A_KEY: usize = 50;
+/// The words of BIP39's shortest phrase.
+const SHORTEST_PHRASE: usize = 12;
 
 /// Why a text is not a usable key. No variant repeats the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,19 +104,33 @@ impl Account {
     }
 }
 
-/// What a text must never be: a private extended key, or a seed phrase as long as BIP39 has them.
+/// What a text must never be or hold: a private extended key, whole or nearly, or a seed phrase as
+/// long as BIP39 has them.
 #[must_use]
 pub fn private(text: &str) -> Option<KeyError> {
-    let text = text.trim();
-    let prefix: String = text.chars().take(4).collect();
-    let is_key = text.len() > 100 && text.chars().all(|c| c.is_ascii_alphanumeric());
-    if is_key && prefix.ends_with("prv") {
+    let mut parts = text.split(|c: char| !c.is_ascii_alphanumeric());
+    if parts.any(|part| part.len() >= NEARLY_A_KEY && part.get(1..4) == Some("prv")) {
         return Some(KeyError::Private);
     }
-    let words = text.split_whitespace().count();
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_whitespace();
-    let is_phrase = words >= 12 && words.is_multiple_of(3) && text.chars().all(plain);
-    is_phrase.then_some(KeyError::SeedPhrase)
+    is_phrase(text.split_whitespace()).then_some(KeyError::SeedPhrase)
+}
+
+/// Whether a seed phrase is among these words: so many in a row as BIP39's shortest phrase has,
+/// each as long as a word of its list.
+pub(crate) fn is_phrase<'a>(words: impl Iterator<Item = &'a str>) -> bool {
+    let listed =
+        |word: &str| (3..=8).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_alphabetic());
+    let mut row = 0usize;
+    words.into_iter().any(|word| {
+        row = if listed(word) { row.saturating_add(1) } else { 0 };
+        row >= SHORTEST_PHRASE
+    })
+}
+
+/// Whether a text is as long as a raw private key, and as a transaction's hash.
+pub(crate) fn is_raw(text: &str) -> bool {
+    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Refuses what must never be typed here, before anything else looks at it.
@@ -127,8 +145,7 @@ fn refuse_secrets(text: &str) -> Result<(), KeyError> {
     if words.len() >= 3 && wordy {
         return Err(KeyError::SeedPhrase);
     }
-    let hex = text.strip_prefix("0x").unwrap_or(text);
-    if hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()) {
+    if is_raw(text) {
         return Err(KeyError::RawPrivate);
     }
     if is_key && prefix.ends_with("pub") && prefix != "xpub" {

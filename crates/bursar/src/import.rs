@@ -11,6 +11,7 @@ use std::path::Path;
 use payments::address::Address;
 use serde_json::json;
 
+use crate::derive::{self, KeyError};
 use crate::error::{Error, input};
 use crate::open::Opened;
 use crate::output::Output;
@@ -55,6 +56,10 @@ fn parse(text: &str) -> Result<Vec<Address>, Error> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
+        let secret = derive::private(line).or(derive::is_raw(line).then_some(KeyError::RawPrivate));
+        if let Some(key) = secret {
+            return Err(input(&format!("line {number}"), key));
+        }
         let address = Address::parse(line).map_err(|why| input(&format!("line {number}"), why))?;
         if let Some(before) = seen.insert(address, number) {
             let why = format!("the same address as line {before}");
@@ -81,5 +86,22 @@ mod tests {
         let twice = format!("{good}0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed");
         assert!(parse(&twice).unwrap_err().line().contains("line 4: the same address as line 2"));
         assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn a_private_key_in_the_list_is_not_repeated() {
+        let raw = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+        let phrase = "test test test test test test test test test test test junk";
+        let xprv = format!("xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3{raw}");
+        for (secret, trace) in
+            [(raw, "ac09"), (&format!("0x{raw}"), "ac09"), (phrase, "junk"), (&xprv, "QTDL4")]
+        {
+            let said = parse(&format!("# ours\n{secret}\n")).unwrap_err().line();
+            assert!(
+                said.starts_with("line 2: ") && said.contains("Bursar must never see"),
+                "{said}"
+            );
+            assert!(!said.contains(trace), "{said}");
+        }
     }
 }

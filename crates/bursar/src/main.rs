@@ -27,6 +27,10 @@ const BOUNDS: [&str; 9] = [
 ];
 
 fn main() -> ExitCode {
+    let typed = std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned());
+    if let Some(refusal) = bursar::cli::refuse_keys(&typed.collect::<Vec<_>>()) {
+        return fail(&refusal, 2);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if is_refusal(&error) => return fail(&one_line(&error.to_string()), 2),

@@ -12,6 +12,8 @@ use sha3::Keccak256;
 
 /// The byte TRON puts in front of the 20 bytes.
 const TRON_PREFIX: u8 = 0x41;
+/// `0x` and 40 hex digits.
+const LONGEST: usize = 42;
 const BASE58: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 /// An account on any chain, as its 20 bytes.
@@ -33,6 +35,9 @@ pub enum AddressError {
     /// Neither `0x` with 40 hex digits nor a TRON address.
     #[error("`{0}` is neither 0x and 40 hex digits nor a TRON address of 34 characters")]
     Unrecognised(String),
+    /// Longer than any address: the text may be a secret and is not repeated.
+    #[error("a text of {0} characters is no address; one has 42, or 34 on TRON")]
+    TooLong(usize),
     /// A character that this spelling does not have.
     #[error("character {position} of `{text}`, `{found}`, does not belong in such an address")]
     BadCharacter {
@@ -73,12 +78,16 @@ impl Address {
     /// # Errors
     /// [`AddressError`] says what is wrong, and at which character where one explains it.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let length = text.chars().count();
+        if length > LONGEST {
+            return Err(AddressError::TooLong(length));
+        }
         if text.starts_with("0x") || text.starts_with("0X") {
             Self::parse_evm(text)
         } else if text.starts_with('T') && text.len() == 34 {
             Self::parse_tron(text)
         } else {
-            Err(AddressError::Unrecognised(text.chars().take(60).collect()))
+            Err(AddressError::Unrecognised(text.to_owned()))
         }
     }
 
@@ -126,8 +135,7 @@ impl Address {
     fn parse_evm(text: &str) -> Result<Self, AddressError> {
         let digits = text.get(2..).unwrap_or_default();
         bad_character(text, 2, |c| c.is_ascii_hexdigit())?;
-        let bytes = from_hex(digits)
-            .ok_or_else(|| AddressError::Unrecognised(text.chars().take(60).collect()))?;
+        let bytes = from_hex(digits).ok_or_else(|| AddressError::Unrecognised(text.to_owned()))?;
         let lower = digits.to_ascii_lowercase();
         // All one case carries no checksum (EIP-55).
         if digits == lower || digits == digits.to_ascii_uppercase() || eip55(&lower) == digits {
@@ -164,7 +172,7 @@ fn bad_character(
     match text.chars().enumerate().skip(skip).find(|(_, c)| !allowed(*c)) {
         None => Ok(()),
         Some((at, found)) => Err(AddressError::BadCharacter {
-            text: text.chars().take(60).collect(),
+            text: text.to_owned(),
             position: at.saturating_add(1),
             found,
         }),
@@ -284,6 +292,9 @@ mod tests {
         assert!(error.to_string().contains("character 34, `u`"), "{error}");
         let error = Address::parse("0x5aAeb6053F3E94C9b9A09g33669435E7Ef1BeAed").unwrap_err();
         assert!(matches!(error, AddressError::BadCharacter { position: 24, found: 'g', .. }));
+        let raw = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+        let error = Address::parse(raw).unwrap_err();
+        assert!(matches!(error, AddressError::TooLong(66)) && !error.to_string().contains("ac09"));
         for text in ["", "T", "0x", "0x12", "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "T€"] {
             assert!(Address::parse(text).is_err(), "{text}");
         }

@@ -10,4 +10,5 @@ mod first_steps;
 mod keys;
 mod ledger;
 mod orders;
+mod private;
 mod rescan;
