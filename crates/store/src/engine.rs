@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row};
+use tokio::time::timeout;
 
 use crate::error::Error;
 
@@ -23,6 +24,11 @@ pub enum Engine {
 
 /// How long a writer waits for another one before it gives up, in milliseconds.
 const BUSY_TIMEOUT: u64 = 10_000;
+/// How long a caller waits for a connection. A file is always there: on SQLite that is a wait for
+/// the connection that writes, which a long commit holds.
+const PATIENCE_SQLITE: Duration = Duration::from_secs(30);
+/// A server may be away: whoever waits for it is told soon, and asks again or does not.
+const PATIENCE_POSTGRES: Duration = Duration::from_secs(5);
 /// Readers beside the one writer on SQLite, and all connections on PostgreSQL.
 const CONNECTIONS: u32 = 6;
 
@@ -106,12 +112,19 @@ impl Pools {
             Engine::Postgres => {
                 // A pool tries a refused connection again for as long as it may wait; the first
                 // one tells at once.
-                options.connect().await?.close().await?;
+                let reached = timeout(PATIENCE_POSTGRES, options.connect()).await;
+                reached.map_err(|_| silence())??.close().await?;
                 let writer = pool(engine, CONNECTIONS).connect_with(options).await?;
                 Ok(Self { reader: writer.clone(), writer })
             }
         }
     }
+}
+
+/// What is said of a server that takes a connection and then says nothing.
+fn silence() -> sqlx::Error {
+    let why = format!("no answer within {} s", PATIENCE_POSTGRES.as_secs());
+    std::io::Error::new(std::io::ErrorKind::TimedOut, why).into()
 }
 
 fn with_mode(engine: Engine, url: &str, create: bool) -> String {
@@ -125,14 +138,14 @@ fn with_mode(engine: Engine, url: &str, create: bool) -> String {
 }
 
 fn pool(engine: Engine, connections: u32) -> AnyPoolOptions {
-    let settings = match engine {
-        Engine::Sqlite => SQLITE_SETTINGS,
-        Engine::Postgres => POSTGRES_SETTINGS,
+    let (settings, patience) = match engine {
+        Engine::Sqlite => (SQLITE_SETTINGS, PATIENCE_SQLITE),
+        Engine::Postgres => (POSTGRES_SETTINGS, PATIENCE_POSTGRES),
     };
     AnyPoolOptions::new()
         .max_connections(connections)
         .min_connections(1)
-        .acquire_timeout(Duration::from_secs(30))
+        .acquire_timeout(patience)
         .test_before_acquire(engine == Engine::Postgres)
         .idle_timeout(None)
         .max_lifetime(None)

@@ -27,9 +27,7 @@ fn list(name: &'static str, columns: &[&str], rest: &str) -> Bulk {
 }
 
 static OWNERS: LazyLock<Bulk> = LazyLock::new(|| {
-    let waiting = "CASE WHEN EXISTS (SELECT 1 FROM deposits AS d WHERE d.order_id IS NULL \
-        AND d.receiver = a.address) THEN 1 ELSE 0 END";
-    let columns: Vec<&str> = ["a.address", waiting].into_iter().chain(row::ORDER).collect();
+    let columns: Vec<&str> = ["a.address"].into_iter().chain(row::ORDER).collect();
     let from = "FROM addresses AS a LEFT JOIN orders AS o ON o.id = a.order_id WHERE a.address";
     list("owners", &columns, from)
 });
@@ -38,9 +36,11 @@ static ORDERS: LazyLock<Bulk> =
 static DEPOSITS_OF_ORDERS: LazyLock<Bulk> = LazyLock::new(|| {
     list("deposits of orders", &row::DEPOSIT, "FROM deposits AS d WHERE d.order_id")
 });
-static DEPOSITS_UNASSIGNED: LazyLock<Bulk> = LazyLock::new(|| {
-    let from = "FROM deposits AS d WHERE d.order_id IS NULL AND d.id";
-    list("unassigned deposits", &row::DEPOSIT, from)
+// What is confirmed or credited is where its order was first paid; the index of the rest will do.
+static DEPOSITS_ELSEWHERE: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = "FROM deposits AS d \
+        WHERE (d.state NOT IN ('confirmed', 'credited') OR d.amount = 0) AND d.id";
+    list("deposits elsewhere", &row::DEPOSIT, from)
 });
 static CASES_OF_ORDERS: LazyLock<Bulk> =
     LazyLock::new(|| list("cases of orders", &row::CASE, "FROM cases AS c WHERE c.order_id"));
@@ -103,8 +103,6 @@ pub(crate) async fn cursor(link: &mut Link<'_>, chain: &ChainName) -> Result<Cur
 /// An address of ours.
 pub(crate) struct Owned {
     pub(crate) address: Address,
-    /// Whether deposits to it are recorded that no order owns.
-    pub(crate) has_unassigned: bool,
     /// The order that owns it, with its facts and nothing else.
     pub(crate) order: Option<Dossier>,
 }
@@ -119,11 +117,10 @@ pub(crate) async fn owners(
     link.read(&OWNERS, addresses, bind, |line| {
         let mut fields = Fields::new("addresses", line);
         let address = fields.parse("address", row::address)?;
-        let has_unassigned = fields.parse("order_id", row::flag)?;
         // Behind an address without an order there is nothing but empty fields.
         let is_owned = !fields.is_at_empty();
         let order = if is_owned { Some(row::order(&mut fields)?.0) } else { None };
-        take(Owned { address, has_unassigned, order });
+        take(Owned { address, order });
         Ok(())
     })
     .await
@@ -183,12 +180,13 @@ pub(crate) async fn of_deposits(
     Ok((unowned.collect(), journals.into_values().collect()))
 }
 
-/// Recorded deposits among these ids that no order owns.
-pub(crate) async fn unassigned(
+/// Recorded deposits among these ids that may belong elsewhere than the address they went to says:
+/// nobody's, those that a reorg took away, and those that came back to another address.
+pub(crate) async fn elsewhere(
     link: &mut Link<'_>,
     ids: &[DepositId],
 ) -> Result<Numbered<Deposit>, Error> {
-    deposits(link, &DEPOSITS_UNASSIGNED, ids, |binds, id| binds.text(id.to_string())).await
+    deposits(link, &DEPOSITS_ELSEWHERE, ids, |binds, id| binds.text(id.to_string())).await
 }
 
 pub(crate) fn by_name(binds: &mut Binds, id: &OrderId) -> Result<(), Error> {

@@ -149,7 +149,8 @@ impl Parts {
     }
 
     /// Who owns the addresses these transfers went to, and the recorded deposits among them that
-    /// no order owns: an imported address may have found its order since.
+    /// somebody else may own, or nobody: a transaction that a reorg took from one order may pay
+    /// another when it is mined again, and an imported address may have found its order since.
     async fn receive(
         &mut self,
         link: &mut Link<'_>,
@@ -159,11 +160,7 @@ impl Parts {
         let receivers: BTreeSet<Address> = transfers.iter().map(|transfer| transfer.to).collect();
         let receivers: Vec<Address> = receivers.into_iter().collect();
         let Snapshot { owners, dossiers, .. } = &mut self.snapshot;
-        let mut unassigned = BTreeSet::new();
         load::owners(link, &receivers, |owned| {
-            if owned.has_unassigned {
-                unassigned.insert(owned.address);
-            }
             let order = owned.order.as_ref().map(|dossier| dossier.order.id.clone());
             owners.insert(owned.address, order);
             dossiers.extend(owned.order.map(|dossier| (dossier.order.id.clone(), dossier)));
@@ -172,7 +169,7 @@ impl Parts {
         // Which token is the configured one is a rule, so both ids are asked for.
         let ids: Vec<DepositId> = transfers
             .iter()
-            .filter(|transfer| unassigned.contains(&transfer.to))
+            .filter(|transfer| owners.contains_key(&transfer.to))
             .flat_map(|transfer| {
                 [None, Some(transfer.token)].map(|other_token| DepositId {
                     chain: chain.clone(),
@@ -182,7 +179,16 @@ impl Parts {
                 })
             })
             .collect();
-        self.unassigned.extend(load::unassigned(link, &ids).await?);
+        for (seq, deposit) in load::elsewhere(link, &ids).await? {
+            match &deposit.order {
+                Some(order) => {
+                    self.wanted.insert(order.clone());
+                }
+                None => {
+                    self.unassigned.insert(seq, deposit);
+                }
+            }
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ mod dice;
 mod latency;
 mod lines;
 mod paying;
-mod proxy;
+pub(crate) mod proxy;
 mod refusals;
 mod reorgs;
 mod shop;
