@@ -279,13 +279,13 @@ impl Store {
     }
 
     /// The balances of all accounts whose text begins with `prefix`, at most `limit` of them, in
-    /// the order of their texts, after the account `after`.
+    /// the order of their texts, after the account `after`; of each account all its assets.
     ///
     /// # Errors
     /// As [`Self::order`].
     pub async fn balances(&self, prefix: &str, after: &str, limit: u32) -> Result<Balances, Error> {
-        let from = "FROM (SELECT * FROM balances WHERE account >= $1 AND account < $2 \
-            AND account > $3 ORDER BY account, asset LIMIT $4) AS b";
+        let from = "FROM balances AS b WHERE b.account IN (SELECT DISTINCT account FROM balances \
+            WHERE account >= $1 AND account < $2 AND account > $3 ORDER BY account LIMIT $4)";
         let mut binds = Binds::default();
         binds.text(row::printable(prefix))?;
         binds.text(format!("{}\u{10ffff}", row::printable(prefix)))?;

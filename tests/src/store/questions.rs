@@ -1,12 +1,12 @@
 //! What commands and the API ask, answered alike on both engines.
 
-use payments::Update;
 use payments::amount::Usdt;
 use payments::case::CaseKind;
 use payments::deposit::DepositId;
 use payments::event::EventKind;
-use payments::ledger::{Account, Asset};
+use payments::ledger::{Account, Asset, Balances, Entry, Journal};
 use payments::name::{ChainName, CustomerId};
+use payments::{Changes, Update};
 use store::{Found, OrderFilter, Pins, Standing};
 
 use super::shop::{TOKEN, address, chain, id, opened, order, record, scan, tx};
@@ -17,6 +17,7 @@ on_both!(
     deposits_are_found,
     cases_are_listed,
     the_ledger_is_read_in_pages,
+    an_account_of_two_assets_is_on_one_page,
     every_account_has_its_entries,
     events_are_read_in_pages,
     terms_find_what_they_name,
@@ -107,6 +108,37 @@ async fn the_ledger_is_read_in_pages(place: Place) {
     assert_eq!(account, Account::Custody(chain(), address("A")));
     let next = store.balances("", &account.to_string(), 1).await.unwrap();
     assert_eq!(next.0.keys().next().unwrap().1, Account::Custody(chain(), address("B")));
+}
+
+async fn an_account_of_two_assets_is_on_one_page(place: Place) {
+    let store = &place.store;
+    opened(store).await;
+    let tron = ChainName::new("tron").unwrap();
+    let custody = Account::Custody(tron.clone(), address("A"));
+    let moved = Entry::usdt(&tron, custody, Account::Sales, Usdt::parse("7").unwrap());
+    let journal = Journal {
+        key: "of another chain".to_owned(),
+        order: None,
+        entries: moved.into_iter().collect(),
+        ..store.journal("paid:A").await.unwrap().unwrap().1
+    };
+    let journal = Journal { deposit: None, ..journal };
+    let changes = Changes { journals: vec![journal], ..Changes::default() };
+    store.commit(&changes).await.unwrap();
+    let whole = store.balances("", "", u32::MAX).await.unwrap();
+    let sales = whole.0.keys().filter(|(_, account)| *account == Account::Sales);
+    assert_eq!(sales.count(), 2);
+    for limit in [1, 2, 3] {
+        let (mut read, mut after) = (Balances::default(), String::new());
+        loop {
+            let page = store.balances("", &after, limit).await.unwrap();
+            let accounts = page.0.keys().map(|(_, account)| account.to_string());
+            let Some(last) = accounts.max() else { break };
+            after = last;
+            read.0.extend(page.0);
+        }
+        assert_eq!(read, whole, "pages of {limit}");
+    }
 }
 
 async fn every_account_has_its_entries(place: Place) {
