@@ -294,7 +294,7 @@ pub fn connect(cursor: &Cursor, scan: &Scan, bound: u64) -> Result<Connection, C
         .collect();
     whole.extend_from_slice(&added);
     let finalized = finality(cursor, scan, &whole)?;
-    let safe = safety(cursor, scan, fork, &whole);
+    let safe = safety(cursor, scan, fork);
     let from = finalized.map_or(0, |block| block.height);
     let last = whole.last().map_or(0, |h| h.id.height);
     let kept = whole.into_iter().filter(|h| h.id.height >= from.min(last)).collect();
@@ -404,13 +404,13 @@ fn finality(
 
 /// The safe height after a scan. A reorg can go through it: what was safe on the old branch says
 /// nothing of the new one, and what the node calls safe above this stretch may still change.
-fn safety(cursor: &Cursor, scan: &Scan, fork: Option<u64>, whole: &[Header]) -> Option<u64> {
-    let last = whole.last().map_or(0, |header| header.id.height);
+fn safety(cursor: &Cursor, scan: &Scan, fork: Option<u64>) -> Option<u64> {
+    let shown = scan.last().map_or(0, |block| block.height);
     let before = match fork {
         None => cursor.safe,
         Some(fork) => cursor.safe.map(|safe| safe.min(fork.saturating_sub(1))),
     };
-    before.max(scan.safe.map(|safe| safe.min(last)))
+    before.max(scan.safe.map(|safe| safe.min(shown)))
 }
 
 #[cfg(test)]

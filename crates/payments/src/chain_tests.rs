@@ -482,6 +482,16 @@ fn the_safe_height_is_one_of_this_branch() {
             ",
             "orphaned -, added 12a, kept 9a 10a 11a 12a, final 9a, safe 12",
         ),
+        (
+            "of what is recorded above the stretch that was read it says nothing",
+            "
+            kept   9a 10a 11a 12a
+            scan   9a|10a
+            known  9a
+            safe             12
+            ",
+            "orphaned -, added -, kept 9a 10a 11a 12a, final 9a, safe 10",
+        ),
     ]);
 }
 

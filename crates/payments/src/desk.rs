@@ -61,6 +61,16 @@ impl Desk {
         astray
     }
 
+    /// Whose the deposits are that sit where they were recorded.
+    pub(crate) fn elsewhere(&self) -> BTreeMap<DepositId, OrderId> {
+        let mut elsewhere = BTreeMap::new();
+        for (order, work) in &self.works {
+            let here = work.dossier.deposits.iter().filter(|deposit| deposit.state.is_on_chain());
+            elsewhere.extend(here.map(|deposit| (deposit.id.clone(), order.clone())));
+        }
+        elsewhere
+    }
+
     /// One order of the snapshot.
     pub(crate) fn work(&mut self, order: &OrderId) -> Result<&mut Work, PlanError> {
         // Money for an order that was not read must not be passed over.
@@ -153,20 +163,21 @@ impl Work {
     }
 
     /// Records a transfer to this order's address, or finds it again.
-    pub(crate) fn observe(&mut self, seen: &Deposit) {
+    pub(crate) fn observe(&mut self, seen: &Deposit) -> Result<(), PlanError> {
         let known = self.dossier.deposits.iter().position(|deposit| deposit.id == seen.id);
         let Some(at) = known else {
             self.dossier.deposits.push(seen.clone());
             self.tell_detected(seen);
-            return;
+            return Ok(());
         };
-        // On chain already: a repeated answer, not a second payment.
-        let again = self.dossier.deposits.get_mut(at).filter(|d| !d.state.is_on_chain());
-        if let Some(deposit) = again {
-            *deposit = seen.clone();
-            self.moved.insert(at);
-            self.tell_detected(seen);
+        let Some(deposit) = self.dossier.deposits.get_mut(at) else { return Ok(()) };
+        if deposit.state.is_on_chain() {
+            return same(deposit, seen);
         }
+        *deposit = seen.clone();
+        self.moved.insert(at);
+        self.tell_detected(seen);
+        Ok(())
     }
 
     pub(crate) fn deposit(&self, at: usize) -> Result<Deposit, PlanError> {
@@ -389,6 +400,21 @@ impl Work {
         changes.cases.extend(cases.filter(|(at, _)| self.cases.contains(at)).map(|(_, c)| c));
         changes.journals.extend(self.dossier.journals.into_iter().skip(self.known_journals));
         changes.events.append(&mut self.events);
+    }
+}
+
+/// That what was seen of a recorded deposit is a repeated answer and not a second payment: a
+/// transaction is in one block of a chain, so another block, or another transfer in it, is somebody
+/// else's payment under a name that a node made up.
+pub(crate) fn same(recorded: &Deposit, seen: &Deposit) -> Result<(), PlanError> {
+    let differs = [
+        ("block", recorded.block != seen.block),
+        ("receiver", recorded.to != seen.to),
+        ("value", recorded.raw != seen.raw),
+    ];
+    match differs.into_iter().find(|(_, differs)| *differs) {
+        None => Ok(()),
+        Some((what, _)) => Err(PlanError::Contradiction { deposit: seen.id.clone(), what }),
     }
 }
 

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
 use crate::changes::{Changes, Snapshot};
 use crate::deposit::{Deposit, DepositId, State};
-use crate::desk::{ITSELF, is_round_of};
+use crate::desk::{ITSELF, is_round_of, same};
 use crate::event::{Event, EventKind};
 use crate::ledger::{Account, Entry, Journal};
 use crate::name::ChainName;
-use crate::plan::View;
+use crate::plan::{PlanError, View};
 use crate::time::Time;
 
 pub(crate) struct Loose {
@@ -48,19 +48,22 @@ impl Loose {
         self.deposits.iter().any(|deposit| deposit.id == *id)
     }
 
-    pub(crate) fn observe(&mut self, seen: &Deposit) {
+    pub(crate) fn observe(&mut self, seen: &Deposit) -> Result<(), PlanError> {
         let known = self.deposits.iter().position(|deposit| deposit.id == seen.id);
         match known {
             None => self.deposits.push(seen.clone()),
             Some(at) => {
-                let again = self.deposits.get_mut(at).filter(|d| !d.state.is_on_chain());
-                let Some(deposit) = again else { return };
+                let Some(deposit) = self.deposits.get_mut(at) else { return Ok(()) };
+                if deposit.state.is_on_chain() {
+                    return same(deposit, seen);
+                }
                 *deposit = seen.clone();
                 self.moved.insert(at);
             }
         }
         let data = vec![("amount", seen.amount.to_string()), ("tx", seen.id.tx.to_string())];
         self.tell(EventKind::DepositDetected, seen, None, data);
+        Ok(())
     }
 
     pub(crate) fn settle(&mut self, view: &View<'_>) {

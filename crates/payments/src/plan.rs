@@ -59,6 +59,15 @@ pub enum PlanError {
         #[source]
         why: AmountError,
     },
+    /// A deposit that is recorded was seen again as another one: a node names one payment by the
+    /// transaction of another, or told something else before.
+    #[error("deposit {deposit} is recorded with another {what}")]
+    Contradiction {
+        /// The deposit.
+        deposit: DepositId,
+        /// The first thing that differs.
+        what: &'static str,
+    },
     /// A sum or a price of this order is beyond the range of the books.
     #[error("a sum of order `{0}` is beyond the range of the books")]
     Range(OrderId),
@@ -253,7 +262,11 @@ fn observe_all(
     snapshot: &Snapshot,
     transfers: &[Transfer],
 ) -> Result<(), PlanError> {
+    if transfers.is_empty() {
+        return Ok(());
+    }
     let astray = desk.astray();
+    let elsewhere = desk.elsewhere();
     for transfer in transfers {
         let Some(owner) = snapshot.owners.get(&transfer.to) else {
             continue;
@@ -268,9 +281,13 @@ fn observe_all(
         match astray.get(&deposit.id).or(owner.as_ref()) {
             Some(order) if !desk.loose.knows(&deposit.id) => {
                 deposit.order = Some(order.clone());
-                desk.work(order)?.observe(&deposit);
+                if elsewhere.get(&deposit.id).is_some_and(|known| known != order) {
+                    let (deposit, what) = (deposit.id, "receiver");
+                    return Err(PlanError::Contradiction { deposit, what });
+                }
+                desk.work(order)?.observe(&deposit)?;
             }
-            _ => desk.loose.observe(&deposit),
+            _ => desk.loose.observe(&deposit)?,
         }
     }
     Ok(())

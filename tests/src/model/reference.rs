@@ -148,7 +148,6 @@ impl Chain {
                 path = self.line(*old);
             }
         }
-        let top = wide(path.len() - 1);
         let known_final = match scan.finalized {
             Some(claim) if self.known_final.is_none_or(|known| claim.height > known) => {
                 let at = usize::try_from(claim.height).ok()?;
@@ -164,7 +163,7 @@ impl Chain {
         };
         let kept = wide(Self::common(&path, &self.path));
         let old = self.known_safe.map(|safe| safe.min(kept.saturating_sub(1)));
-        let known_safe = old.max(scan.safe.map(|safe| safe.min(top)));
+        let known_safe = old.max(scan.safe.map(|safe| safe.min(self.height(last))));
         let grown = Self::common(&path, &self.path) < path.len();
         Some(Joined { path, known_final, known_safe, grown })
     }

@@ -2,13 +2,13 @@
 //!
 //! In: what a token contract can say. Out: what the books make of it, exactly.
 
-use payments::PlanError;
 use payments::amount::{Credits, Usdt};
 use payments::deposit::State;
 use payments::order::Price;
+use payments::{PlanError, Update};
 use ruint::aliases::U256;
 
-use super::world::{LOOKALIKE, World, chain, id, pay, says, usdt};
+use super::world::{LOOKALIKE, World, address, chain, id, pay, says, usdt};
 
 #[test]
 fn eighteen_decimals_are_kept_and_rounded_down() {
@@ -69,6 +69,55 @@ fn more_than_the_books_hold_is_refused_whole() {
     let error = world.scan("ethereum").unwrap_err();
     assert!(matches!(error, PlanError::Value { .. }), "{error}");
     assert_eq!(world.memory.dump(), before);
+}
+
+/// No root binds the name of a transaction, so a node can tell one payment by the name of another:
+/// taken for a repeated answer, it would be lost.
+#[test]
+fn a_payment_by_the_name_of_a_recorded_one_is_refused() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.order("B", |_| {});
+    world.memory.import(&[address("pool")]);
+    world.mine("ethereum", &[pay("t1", "A", "60"), pay("t2", "pool", "5")]);
+    let before = world.memory.dump();
+    for (again, what) in [
+        (pay("t1", "A", "60"), "block"),
+        (pay("t1", "B", "40"), "receiver"),
+        (pay("t2", "pool", "5"), "block"),
+        (pay("t2", "A", "40"), "block"),
+    ] {
+        world.mine_unseen("ethereum", 30, &[again]);
+        let PlanError::Contradiction { what: found, .. } = world.scan("ethereum").unwrap_err()
+        else {
+            panic!("{what}")
+        };
+        assert_eq!(found, what);
+        assert_eq!(world.memory.dump(), before);
+        world.fork("ethereum", 1);
+    }
+    world.mine("ethereum", &[pay("t3", "A", "40")]);
+    says(&world.state("A"), "paid\n ethereum:t1:0 60.00 credited\n ethereum:t3:0 40.00 credited");
+}
+
+/// Nor does a block that is read again change what is recorded of it.
+#[test]
+fn a_block_that_is_told_otherwise_is_refused() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "60")]);
+    let told = world.lines["ethereum"].blocks[1].1.clone();
+    let (mut more, mut elsewhere) = (told.clone(), told.clone());
+    more[0].raw += U256::ONE;
+    elsewhere[0].to = address("B");
+    world.order("B", |_| {});
+    for (transfers, what) in [(more, "value"), (elsewhere, "receiver")] {
+        let rescan = Update::Rescan { chain: chain("ethereum"), transfers };
+        let error = world.apply(&rescan).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("is recorded with another {what}")), "{error}");
+    }
+    let rescan = Update::Rescan { chain: chain("ethereum"), transfers: told };
+    assert!(world.apply(&rescan).unwrap().is_empty());
 }
 
 #[test]
