@@ -32,8 +32,12 @@ const WINDOW: u64 = 64;
 const DUE: u128 = 25_000_000;
 
 fn main() {
-    let asked =
-        rig::Asked::read(&[("blocks", 10_000), ("deposits", 200_000), ("rounds", 3), ("postgres", 1)]);
+    let asked = rig::Asked::read(&[
+        ("blocks", 10_000),
+        ("deposits", 200_000),
+        ("rounds", 3),
+        ("postgres", 1),
+    ]);
     let runtime = rig::runtime();
     runtime.block_on(strangers(asked.of("blocks"), asked.of("rounds")));
     if asked.of("deposits") > 0 {
@@ -52,11 +56,19 @@ async fn strangers(blocks: u64, rounds: u64) {
     let chain = BenchChain::build(spec);
     let node = BenchNode::start(&chain).await.unwrap();
     let (url, transfers) = (node.http_url(), blocks * 100);
-    println!("{transfers} transfers in {blocks} blocks, {} MB of logs, {orders} of them ours, \
-        windows of {WINDOW} blocks; the node is in this process", chain.log_bytes() / 1_000_000);
+    println!(
+        "{transfers} transfers in {blocks} blocks, {} MB of logs, {orders} of them ours, \
+        windows of {WINDOW} blocks; the node is in this process",
+        chain.log_bytes() / 1_000_000
+    );
     let ours: HashSet<RawAddress> = paid.into_iter().collect();
-    let names = ["bodies read and dropped", "  4 at once", "alloy get_logs, matched",
-        "  4 at once", "bursar, into SQLite"];
+    let names = [
+        "bodies read and dropped",
+        "  4 at once",
+        "alloy get_logs, matched",
+        "  4 at once",
+        "bursar, into SQLite",
+    ];
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
     for _ in 0..rounds {
         for (way, times) in times.iter_mut().enumerate() {
@@ -82,8 +94,12 @@ async fn strangers(blocks: u64, rounds: u64) {
     };
     let times: Vec<f64> = times.iter_mut().map(middle).collect();
     for (name, time) in names.iter().zip(&times) {
-        println!("{name:26} {:>8.0} transfers/s {:>6.0} MB/s   bursar is {:>5.2} x",
-            transfers as f64 / time, chain.log_bytes() as f64 / time / 1e6, time / times[4]);
+        println!(
+            "{name:26} {:>8.0} transfers/s {:>6.0} MB/s   bursar is {:>5.2} x",
+            transfers as f64 / time,
+            chain.log_bytes() as f64 / time / 1e6,
+            time / times[4]
+        );
     }
     println!("target: 2 x alloy: {}", rig::met(times[2] / times[4] >= 2.0));
 }
@@ -176,23 +192,33 @@ async fn ours(deposits: u64, with_postgres: bool) {
     let node = BenchNode::start(&BenchChain::build(spec)).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     println!("\n{deposits} transfers in {blocks} blocks, each to an order of its own");
-    println!("floor: {:.0} synced pages/s", rig::syncs(folder.path()));
+    let syncs = rig::syncs(folder.path());
     let url = format!("sqlite:{}", folder.path().join("books.db").display());
-    credited("SQLite", &url, &node, deposits, 20_000.0).await;
+    credited("SQLite", &url, &node, deposits, (20_000.0, syncs)).await;
     if with_postgres {
         let database = postgres::database().await;
-        credited("PostgreSQL", &database.url, &node, deposits, 10_000.0).await;
+        credited("PostgreSQL", &database.url, &node, deposits, (10_000.0, syncs)).await;
     }
 }
 
-async fn credited(engine: &str, url: &str, node: &BenchNode, deposits: u64, target: f64) {
+async fn credited(
+    engine: &str,
+    url: &str,
+    node: &BenchNode,
+    deposits: u64,
+    (target, syncs): (f64, f64),
+) {
     let store = Store::open(url, OpenMode::Migrate).await.unwrap();
     let floor = rig::bare_rows(url, 500_000, 50_000).await / 10.0;
     rig::orders(url, 0, deposits).await;
     let (time, turns) = followed(&store, &node.http_url(), deposits).await;
     let rate = deposits as f64 / time;
-    println!("{engine:10} {rate:>8.0} deposits/s with their journals and events, durable, {turns} \
-        turns; {floor:>8.0} times ten bare rows/s: {:.2} x", rate / floor);
+    println!(
+        "{engine:10} {rate:>8.0} deposits/s with their journals and events, durable; {floor:>8.0} \
+        times ten bare rows/s: {:.2} x; {turns} turns, {:.3} x the {syncs:.0} syncs/s",
+        rate / floor,
+        f64::from(turns) / time / syncs
+    );
     println!("target: {target:.0}/s on {engine}: {}", rig::met(rate >= target));
     store.close().await;
 }

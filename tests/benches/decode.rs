@@ -45,6 +45,9 @@ struct Ours {
     set: HashSet<[u8; 20]>,
 }
 
+/// A way to read a body, by its name: how many Transfers it found.
+type Way<'a> = (&'a str, &'a dyn Fn(&Body) -> usize);
+
 fn main() {
     let asked = rig::Asked::read(&[("logs", 200_000), ("watched", 1_000_000)]);
     let bodies = bodies(asked.of("logs") / (BLOCKS * LOGS_PER_BLOCK), asked.of("watched"));
@@ -52,11 +55,15 @@ fn main() {
     let bytes: usize = bodies.iter().map(|body| body.bytes.len()).sum();
     let addresses: Vec<[u8; 20]> = (0..asked.of("watched")).map(rig::address).collect();
     let ours = Ours { set: addresses.iter().copied().collect(), watch: WatchSet::new(addresses) };
-    println!("{logs} logs in {} bodies of {} kB, 1 of 10,000 ours, {} watched; one thread",
-        bodies.len(), bytes / bodies.len() / 1000, ours.set.len());
+    println!(
+        "{logs} logs in {} bodies of {} kB, 1 of 10,000 ours, {} watched; one thread",
+        bodies.len(),
+        bytes / bodies.len() / 1000,
+        ours.set.len()
+    );
     let expected = logs / 10_000;
     let token = Token::new(Address(ChainSpec::ethereum().token.address.into_array()));
-    let ways: [(&str, &dyn Fn(&Body) -> usize); 4] = [
+    let ways: [Way<'_>; 4] = [
         ("sonic-rs, parsed and dropped", &|body| parsed(&body.bytes)),
         ("borrowed serde, matched", &|body| borrowed(&body.bytes, &ours.set)),
         ("alloy logs, decoded, matched", &|body| typed(&body.bytes, &ours.set)),
@@ -68,19 +75,17 @@ fn main() {
     let ours = rates[3];
     for ((name, _), rate) in ways.iter().zip(&rates) {
         let gigabytes = rate * bytes as f64 / logs as f64 / 1e9;
-        println!("{name:32} {:>6.2} M/s {gigabytes:>5.2} GB/s   ours is {:>5.2} x",
-            rate / 1e6, ours / rate);
+        println!(
+            "{name:32} {:>6.2} M/s {gigabytes:>5.2} GB/s   ours is {:>5.2} x",
+            rate / 1e6,
+            ours / rate
+        );
     }
     println!("target: ours 1.50 M/s/core: {}", rig::met(ours >= 1.5e6));
 }
 
 /// Transfers a second of each way. The ways take turns, so that a busy machine is busy for all.
-fn rates(
-    bodies: &[Body],
-    logs: usize,
-    expected: usize,
-    ways: &[(&str, &dyn Fn(&Body) -> usize)],
-) -> Vec<f64> {
+fn rates(bodies: &[Body], logs: usize, expected: usize, ways: &[Way<'_>]) -> Vec<f64> {
     let mut spent = vec![(Duration::ZERO, 0usize); ways.len()];
     while spent.iter().any(|(time, _)| *time < LONG) {
         for (at, (name, way)) in ways.iter().enumerate() {
@@ -153,8 +158,9 @@ fn parsed(bytes: &[u8]) -> usize {
 fn borrowed(bytes: &[u8], ours: &HashSet<[u8; 20]>) -> usize {
     let answer: Answer<Written<'_>> = serde_json::from_slice(bytes).unwrap();
     let ends = |log: &Written<'_>| [log.topics[1], log.topics[2]].map(account);
-    let transfers = answer.result.iter().filter(|log| ends(log).iter().any(|a| ours.contains(a)));
-    transfers.map(|log| black_box(log.data.parse::<U256>().unwrap())).count()
+    let is_ours = |log: &&Written<'_>| ends(log).iter().any(|account| ours.contains(account));
+    let values = answer.result.iter().filter(is_ours).map(|log| log.data.parse::<U256>().unwrap());
+    black_box(values.collect::<Vec<_>>()).len()
 }
 
 fn account(topic: &str) -> [u8; 20] {

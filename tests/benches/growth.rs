@@ -39,9 +39,15 @@ fn main() {
         let (turn, order) =
             runtime.block_on(measured(&url, &chain, &node, made..orders, asked.of("blocks")));
         let first = *first.get_or_insert(turn.0);
-        println!("{orders:>9} orders: a turn {:>5.1} ms p50 {:>5.1} ms p95 ({:>4.2} x); an order \
+        println!(
+            "{orders:>9} orders: a turn {:>5.1} ms p50 {:>5.1} ms p95 ({:>4.2} x); an order \
             {:>5.1} ms p50 {:>5.1} ms p95   ({built:.0} s to build)",
-            turn.0, turn.1, turn.0 / first, order.0, order.1);
+            turn.0,
+            turn.1,
+            turn.0 / first,
+            order.0,
+            order.1
+        );
         made = orders + asked.of("blocks");
         orders *= 10;
     }

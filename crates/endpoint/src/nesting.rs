@@ -8,6 +8,8 @@
 const DEPTH: usize = 200;
 /// How many bytes are counted at once: where so few cannot reach the limit, nobody looks closer.
 const PART: usize = 1_024;
+/// How many bytes are counted in a sum of one byte: a compiler does that sixteen at a time.
+const AT_ONCE: usize = 128;
 
 /// Whether brackets are never more than 200 deep. Brackets inside strings are counted as well.
 #[must_use]
@@ -25,7 +27,9 @@ pub fn is_shallow(json: &[u8]) -> bool {
 }
 
 fn count(part: &[u8], counts: impl Fn(u8) -> bool) -> usize {
-    part.iter().filter(|byte| counts(**byte)).count()
+    // It cannot wrap; saturating, one addition would have to wait for the one before.
+    let one = |sum: u8, byte: &u8| sum.wrapping_add(u8::from(counts(*byte)));
+    part.chunks(AT_ONCE).map(|some| usize::from(some.iter().fold(0, one))).sum()
 }
 
 /// How deep the brackets of `part` are that begins at `depth`.

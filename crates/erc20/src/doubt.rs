@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address as RawAddress, Bloom, BloomInput};
+use hashbrown::HashMap;
 use payments::address::Address;
 use payments::watch::WatchSet;
 
@@ -25,13 +26,19 @@ const BLOCKS_AN_ALARM: u64 = 4;
 const BITS: u64 = 2_048;
 const BITS_EACH: u32 = 3;
 
-/// The places of the blocks that are to be proved before the stretch is believed.
-pub(crate) fn doubted(stretch: &Stretch, watch: &WatchSet, prove: Prove) -> BTreeSet<usize> {
+/// The places of the blocks that are to be proved before the stretch is believed. `ours` are its
+/// rows with an address of `watch` at either end.
+pub(crate) fn doubted(
+    stretch: &Stretch,
+    ours: &[Row],
+    watch: &WatchSet,
+    prove: Prove,
+) -> BTreeSet<usize> {
     let mut told: BTreeMap<u32, Vec<&Row>> = BTreeMap::new();
-    for row in ours(stretch, watch) {
+    for row in ours {
         told.entry(row.at).or_default().push(row);
     }
-    let twice = twice(stretch, watch);
+    let twice = twice(ours);
     let few: Vec<(Address, Bloom)> = if watch.len() <= FEW {
         watch.addresses().map(|address| (address, topic(address))).collect()
     } else {
@@ -52,19 +59,15 @@ pub(crate) fn doubted(stretch: &Stretch, watch: &WatchSet, prove: Prove) -> BTre
         .collect()
 }
 
-/// The places of the blocks that share a Transfer of ours with another one: a transaction is in one
-/// block of a chain.
-pub(crate) fn twice(stretch: &Stretch, watch: &WatchSet) -> BTreeSet<u32> {
-    let mut seen = BTreeMap::new();
-    let shared = ours(stretch, watch).filter_map(|row| {
+/// The places of the blocks that share one of these Transfers with another one: a transaction is in
+/// one block of a chain.
+pub(crate) fn twice(ours: &[Row]) -> BTreeSet<u32> {
+    let mut seen = HashMap::with_capacity(ours.len());
+    let shared = ours.iter().filter_map(|row| {
         let before = seen.insert((row.tx, row.n), row.at)?;
         Some([before, row.at])
     });
     shared.flatten().collect()
-}
-
-fn ours<'a>(stretch: &'a Stretch, watch: &'a WatchSet) -> impl Iterator<Item = &'a Row> {
-    stretch.rows.iter().filter(|row| watch.contains(&row.to) || watch.contains(&row.from))
 }
 
 /// A log names an account that is not in the bloom.

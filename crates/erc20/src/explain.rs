@@ -128,7 +128,7 @@ impl Source {
         Ok(Scan {
             chain: self.config.chain.clone(),
             base: below,
-            transfers: stretch.matching(&self.pool.facts.token, watch),
+            transfers: stretch.transfers(&self.pool.facts.token),
             blocks: stretch.blocks.iter().map(|block| block.header).collect(),
             finalized: None,
             safe: None,
@@ -150,8 +150,8 @@ impl Source {
             let rows = proof::transfers(&endpoint, &facts.token, &block, 0).await?;
             Ok(Stretch { blocks: vec![block], rows, words: vec![None] })
         });
-        let proved = asked.await.map_err(|exhausted| exhausted.unread(height));
-        proved.map(|(stretch, _)| stretch.matching(&facts.token, watch))
+        let (stretch, _) = asked.await.map_err(|exhausted| exhausted.unread(height))?;
+        Ok(Stretch { rows: stretch.ours(watch), ..stretch }.transfers(&facts.token))
     }
 
     /// A transaction: its block, its outcome, and every Transfer of the token in it.

@@ -38,15 +38,19 @@ pub(crate) struct Read {
 }
 
 impl Stretch {
-    /// The Transfers with an address of `watch` at either end.
-    pub(crate) fn matching(&self, token: &Token, watch: &WatchSet) -> Vec<Transfer> {
-        let ours =
-            self.rows.iter().filter(|row| watch.contains(&row.to) || watch.contains(&row.from));
-        ours.filter_map(|row| {
+    /// The rows with an address of `watch` at either end.
+    pub(crate) fn ours(&self, watch: &WatchSet) -> Vec<Row> {
+        let ours = |row: &&Row| watch.contains(&row.to) || watch.contains(&row.from);
+        self.rows.iter().filter(ours).copied().collect()
+    }
+
+    /// Its rows as Transfers.
+    pub(crate) fn transfers(&self, token: &Token) -> Vec<Transfer> {
+        let transfer = |row: &Row| {
             let block = self.blocks.get(usize::try_from(row.at).ok()?)?;
             Some(row.transfer(&block.header, token.address()))
-        })
-        .collect()
+        };
+        self.rows.iter().filter_map(transfer).collect()
     }
 
     /// Puts `next` behind this stretch; false, and nothing is done, where it does not follow.

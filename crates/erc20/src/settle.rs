@@ -143,17 +143,20 @@ pub(crate) async fn proved(pool: &Pool, blocks: &[Block], at: usize) -> Result<R
     }
 }
 
-/// The stretch with every doubted block proved: all of it, or what is below the first block that
-/// nobody proves. `watch` may be older than the receipts that are fetched here: it is newer than
+/// The stretch with every doubted block proved, and of its Transfers those with an address of
+/// `watch` at either end: all of it, or what is below the first block that nobody proves. `watch`
+/// may be older than the receipts that are fetched here: it is newer than
 /// the headers, and who was paid in a block was given the address before the block was there.
 pub(crate) async fn believed(
     pool: &Pool,
     mut stretch: Stretch,
     watch: &WatchSet,
 ) -> Result<Stretch, Error> {
-    let places = doubt::doubted(&stretch, watch, pool.facts.prove);
+    // Asked once: of ten million addresses every look-up is a wait for memory.
+    let ours = stretch.ours(watch);
+    let places = doubt::doubted(&stretch, &ours, watch, pool.facts.prove);
     if places.is_empty() {
-        return single(stretch, watch);
+        return single(Stretch { rows: ours, ..stretch });
     }
     let (found, failed) = as_far(places, |at| doubted(pool, &stretch, at)).await;
     if let Some((at, error)) = failed {
@@ -169,13 +172,14 @@ pub(crate) async fn believed(
         stretch.cut(at);
     }
     stretch.replace(found);
-    single(stretch, watch)
+    let rows = stretch.ours(watch);
+    single(Stretch { rows, ..stretch })
 }
 
-/// The stretch, if no Transfer is in it twice. No root binds the name of a transaction, so receipts
-/// can agree with a lie about it; of two payments under one name one would be lost.
-fn single(stretch: Stretch, watch: &WatchSet) -> Result<Stretch, Error> {
-    let twice = doubt::twice(&stretch, watch);
+/// The stretch of our Transfers, if none is in it twice. No root binds the name of a transaction, so
+/// receipts can agree with a lie about it; of two payments under one name one would be lost.
+fn single(stretch: Stretch) -> Result<Stretch, Error> {
+    let twice = doubt::twice(&stretch.rows);
     let Some(at) = twice.last() else { return Ok(stretch) };
     let at = usize::try_from(*at).unwrap_or(usize::MAX);
     let height = stretch.blocks.get(at).map_or(0, |block| block.header.id.height);

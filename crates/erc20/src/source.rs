@@ -105,7 +105,7 @@ impl Source {
             chain: self.config.chain.clone(),
             base,
             blocks: stretch.blocks.iter().map(|block| block.header).collect(),
-            transfers: stretch.matching(&self.pool.facts.token, &watch),
+            transfers: stretch.transfers(&self.pool.facts.token),
             finalized,
             safe,
             tip: view.tip.header.id.height.max(top),
