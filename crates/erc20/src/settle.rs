@@ -176,8 +176,8 @@ pub(crate) async fn believed(
     single(Stretch { rows, ..stretch })
 }
 
-/// The stretch of our Transfers, if none is in it twice. No root binds the name of a transaction, so
-/// receipts can agree with a lie about it; of two payments under one name one would be lost.
+/// The stretch of our Transfers, if none is in it twice. No root binds the name of a transaction,
+/// so receipts can agree with a lie about it; of two payments under one name one would be lost.
 fn single(stretch: Stretch) -> Result<Stretch, Error> {
     let twice = doubt::twice(&stretch.rows);
     let Some(at) = twice.last() else { return Ok(stretch) };
