@@ -164,7 +164,10 @@ async fn books_stay_with_the_token_they_were_begun_with() {
     let counter = Counter::open().await;
     counter.order("A-1").await;
     let asked = create("A-2", &["--amount", "100"]);
+    let token = "0xdAC17F958D2ee523a2206206994597C13D831ec7";
+    let other = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
     for (from, to, why) in [
+        (token, other, "chains.ethereum.token: is 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed, the"),
         ("chain_id = 1", "chain_id = 56", "chains.ethereum.chain_id: is 56, the books were begun"),
         ("decimals = 6", "decimals = 8", "chains.ethereum.decimals: is 8, the books were begun"),
     ] {

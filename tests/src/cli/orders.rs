@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::counter::{Counter, create};
+use super::counter::{Counter, create, pay};
 
 const NOBODY: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 
@@ -185,4 +185,16 @@ async fn orders_are_listed_by_pages_and_by_what_they_are() {
 fn listed(list: &Value) -> Vec<&str> {
     let orders = list["orders"].as_array().expect("a list").iter();
     orders.map(|order| order["id"].as_str().expect("an id")).collect()
+}
+
+/// The books of a chain begin before its first address is shown, so that a payment cannot be mined
+/// and final below them while no daemon has run.
+#[tokio::test]
+async fn an_order_that_is_paid_before_a_daemon_ever_ran_is_paid() {
+    let counter = Counter::open().await;
+    let address = counter.order("A-1").await;
+    counter.chain.mine(vec![pay(address, 100_000_000)]);
+    counter.chain.mine_empty(100);
+    counter.watch().await;
+    assert_eq!(counter.json(&["order", "show", "A-1"]).await["status"], "paid");
 }

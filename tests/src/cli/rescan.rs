@@ -1,6 +1,7 @@
 //! `bursar rescan`: what was missed is found, once, and nothing above the cursor is touched.
 
 use alloy::primitives::Address as Account;
+use lab::evm::Fault;
 
 use super::counter::{Counter, pay};
 
@@ -52,4 +53,29 @@ async fn a_payment_that_was_missed_is_called_so_and_found_once() {
     assert_eq!(again["found"], 0);
     assert_eq!(counter.contents().await, before);
     assert_eq!(counter.json(&["explain", &tx]).await["kind"], "transaction");
+}
+
+/// A log left out among others: where the addresses are many, no bloom shows it. A transaction is
+/// asked about because somebody misses it, so its block is proved.
+#[tokio::test]
+async fn a_payment_that_the_node_leaves_out_is_found_by_its_transaction() {
+    let counter = Counter::open().await;
+    let address = counter.order("A-1").await;
+    let crowd = (1..=100u8).map(|n| format!("{}\n", Account::with_last_byte(n)));
+    std::fs::write(counter.path("list"), crowd.collect::<String>()).expect("written");
+    counter.json(&["address", "import", "list"]).await;
+    let stranger = Account::repeat_byte(0x99);
+    let block =
+        counter.chain.mine(vec![pay(stranger, 1), pay(address, 100_000_000), pay(stranger, 2)]);
+    let tx = counter.chain.transactions(block.height)[1];
+    counter.node.fault(Fault::OmitLog { tx });
+    counter.chain.mine_empty(2);
+    counter.watch().await;
+    let (height, tx) = (block.height.to_string(), tx.to_string());
+    let again = ["rescan", "--chain=ethereum", "--from", &height, "--to", &height];
+    assert_eq!(counter.json(&again).await["found"], 0, "the node says the same again");
+    let asked = ["rescan", "--chain=ethereum", "--tx", &tx];
+    assert_eq!(counter.json(&asked).await["found"], 1);
+    assert_eq!(counter.json(&["order", "show", "A-1"]).await["status"], "paid");
+    assert_eq!(counter.json(&[&again[..], &["--prove"]].concat()).await["found"], 0);
 }

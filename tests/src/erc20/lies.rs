@@ -248,6 +248,22 @@ async fn two_chains_below_the_finalized_height_stop_the_scan() {
     assert!(matches!(error, Error::Disagree { .. }), "{error}");
 }
 
+/// The preferred endpoint's chain is made up, and every claim of finality that is followed its own.
+#[tokio::test]
+async fn a_history_that_only_its_own_node_has_is_not_believed() {
+    let (one, other) = split(20, 20).await;
+    one.chain().finalize(35);
+    other.chain().finalize(40);
+    let mut follower = Follower::new(&[&one, &other]).await;
+    let error = loop {
+        match follower.step().await {
+            Ok(_) => assert!(follower.height() <= 20),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Error::Disagree { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn a_finalized_block_of_another_chain_stops_the_scan() {
     let (one, other) = split(20, 20).await;

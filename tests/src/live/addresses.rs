@@ -70,6 +70,8 @@ async fn a_restored_backup_hands_out_no_address_again() {
         shop.pay(address, 100 * USDT).await;
         lost.push(address);
     }
+    // Shown and not yet paid: of this one the chain knows nothing.
+    lost.push(shop.order("LOST-3", "100").await);
     shop.anvil.mine(1).await;
 
     copy_books(backup.path(), shop.folder.path());
@@ -83,7 +85,7 @@ async fn a_restored_backup_hands_out_no_address_again() {
     let [mark] = marks.as_slice() else { panic!("one high-water mark: {marks:?}") };
     std::fs::remove_file(mark).expect("the mark");
     let last = shop.order("LAST", "100").await;
-    assert!(![before, after].contains(&last) && !lost.contains(&last), "{last} was known");
+    assert!(![before, after].contains(&last) && !lost[..2].contains(&last), "{last} was known");
 
     let mut daemon = shop.watching().await;
     shop.pay(before, 100 * USDT).await;

@@ -53,4 +53,11 @@ async fn one_that_goes_and_comes_back() {
     };
     let cursor = timeout(SOON, again).await.expect("it is there again");
     assert_eq!(cursor.last().unwrap().id.height, 2);
+    line.cut();
+    unavailable(store.cursor(&chain())).await;
+    // Nobody listens there any more: a pool tries that again for as long as it may wait.
+    drop(line);
+    for _ in 0..2 {
+        unavailable(store.cursor(&chain())).await;
+    }
 }

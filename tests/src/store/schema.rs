@@ -10,6 +10,7 @@ on_both!(
     older_books_wait,
     a_changed_migration_is_refused,
     two_may_migrate_at_once,
+    settings_that_are_not_safe_are_refused,
 );
 
 async fn books_are_opened_again(place: Place) {
@@ -102,5 +103,23 @@ async fn a_server_that_forgets_is_refused() {
     match Store::open(&place.url, OpenMode::Use).await {
         Err(Error::Setting { name, .. }) => assert_eq!(name, "synchronous_commit"),
         other => panic!("{other:?}"),
+    }
+}
+
+async fn settings_that_are_not_safe_are_refused(place: Place) {
+    let (unsafe_now, setting) = match place.store.engine() {
+        Engine::Sqlite => ("CREATE TABLE loose (a)".to_owned(), "tables that are not STRICT"),
+        Engine::Postgres => {
+            let (base, _) = place.url.split_once('?').unwrap_or((&place.url, ""));
+            let (_, name) = base.rsplit_once('/').unwrap();
+            (format!("ALTER DATABASE {name} SET synchronous_commit = off"), "synchronous_commit")
+        }
+    };
+    run(&place.url, &unsafe_now).await.unwrap();
+    for mode in [OpenMode::Use, OpenMode::Migrate] {
+        match Store::open(&place.url, mode).await {
+            Err(Error::Setting { name, .. }) => assert_eq!(name, setting),
+            other => panic!("{other:?}"),
+        }
     }
 }
