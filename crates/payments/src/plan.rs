@@ -186,9 +186,10 @@ impl<'a> View<'a> {
         !self.paused && dossier.order.chain == self.chain
     }
 
-    /// Whether a final block of the order's chain is at or past `moment`.
+    /// Whether a final block of the order's chain is past `moment`. One at that very moment is not
+    /// enough: on some chains several blocks share a second.
     pub(crate) fn has_passed(&self, dossier: &Dossier, moment: Time) -> bool {
-        self.is_crediting(dossier) && self.final_time.is_some_and(|time| time >= moment)
+        self.is_crediting(dossier) && self.final_time.is_some_and(|time| time > moment)
     }
 }
 

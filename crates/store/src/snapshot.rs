@@ -231,7 +231,7 @@ fn above(chain: &ChainName, height: i64) -> Result<Binds, Error> {
 }
 
 fn text_of_expiring() -> String {
-    let from = "FROM (SELECT id FROM orders WHERE chain = $1 AND expires_at <= $2 \
+    let from = "FROM (SELECT id FROM orders WHERE chain = $1 AND expires_at < $2 \
         AND paid IS NULL AND expired IS NULL AND cancelled IS NULL AND expires_at IS NOT NULL \
         ORDER BY expires_at LIMIT $3) AS o";
     packed(&["o.id"], from) + PACKED_END

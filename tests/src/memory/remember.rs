@@ -103,7 +103,7 @@ impl Memory {
         let over = |filed: &&Filed| {
             let facts = &filed.facts;
             let open = facts.paid.is_none() && facts.expired.is_none();
-            let passed = filed.order.expires_at.is_some_and(|expiry| expiry <= time);
+            let passed = filed.order.expires_at.is_some_and(|expiry| expiry < time);
             filed.order.chain == scan.chain && open && facts.cancelled.is_none() && passed
         };
         let over = self.orders.values().filter(over);

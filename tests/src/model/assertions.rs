@@ -209,7 +209,7 @@ impl World {
         });
         let after = dossier.order.expires_at.is_some_and(|expiry| deposit.time > expiry);
         let expiry = dossier.order.expires_at;
-        let undecided = after && chain.final_time().is_none_or(|time| Some(time) < expiry);
+        let undecided = after && chain.final_time().is_none_or(|time| Some(time) <= expiry);
         if behind || undecided { Ok(()) } else { wrong() }
     }
 
@@ -217,7 +217,7 @@ impl World {
     fn check_facts(&self, dossier: &Dossier, looked: bool) -> Result<(), String> {
         let order = &dossier.order;
         let chain = self.chain(&order.chain);
-        let past = |expiry| chain.final_time().is_some_and(|time| time >= expiry);
+        let past = |expiry| chain.final_time().is_some_and(|time| time > expiry);
         let over = order.expires_at.filter(|expiry| past(*expiry));
         if dossier.expired.is_some() && dossier.expired != over {
             return Err(format!("order {} expired too early", order.id));

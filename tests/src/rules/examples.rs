@@ -152,7 +152,7 @@ fn fifty_of_a_hundred_at_expiry() {
     let mut world = World::new();
     world.order("A", |_| {});
     world.mine("ethereum", &[pay("t1", "A", "50")]);
-    world.mine_at("ethereum", 1000, &[]);
+    world.mine_at("ethereum", 1001, &[]);
     world.skip();
     world.finalize("ethereum", 2);
     says(

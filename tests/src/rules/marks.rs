@@ -55,7 +55,7 @@ fn a_reorg_is_booked_while_paused() {
     let mut world = World::new();
     world.order("A", |_| {});
     world.mine("ethereum", &[pay("t1", "A", "50")]);
-    world.mine_at("ethereum", 1000, &[]);
+    world.mine_at("ethereum", 1001, &[]);
     world.finalize("ethereum", 2);
     world.mine_at("ethereum", 1001, &[pay("t2", "A", "50")]);
     pause(&mut world);

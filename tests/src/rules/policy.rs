@@ -44,7 +44,7 @@ fn an_excess_within_the_tolerance_buys_nothing_more() {
 fn too_little_is_credited_at_expiry() {
     let mut world = world(|order| order.terms.underpaid = Policy::Credit);
     world.mine("ethereum", &[pay("t1", "A", "33.333333")]);
-    world.mine_at("ethereum", 1000, &[]);
+    world.mine_at("ethereum", 1001, &[]);
     world.skip();
     world.finalize("ethereum", 2);
     says(
@@ -64,7 +64,7 @@ fn too_little_is_credited_at_expiry() {
 #[test]
 fn nothing_is_nothing_at_expiry() {
     let mut world = world(|order| order.terms.underpaid = Policy::Credit);
-    world.mine_at("ethereum", 1000, &[]);
+    world.mine_at("ethereum", 1001, &[]);
     world.finalize("ethereum", 1);
     says(&world.news(), "order.expired A counted=0.00");
     // In the late window whatever arrives is credited at once: the order is over.

@@ -230,7 +230,7 @@ fn an_excess_is_no_excess_without_the_rest() {
 fn after_an_expiry_released_and_paid() {
     let mut world = quick();
     world.mine("ethereum", &[pay("t1", "A", "50")]);
-    world.mine_at("ethereum", 1000, &[]);
+    world.mine_at("ethereum", 1001, &[]);
     world.finalize("ethereum", 2);
     world.mine_at("ethereum", 1100, &[pay("t2", "A", "50")]);
     assert!(world.state("A").starts_with("paid\n"));
@@ -285,7 +285,7 @@ fn one_of_two_leaves_an_underpaid_case() {
     let mut world = quick();
     world.order("B", |order| order.expires_at = Some(seconds(20)));
     world.mine("ethereum", &[pay("t1", "B", "30")]);
-    world.mine_at("ethereum", 20, &[]);
+    world.mine_at("ethereum", 21, &[]);
     world.finalize("ethereum", 2);
     world.mine("ethereum", &[pay("t2", "B", "40")]);
     says(
@@ -469,7 +469,7 @@ fn credited_by_policy_and_taken_back() {
     let mut world = World::new();
     world.order("A", |order| order.terms.underpaid = Policy::Credit);
     world.mine("ethereum", &[pay("t1", "A", "30")]);
-    world.mine_at("ethereum", 1000, &[]);
+    world.mine_at("ethereum", 1001, &[]);
     world.finalize("ethereum", 2);
     assert!(world.balances().contains("customer:acme 3000000000"));
     // Closed and credited: what comes later is a duplicate, and a reorg takes only that.
@@ -490,7 +490,7 @@ fn credited_by_policy_and_taken_back() {
 fn credited_by_policy_taken_back_and_credited_again() {
     let mut world = World::new();
     world.order("A", |order| order.terms.underpaid = Policy::Credit);
-    world.mine_at("ethereum", 1000, &[]);
+    world.mine_at("ethereum", 1001, &[]);
     world.finalize("ethereum", 1);
     world.mine_at("ethereum", 1100, &[pay("t1", "A", "30")]);
     world.fork("ethereum", 1);
