@@ -304,6 +304,9 @@ async fn look(
             }
             (true, None) => "ours; the chain was not scanned yet".to_owned(),
             (true, Some(_)) if transfer.raw.is_zero() => "ours, but nothing was sent".to_owned(),
+            (true, Some(_)) if transfer.from == transfer.to => {
+                "ours, but sent to itself: nothing moved".to_owned()
+            }
             (true, Some(_)) => {
                 format!("OURS AND MISSED: bursar rescan --chain {name} --tx {hash}")
             }

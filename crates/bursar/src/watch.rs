@@ -79,7 +79,7 @@ impl Watcher {
                 Ok(Turn { changes, more })
             }
             Err(Error::Refused(why)) => Err(self.refused(*why).await),
-            Err(error) => Err(error),
+            Err(error) => Err(self.unwritten(error).await),
         }
     }
 
@@ -130,6 +130,17 @@ impl Watcher {
             ConnectError::CannotConnect { .. } | ConnectError::Unlinked { .. } => None,
         };
         self.mark(update, error).await
+    }
+
+    /// Books that refuse what the chain says. One that is away, or full, takes no mark either.
+    async fn unwritten(&self, error: Error) -> Error {
+        use store::Error as E;
+        let refuses = matches!(
+            &error,
+            Error::Store(E::Database(_) | E::AlreadyPosted { .. } | E::Unversioned(_))
+        );
+        let why = error.line();
+        self.mark(refuses.then(|| Update::Stall { chain: self.chain.clone(), why }), error).await
     }
 
     /// Records a mark; one that stands already changes nothing and is told once.

@@ -3,7 +3,7 @@
 use alloy::primitives::Address as Account;
 use lab::evm::{Fault, Methods, TokenSpec, Tx};
 
-use super::counter::{Counter, pay};
+use super::counter::{Counter, Running, pay};
 
 #[tokio::test]
 async fn an_order_its_payment_its_address_and_its_case_tell_one_story() {
@@ -124,4 +124,42 @@ async fn a_transfer_of_nothing_is_told_as_such() {
     counter.watch().await;
     let text = counter.good(&["explain", &counter.tx(block.height, 0)]).await;
     assert!(text.contains("ours, but nothing was sent"), "{text}");
+}
+
+/// What moves nothing is no payment that was missed.
+#[tokio::test]
+async fn a_transfer_from_an_address_to_itself_is_told_as_such() {
+    let counter = Counter::open().await;
+    let address = counter.order("A-1").await;
+    let paid = counter.chain.mine(vec![pay(address, 5_000_000)]);
+    let block = counter.chain.mine(vec![Tx::transfer(address, address, 5_000_000)]);
+    counter.watch().await;
+    let text = counter.good(&["explain", &counter.tx(block.height, 0)]).await;
+    assert!(text.contains("ours, but sent to itself: nothing moved"), "{text}");
+    assert!(counter.good(&["explain", &counter.tx(paid.height, 0)]).await.contains("A-1"));
+}
+
+/// Books that refuse what the chain says are told by every process, not by the daemon's log alone.
+#[tokio::test]
+async fn what_the_books_refuse_is_told() {
+    let counter = Counter::open().await;
+    let address = counter.order("A-1").await;
+    counter
+        .tamper(
+            "CREATE TRIGGER broken BEFORE INSERT ON deposits \
+             BEGIN SELECT RAISE(ABORT, 'the books are broken'); END",
+        )
+        .await;
+    counter.chain.mine(vec![pay(address, 100_000_000)]);
+    counter.chain.mine_empty(2);
+    let mut daemon = Running::start(&counter, &["run"], &[]);
+    daemon.hears("this turn failed").await;
+    let told = counter.json(&["explain", "A-1"]).await;
+    let next = told["story"][0]["next"].as_str().expect("what to do");
+    assert!(next.starts_with("ethereum cannot be read on: database: "), "{next}");
+    assert!(next.contains("the books are broken"), "{next}");
+    counter.tamper("DROP TRIGGER broken").await;
+    daemon.hears("chain.recovered").await;
+    assert_eq!(daemon.stop().await, 0);
+    assert_eq!(counter.json(&["order", "show", "A-1"]).await["status"], "paid");
 }
