@@ -22,12 +22,11 @@ use payments::address::Address;
 use payments::case::{Case, CaseId};
 use payments::chain::Cursor;
 use payments::changes::{Changes, CursorMove, Touched};
-use payments::deposit::{Deposit, DepositId, State};
+use payments::deposit::{Deposit, DepositId};
 use payments::event::Event;
 use payments::ledger::{Account, Asset, Balances, Journal, Sides};
 use payments::name::{ChainName, OrderId};
 use payments::order::{Dossier, Order};
-use payments::time::Time;
 
 /// Why a commit is refused. Nothing of it was written then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,9 +78,9 @@ pub(crate) struct Memory {
     cursors: BTreeMap<ChainName, Cursor>,
     owners: BTreeMap<Address, Option<OrderId>>,
     orders: BTreeMap<OrderId, Filed>,
-    deposits: Vec<Deposit>,
+    deposits: Vec<Arc<Deposit>>,
     deposit_at: BTreeMap<(DepositId, Option<OrderId>), usize>,
-    cases: Vec<Case>,
+    cases: Vec<Arc<Case>>,
     case_at: BTreeMap<CaseId, usize>,
     journals: Vec<Arc<Journal>>,
     journal_at: BTreeMap<String, usize>,
@@ -90,17 +89,6 @@ pub(crate) struct Memory {
     nobodys: (Vec<usize>, Vec<usize>),
     balances: Balances,
     empty_transfers: u64,
-}
-
-/// The facts of an order.
-#[derive(Debug)]
-pub(crate) struct Facts<'a> {
-    pub(crate) order: &'a Order,
-    pub(crate) paid: Option<Time>,
-    pub(crate) expired: Option<Time>,
-    pub(crate) cancelled: Option<Time>,
-    /// How many of its deposits are credited.
-    pub(crate) credited: usize,
 }
 
 /// An order and where what belongs to it stands.
@@ -201,12 +189,12 @@ impl Memory {
             if let Some(filed) = deposit.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
                 filed.deposits.push(at);
             }
-            self.deposits.push(deposit.clone());
+            self.deposits.push(Arc::new(deposit.clone()));
         }
         for deposit in &changes.moved {
             let place = (deposit.id.clone(), deposit.order.clone());
             if let Some(at) = self.deposit_at.get(&place) {
-                self.deposits[*at] = deposit.clone();
+                self.deposits[*at] = Arc::new(deposit.clone());
             }
         }
     }
@@ -214,7 +202,7 @@ impl Memory {
     fn write_cases(&mut self, changes: &Changes) {
         for case in &changes.cases {
             if let Some(at) = self.case_at.get(&case.id) {
-                self.cases[*at] = case.clone();
+                self.cases[*at] = Arc::new(case.clone());
                 continue;
             }
             let at = self.cases.len();
@@ -223,7 +211,7 @@ impl Memory {
                 Some(filed) => filed.cases.push(at),
                 None => self.nobodys.0.push(at),
             }
-            self.cases.push(case.clone());
+            self.cases.push(Arc::new(case.clone()));
         }
     }
 
@@ -254,24 +242,9 @@ impl Memory {
         self.orders.keys()
     }
 
-    /// The version of an order: how many commits touched it.
-    pub(crate) fn version(&self, order: &OrderId) -> Option<u64> {
-        self.orders.get(order).map(|filed| filed.version)
-    }
-
-    /// Every order with its facts, without what belongs to it.
-    pub(crate) fn facts(&self) -> impl Iterator<Item = (&OrderId, Facts<'_>)> {
-        self.orders.iter().map(|(id, filed)| {
-            let states = filed.deposits.iter().map(|at| self.deposits[*at].state);
-            let facts = Facts {
-                order: &filed.order,
-                paid: filed.facts.paid,
-                expired: filed.facts.expired,
-                cancelled: filed.facts.cancelled,
-                credited: states.filter(|state| *state == State::Credited).count(),
-            };
-            (id, facts)
-        })
+    /// The version of every order, in the order of their ids.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = (&OrderId, u64)> {
+        self.orders.iter().map(|(id, filed)| (id, filed.version))
     }
 
     /// An order with everything recorded about it.
@@ -283,14 +256,15 @@ impl Memory {
             paid: filed.facts.paid,
             expired: filed.facts.expired,
             cancelled: filed.facts.cancelled,
-            deposits: filed.deposits.iter().map(|at| self.deposits[*at].clone()).collect(),
-            cases: filed.cases.iter().map(|at| self.cases[*at].clone()).collect(),
+            deposits: filed.deposits.iter().map(|at| (*self.deposits[*at]).clone()).collect(),
+            cases: filed.cases.iter().map(|at| (*self.cases[*at]).clone()).collect(),
             journals: filed.journals.iter().map(|at| (*self.journals[*at]).clone()).collect(),
         })
     }
 
-    /// All deposits in the order they were first recorded.
-    pub(crate) fn deposits(&self) -> &[Deposit] {
+    /// All deposits in the order they were first recorded. One that is written again is another
+    /// value.
+    pub(crate) fn deposits(&self) -> &[Arc<Deposit>] {
         &self.deposits
     }
 
@@ -298,7 +272,7 @@ impl Memory {
     pub(crate) fn deposit(&self, id: &DepositId) -> Option<&Deposit> {
         let places = self.deposit_at.range((id.clone(), None)..);
         let places = places.take_while(|((known, _), _)| known == id);
-        let mut found = places.filter_map(|(_, at)| self.deposits.get(*at));
+        let mut found = places.filter_map(|(_, at)| self.deposits.get(*at)).map(AsRef::as_ref);
         let first = found.next()?;
         // Of one that is recorded for two orders, the one whose block is on the chain.
         if first.state.is_on_chain() {
@@ -307,8 +281,8 @@ impl Memory {
         found.find(|deposit| deposit.state.is_on_chain()).or(Some(first))
     }
 
-    /// All cases in the order they were opened.
-    pub(crate) fn cases(&self) -> &[Case] {
+    /// All cases in the order they were opened. One that is written again is another value.
+    pub(crate) fn cases(&self) -> &[Arc<Case>] {
         &self.cases
     }
 

@@ -90,7 +90,7 @@ impl Memory {
         snapshot.unassigned.push(deposit.clone());
         let cases = self.nobodys.0.iter().map(|at| &self.cases[*at]);
         let about = cases.filter(|case| case.deposits.contains(&deposit.id));
-        snapshot.unassigned_cases.extend(about.cloned());
+        snapshot.unassigned_cases.extend(about.map(|case| (**case).clone()));
         let journals = self.nobodys.1.iter().map(|at| &self.journals[*at]);
         let about = journals.filter(|journal| journal.deposit.as_ref() == Some(&deposit.id));
         snapshot.unassigned_journals.extend(about.map(|journal| (**journal).clone()));

@@ -37,21 +37,17 @@ pub(super) fn compare(seed: u64) -> Result<(), String> {
                 world.mine(at);
             }
             world.finalize(at);
-            for scan in cut(&world.chains[at], 1, &mut portions) {
+            let from = world.chains[at].path.len();
+            for scan in cut(&world.chains[at], from, 1, &mut portions) {
                 world.apply(&Update::Scan(scan))?;
             }
         }
         for at in 0..world.chains.len() {
             let most = portions.place(9) + 1;
-            let name = &world.chains[at].name;
-            let from = other.cursor(name).and_then(|cursor| cursor.last().copied());
-            let chain = Chain {
-                path: from
-                    .and_then(|last| world.chains[at].find(&last.id.hash))
-                    .map_or_else(Vec::new, |last| world.chains[at].line(last)),
-                ..world.chains[at].clone()
-            };
-            for scan in cut(&chain, most, &mut portions) {
+            let chain = &world.chains[at];
+            let last = other.cursor(&chain.name).and_then(|cursor| cursor.last().copied());
+            let from = last.map_or(0, |last| usize::try_from(last.id.height).unwrap() + 1);
+            for scan in cut(chain, from, most, &mut portions) {
                 write(&world, &mut other, &Update::Scan(scan))?;
             }
         }
@@ -88,10 +84,10 @@ fn write(world: &World, memory: &mut Memory, update: &Update) -> Result<bool, St
 
 /// The unrecorded part of a chain, in scans of at most so many blocks. What the node calls final
 /// grows from one to the next, up to what it is now.
-fn cut(chain: &Chain, most: usize, random: &mut Random) -> Vec<Scan> {
-    let line = chain.line(chain.tip);
+fn cut(chain: &Chain, from: usize, most: usize, random: &mut Random) -> Vec<Scan> {
+    let line = &chain.truth;
     let mut scans = Vec::new();
-    let (mut from, mut claim, mut safe) = (chain.path.len(), 0, 0);
+    let (mut from, mut claim, mut safe) = (from, 0, 0);
     loop {
         let to = line.len().min(from + most);
         let end = to == line.len();
@@ -105,7 +101,7 @@ fn cut(chain: &Chain, most: usize, random: &mut Random) -> Vec<Scan> {
             transfers: blocks.flat_map(|block| &block.transfers).cloned().collect(),
             finalized: Some(chain.id(line[usize::try_from(claim).unwrap()])),
             safe: Some(safe),
-            tip: chain.height(chain.tip),
+            tip: chain.height(chain.tip()),
         });
         if end {
             return scans;

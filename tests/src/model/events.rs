@@ -12,13 +12,12 @@ use payments::event::{Event, EventKind};
 use payments::ledger::{Account, Asset};
 use payments::name::{ChainName, OrderId};
 
+use super::assertions::{News, Seal};
 use super::transitions::World;
-use crate::memory::Memory;
 
 /// What a reader of the events believes.
 #[derive(Default)]
 pub(super) struct Told {
-    read: usize,
     created: BTreeSet<OrderId>,
     expired: BTreeSet<OrderId>,
     cancelled: BTreeSet<OrderId>,
@@ -34,18 +33,87 @@ pub(super) struct Told {
 
 impl Told {
     /// Reads the events that were not read yet.
-    pub(super) fn fold(&mut self, memory: &Memory) -> Result<(), String> {
-        for event in &memory.events()[self.read..] {
+    pub(super) fn fold(&mut self, news: &News) -> Result<(), String> {
+        for event in &news.events {
             let name = event.kind.word();
             follow(self, event).ok_or_else(|| format!("{name} cannot follow: {event:?}"))?;
-            self.read += 1;
         }
         Ok(())
     }
 
-    /// What was told is what is.
-    pub(super) fn compare(&self, world: &World) -> Result<(), String> {
-        compare(self, world)
+    /// What was told is what is, wherever either changed.
+    pub(super) fn compare(&self, world: &World, news: &News, seal: &Seal) -> Result<(), String> {
+        let of_events = news.events.iter().filter_map(|event| event.deposit.as_ref());
+        let of_books = news.deposits.iter().map(|(_, deposit)| &deposit.id);
+        for id in of_events.chain(of_books).collect::<BTreeSet<_>>() {
+            self.compare_deposit(world, id)?;
+        }
+        let on_chain: usize = seal.tallies.values().map(|tally| tally.recorded).sum();
+        if on_chain != self.deposits.len() {
+            return Err("the deposits are not those that were told".to_owned());
+        }
+        for case in &news.cases {
+            if self.cases.contains(&case.id) != case.decision.is_none() {
+                return Err(format!("case {} is not what was told", case.id));
+            }
+        }
+        let written: BTreeSet<&CaseId> = news.cases.iter().map(|case| &case.id).collect();
+        let mut named = news.events.iter().filter_map(|event| event.case.as_ref());
+        if let Some(case) = named.find(|case| !written.contains(case)) {
+            return Err(format!("case {case} was told of and not written"));
+        }
+        let open = world.memory.cases().iter().filter(|case| case.decision.is_none());
+        if open.count() != self.cases.len() {
+            return Err("the open cases are not those that were told".to_owned());
+        }
+        self.compare_orders(world, news, seal)?;
+        for chain in &world.chains {
+            let marks = (self.paused.contains(&chain.name), self.stalled.contains(&chain.name));
+            if marks != (chain.paused, chain.stalled) {
+                return Err(format!("the marks of {} are not those that were told", chain.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_deposit(&self, world: &World, id: &DepositId) -> Result<(), String> {
+        let deposit = world.memory.deposit(id);
+        let is = deposit
+            .filter(|deposit| deposit.state.is_on_chain())
+            .map(|deposit| deposit.state != State::Pending);
+        if self.deposits.get(id).copied() == is {
+            return Ok(());
+        }
+        Err(format!("deposit {id} is not what was told"))
+    }
+
+    fn compare_orders(&self, world: &World, news: &News, seal: &Seal) -> Result<(), String> {
+        let of_events = news.events.iter().filter_map(|event| event.order.as_ref());
+        for id in of_events.chain(&news.orders).collect::<BTreeSet<_>>() {
+            let kept =
+                seal.kept.get(id).ok_or_else(|| format!("order {id} was told and is not"))?;
+            let dossier = &kept.dossier;
+            let credited = dossier.deposits.iter().filter(|d| d.state == State::Credited).count();
+            let grants = match dossier.order.due {
+                Some(_) => i64::from(dossier.paid.is_some()),
+                None => i64::try_from(credited).unwrap(),
+            };
+            let facts = (dossier.expired.is_some(), dossier.cancelled.is_some(), grants);
+            let paid = self.paid.get(id).copied().unwrap_or(0);
+            let said = (self.expired.contains(id), self.cancelled.contains(id), paid);
+            if facts != said || !self.created.contains(id) {
+                return Err(format!("order {id} is {facts:?} and was told to be {said:?}"));
+            }
+        }
+        for customer in world.orders.values().map(|order| &order.customer).collect::<BTreeSet<_>>()
+        {
+            let account = Account::Customer(customer.clone());
+            let credits = world.memory.net(&Asset::Credit, &account);
+            if self.credits.get(customer.as_str()).copied().unwrap_or(0) != credits {
+                return Err(format!("{customer} was told of other credits than {credits}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -96,51 +164,4 @@ fn word(event: &Event, name: &str) -> Option<String> {
 
 fn credits(event: &Event) -> Option<i128> {
     Some(i128::from(Credits::parse(&word(event, "credits")?).ok()?.micro()))
-}
-
-/// What was told is what is.
-fn compare(told: &Told, world: &World) -> Result<(), String> {
-    let mut on_chain = 0;
-    for deposit in world.memory.deposits() {
-        let is = deposit.state.is_on_chain().then_some(deposit.state != State::Pending);
-        on_chain += usize::from(is.is_some());
-        if told.deposits.get(&deposit.id).copied() != is {
-            return Err(format!("deposit {} is not what was told", deposit.id));
-        }
-    }
-    let open = world.memory.cases().iter().filter(|case| case.decision.is_none());
-    let open: BTreeSet<&CaseId> = open.map(|case| &case.id).collect();
-    if on_chain != told.deposits.len() || !open.iter().copied().eq(&told.cases) {
-        return Err("the deposits or the open cases are not those that were told".to_owned());
-    }
-    compare_orders(told, world)?;
-    for chain in &world.chains {
-        let marks = (told.paused.contains(&chain.name), told.stalled.contains(&chain.name));
-        if marks != (chain.paused, chain.stalled) {
-            return Err(format!("the marks of {} are not those that were told", chain.name));
-        }
-    }
-    Ok(())
-}
-
-fn compare_orders(told: &Told, world: &World) -> Result<(), String> {
-    for (id, dossier) in world.memory.facts() {
-        let grants = match dossier.order.due {
-            Some(_) => i64::from(dossier.paid.is_some()),
-            None => i64::try_from(dossier.credited).unwrap(),
-        };
-        let facts = (dossier.expired.is_some(), dossier.cancelled.is_some(), grants);
-        let paid = told.paid.get(id).copied().unwrap_or(0);
-        let said = (told.expired.contains(id), told.cancelled.contains(id), paid);
-        if facts != said || !told.created.contains(id) {
-            return Err(format!("order {id} is {facts:?} and was told to be {said:?}"));
-        }
-        let customer = &dossier.order.customer;
-        let account = Account::Customer(customer.clone());
-        let credits = world.memory.net(&Asset::Credit, &account);
-        if told.credits.get(customer.as_str()).copied().unwrap_or(0) != credits {
-            return Err(format!("customer {customer} was told of other credits than {credits}"));
-        }
-    }
-    Ok(())
 }

@@ -13,11 +13,14 @@
 
 mod assertions;
 mod batching;
+mod deposits;
 mod events;
+mod facts;
 mod mutations;
 mod nature;
 mod random;
 mod reference;
+mod shares;
 mod transitions;
 
 use std::collections::BTreeSet;

@@ -15,7 +15,7 @@ use payments::time::Time;
 use ruint::aliases::U256;
 
 use super::random::Random;
-use super::reference::{Block, Chain};
+use super::reference::Block;
 use super::transitions::{BOUND, World};
 
 pub(super) const TOKEN: Address = Address([0xda; 20]);
@@ -50,8 +50,9 @@ impl World {
         }
         let seconds = i64::try_from(self.random.between(1, 20)).unwrap();
         let chain = &mut self.chains[at];
-        chain.tip = chain.add(chain.tip, seconds, transfers);
-        self.now = self.now.max(chain.blocks[chain.tip].header.time.0);
+        let block = chain.add(chain.tip(), seconds, transfers);
+        chain.end_with(block);
+        self.now = self.now.max(chain.blocks[block].header.time.0);
     }
 
     /// One transaction.
@@ -73,7 +74,7 @@ impl World {
                 tx: TxHash(hash),
                 n: u32::try_from(same).unwrap(),
                 log_index: place,
-                block: chain.id(chain.tip),
+                block: chain.id(chain.tip()),
                 time: Time(0),
                 token,
                 from: if self.random.chance(3) { to } else { PAYER },
@@ -118,7 +119,7 @@ impl World {
     pub(super) fn finalize(&mut self, at: usize) {
         let deep = self.random.below(6);
         let chain = &mut self.chains[at];
-        let tip = chain.height(chain.tip);
+        let tip = chain.height(chain.tip());
         chain.finalized = chain.finalized.max(tip.saturating_sub(deep));
         chain.safe = chain.finalized.max(tip.saturating_sub(self.random.below(deep + 1)));
     }
@@ -127,18 +128,18 @@ impl World {
     pub(super) fn fork(&mut self, at: usize) {
         let depth = usize::try_from(self.random.between(1, 5)).unwrap();
         let chain = &mut self.chains[at];
-        let line = chain.line(chain.tip);
+        let line = &chain.truth;
         let least = usize::try_from(chain.finalized).unwrap();
         let fork = line.len().saturating_sub(depth + 1).max(least);
-        let shared = Chain::common(&line[..=fork], &chain.path);
+        let (shared, _) = chain.leave(line[fork], &chain.path);
         let bound = usize::try_from(BOUND).unwrap();
         if fork + 1 == line.len() || chain.path.len() > shared + bound {
             return;
         }
-        for block in &line[fork + 1..] {
-            chain.outside.extend(transactions(&chain.blocks[*block]));
-        }
-        chain.tip = line[fork];
+        let left = chain.truth[fork + 1..].iter().map(|block| &chain.blocks[*block]);
+        let left: Vec<Vec<Transfer>> = left.flat_map(transactions).collect();
+        chain.outside.extend(left);
+        chain.end_with(chain.truth[fork]);
         let safe = u64::try_from(fork).unwrap();
         chain.safe = chain.safe.min(safe);
         for _ in 0..self.random.between(1, 6) {

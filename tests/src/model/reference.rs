@@ -30,7 +30,8 @@ pub(super) type Seen = (usize, TxHash, u32, Address);
 pub(super) struct Chain {
     pub(super) name: ChainName,
     pub(super) blocks: Vec<Block>,
-    pub(super) tip: usize,
+    /// The blocks from genesis to the tip; the place is the height.
+    pub(super) truth: Vec<usize>,
     pub(super) finalized: u64,
     pub(super) safe: u64,
     /// Transactions that a reorg left outside.
@@ -41,21 +42,76 @@ pub(super) struct Chain {
     pub(super) known_safe: Option<u64>,
     pub(super) paused: bool,
     pub(super) stalled: bool,
-    /// Every transfer that was shown.
-    pub(super) fed: BTreeSet<Seen>,
+    pub(super) shown: Shown,
+}
+
+/// The transfers of the recorded chain that were shown, and what of them is final.
+#[derive(Clone, Default)]
+pub(super) struct Shown {
+    /// Every one of them.
+    all: BTreeSet<Seen>,
+    /// Those above the block that was final when they were last looked at. All others are final
+    /// for ever, and in none of the sets below.
+    open: BTreeSet<Seen>,
     /// Those that are final by their rule as the chain was last looked at.
-    pub(super) settling: BTreeSet<Seen>,
+    settling: BTreeSet<Seen>,
     /// Those that were so at any look since their block is recorded: a branch that is shorter
     /// takes confirmations away, and what was booked stays booked.
-    pub(super) settled: BTreeSet<Seen>,
+    settled: BTreeSet<Seen>,
+    /// Those that came, went, or became final for ever since this was last emptied.
+    pub(super) news: Vec<(Seen, News)>,
+}
+
+/// What became of a transfer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    Came,
+    Went,
+    Sealed,
+}
+
+impl Shown {
+    pub(super) fn has(&self, seen: &Seen) -> bool {
+        self.all.contains(seen)
+    }
+
+    /// Those that another look may find in another state.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Seen> {
+        self.open.iter()
+    }
+
+    /// Whether one is final by its rule now.
+    pub(super) fn is_settling(&self, seen: &Seen) -> bool {
+        self.has(seen) && (self.settling.contains(seen) || !self.open.contains(seen))
+    }
+
+    /// Whether one was final by its rule at any look.
+    pub(super) fn is_settled(&self, seen: &Seen) -> bool {
+        self.has(seen) && (self.settled.contains(seen) || !self.open.contains(seen))
+    }
+
+    /// The block is no longer recorded.
+    fn drop_block(&mut self, at: usize) {
+        let least = (at, TxHash([0; 32]), 0, Address([0; 20]));
+        let above = (at + 1, TxHash([0; 32]), 0, Address([0; 20]));
+        let gone: Vec<Seen> = self.all.range(least..above).copied().collect();
+        for seen in gone {
+            for set in [&mut self.all, &mut self.open, &mut self.settling, &mut self.settled] {
+                set.remove(&seen);
+            }
+            self.news.push((seen, News::Went));
+        }
+    }
 }
 
 /// What a scan does to the recorded chain.
 pub(super) struct Joined {
-    path: Vec<usize>,
+    /// How many of the recorded blocks stay.
+    kept: usize,
+    /// The blocks that follow them.
+    added: Vec<usize>,
     known_final: Option<u64>,
     known_safe: Option<u64>,
-    grown: bool,
 }
 
 impl Chain {
@@ -65,7 +121,7 @@ impl Chain {
         Self {
             name: ChainName::new(name).unwrap(),
             blocks: vec![Block { header, parent: None, transfers: Vec::new() }],
-            tip: 0,
+            truth: vec![0],
             finalized: 0,
             safe: 0,
             outside: Vec::new(),
@@ -74,9 +130,7 @@ impl Chain {
             known_safe: None,
             paused: false,
             stalled: false,
-            fed: BTreeSet::new(),
-            settling: BTreeSet::new(),
-            settled: BTreeSet::new(),
+            shown: Shown::default(),
         }
     }
 
@@ -106,21 +160,33 @@ impl Chain {
         (self.blocks.get(at)?.header.id.hash == *hash).then_some(at)
     }
 
-    /// The blocks from genesis to `at`.
-    pub(super) fn line(&self, at: usize) -> Vec<usize> {
-        let mut line = vec![at];
-        let mut below = self.blocks[at].parent;
-        while let Some(at) = below {
-            line.push(at);
-            below = self.blocks[at].parent;
-        }
-        line.reverse();
-        line
+    /// The newest block.
+    pub(super) fn tip(&self) -> usize {
+        self.truth.last().copied().unwrap_or(0)
     }
 
-    /// How many blocks two lines have in common.
-    pub(super) fn common(one: &[usize], other: &[usize]) -> usize {
-        one.iter().zip(other).take_while(|(a, b)| a == b).count()
+    /// The chain ends with this block now.
+    pub(super) fn end_with(&mut self, at: usize) {
+        let (shared, branch) = self.leave(at, &self.truth);
+        self.truth.truncate(shared);
+        self.truth.extend(branch);
+    }
+
+    /// How many blocks of `line` lead to `at`, and those that go on from there.
+    pub(super) fn leave(&self, at: usize, line: &[usize]) -> (usize, Vec<usize>) {
+        let mut branch = Vec::new();
+        let mut next = Some(at);
+        while let Some(at) = next {
+            let height = usize::try_from(self.height(at)).unwrap();
+            if line.get(height) == Some(&at) {
+                branch.reverse();
+                return (height + 1, branch);
+            }
+            branch.push(at);
+            next = self.blocks[at].parent;
+        }
+        branch.reverse();
+        (0, branch)
     }
 
     /// What a scan does, or nothing where it must be refused.
@@ -129,29 +195,32 @@ impl Chain {
             Some(header) => self.find(&header.id.hash)?,
             None => self.find(&scan.base?.hash)?,
         };
-        let line = self.line(last);
-        let shared = Self::common(&line, &self.path);
+        let (mut shared, mut branch) = self.leave(last, &self.path);
         let base = scan.base.map(|base| base.height);
         let first = self.known_final.unwrap_or(0);
-        let mut path = line;
-        if let Some(old) = self.path.last() {
+        if !self.path.is_empty() {
             let stands = wide(shared) > base.unwrap_or(0);
             let beside = base.is_some_and(|base| base + 1 >= first);
             let reaches = beside || self.height(last) >= first;
             let depth = wide(self.path.len() - shared);
-            let forks = shared < path.len() && shared < self.path.len();
+            let forks = !branch.is_empty() && shared < self.path.len();
             let below = self.known_final.is_some_and(|known| wide(shared) <= known);
             if !stands || !reaches || (forks && (below || depth > bound)) {
                 return None;
             }
-            if !forks && path.len() <= self.path.len() {
-                path = self.line(*old);
+            if branch.is_empty() {
+                shared = self.path.len();
             }
         }
+        let added = std::mem::take(&mut branch);
+        let at = |height: usize| match height.checked_sub(shared) {
+            None => self.path.get(height),
+            Some(above) => added.get(above),
+        };
         let known_final = match scan.finalized {
             Some(claim) if self.known_final.is_none_or(|known| claim.height > known) => {
-                let at = usize::try_from(claim.height).ok()?;
-                let ours = path.get(at).is_some_and(|at| self.id(*at) == claim);
+                let ours = at(usize::try_from(claim.height).ok()?);
+                let ours = ours.is_some_and(|at| self.id(*at) == claim);
                 if !ours && claim.height <= self.height(last) {
                     return None;
                 }
@@ -161,50 +230,66 @@ impl Chain {
             }
             _ => self.known_final,
         };
-        let kept = wide(Self::common(&path, &self.path));
-        let old = self.known_safe.map(|safe| safe.min(kept.saturating_sub(1)));
+        let old = self.known_safe.map(|safe| safe.min(wide(shared).saturating_sub(1)));
         let known_safe = old.max(scan.safe.map(|safe| safe.min(self.height(last))));
-        let grown = Self::common(&path, &self.path) < path.len();
-        Some(Joined { path, known_final, known_safe, grown })
+        Some(Joined { kept: shared, added, known_final, known_safe })
     }
 
     /// Records a scan that was accepted.
     pub(super) fn adopt(&mut self, joined: Joined, scan: &Scan, rules: &ChainRules) {
-        let forked = Self::common(&self.path, &joined.path) < self.path.len();
-        self.path = joined.path;
-        if forked {
-            // A block that comes back must be shown and found final once more.
-            let (fed, settled) = (std::mem::take(&mut self.fed), std::mem::take(&mut self.settled));
-            self.fed = fed.into_iter().filter(|(at, ..)| self.is_recorded(*at)).collect();
-            self.settled = settled.into_iter().filter(|(at, ..)| self.is_recorded(*at)).collect();
+        // A block that comes back must be shown and found final once more.
+        for at in self.path.drain(joined.kept..) {
+            self.shown.drop_block(at);
         }
+        self.stalled &= joined.added.is_empty();
+        self.path.extend(joined.added);
         self.known_final = joined.known_final;
         self.known_safe = joined.known_safe;
-        self.stalled &= !joined.grown;
         self.feed(&scan.transfers, rules);
     }
 
     /// Notes what was shown, and what of it is final now.
     pub(super) fn feed(&mut self, transfers: &[Transfer], rules: &ChainRules) {
         for transfer in transfers {
-            if let Some(at) = self.find(&transfer.block.hash) {
-                self.fed.insert((at, transfer.tx, transfer.n, transfer.token));
+            let Some(at) = self.find(&transfer.block.hash).filter(|at| self.is_recorded(*at))
+            else {
+                continue;
+            };
+            let seen = (at, transfer.tx, transfer.n, transfer.token);
+            if self.shown.all.insert(seen) {
+                self.shown.open.insert(seen);
+                self.shown.news.push((seen, News::Came));
             }
         }
         if self.paused {
             return;
         }
-        let is_final = |(_, transfer): &(usize, &Transfer)| self.is_final(transfer, rules);
-        let seen = |(at, t): (usize, &Transfer)| (at, t.tx, t.n, t.token);
-        self.settling = self.shown().filter(is_final).map(seen).collect();
-        self.settled.extend(self.settling.iter().copied());
+        let is_final = |seen: &&Seen| self.is_final(self.transfer(seen), rules);
+        let settling: BTreeSet<Seen> = self.shown.open().filter(is_final).copied().collect();
+        self.shown.settled.extend(settling.iter().copied());
+        self.shown.settling = settling;
+        let Some(known) = self.known_final else { return };
+        let sealed = |seen: &&Seen| self.height(seen.0) <= known;
+        let sealed: Vec<Seen> = self.shown.open().filter(sealed).copied().collect();
+        let shown = &mut self.shown;
+        for seen in sealed {
+            for set in [&mut shown.open, &mut shown.settling, &mut shown.settled] {
+                set.remove(&seen);
+            }
+            shown.news.push((seen, News::Sealed));
+        }
+    }
+
+    /// A transfer of a block.
+    pub(super) fn transfer(&self, seen: &Seen) -> &Transfer {
+        let (at, tx, n, token) = *seen;
+        let is = |t: &&Transfer| (t.tx, t.n, t.token) == (tx, n, token);
+        self.blocks[at].transfers.iter().find(is).unwrap()
     }
 
     /// The shown transfers of the recorded chain.
-    pub(super) fn shown(&self) -> impl Iterator<Item = (usize, &Transfer)> {
-        let blocks = self.path.iter().map(|at| (*at, &self.blocks[*at]));
-        let all = blocks.flat_map(|(at, block)| block.transfers.iter().map(move |t| (at, t)));
-        all.filter(|(at, t)| self.fed.contains(&(*at, t.tx, t.n, t.token)))
+    pub(super) fn shown(&self) -> impl Iterator<Item = &Seen> {
+        self.shown.all.iter()
     }
 
     fn is_final(&self, transfer: &Transfer, rules: &ChainRules) -> bool {
@@ -242,7 +327,7 @@ pub(super) fn wide(count: usize) -> u64 {
 }
 
 /// The place of the block in the list of its chain, then the chain's name.
-fn hash_of(chain: &str, at: usize) -> BlockHash {
+pub(super) fn hash_of(chain: &str, at: usize) -> BlockHash {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&at.to_be_bytes());
     let name = chain.as_bytes();

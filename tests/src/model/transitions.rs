@@ -5,9 +5,10 @@
 //! Why: the shortest list of things that go wrong is the list of things that happen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use payments::address::Address;
-use payments::chain::{Scan, Transfer};
+use payments::chain::{BlockId, Header, Scan, Transfer};
 use payments::changes::{ChainRules, Changes, Rules, Update};
 use payments::deposit::{Deposit, State};
 use payments::name::{ChainName, OrderId};
@@ -19,7 +20,7 @@ use super::assertions::Seal;
 use super::mutations::Mutation;
 use super::nature::{TOKEN, address, finality};
 use super::random::Random;
-use super::reference::{Block, Chain, wide};
+use super::reference::{Block, Chain, hash_of, wide};
 use crate::memory::{Memory, Refused, changes_text};
 
 /// How many blocks a reorg may orphan.
@@ -38,7 +39,8 @@ pub(super) struct World {
     pub(super) pool: BTreeSet<Address>,
     pub(super) now: i64,
     pub(super) seal: Seal,
-    /// Every commit, to build the books again.
+    /// The books as they were when the daemon last started, and every commit since.
+    started: Memory,
     log: Vec<Changes>,
     /// Scans of an earlier moment.
     stale: Vec<Scan>,
@@ -73,6 +75,7 @@ impl World {
         Self {
             random,
             rules,
+            started: memory.clone(),
             memory,
             chains,
             orders: BTreeMap::new(),
@@ -133,12 +136,13 @@ impl World {
             self.mine(at);
             let truth = &mut self.chains[at];
             // Long after every expiry.
-            truth.tip = truth.add(truth.tip, 100_000, Vec::new());
-            truth.finalized = truth.height(truth.tip);
+            let top = truth.add(truth.tip(), 100_000, Vec::new());
+            truth.end_with(top);
+            truth.finalized = truth.height(top);
             let scan = self.scan_of(at, None);
             self.apply(&Update::Scan(scan))?;
             let truth = &self.chains[at];
-            if truth.path.last() != Some(&truth.tip) {
+            if truth.path.last() != truth.truth.last() {
                 return Err("the chain was not read to its end".to_owned());
             }
             let blocks = truth.path.iter().map(|at| &truth.blocks[*at]);
@@ -146,7 +150,7 @@ impl World {
             self.apply(&Update::Rescan { chain, transfers })?;
             for _ in 0..2 {
                 let mut scan = self.scan_of(at, None);
-                scan.finalized = Some(self.chains[at].id(self.chains[at].tip));
+                scan.finalized = Some(self.chains[at].id(self.chains[at].tip()));
                 let again = Update::Scan(scan);
                 self.apply(&again)?;
                 let snapshot = self.memory.snapshot(&again);
@@ -156,7 +160,7 @@ impl World {
                 }
             }
         }
-        let waits = |deposit: &&Deposit| deposit.state == State::Pending;
+        let waits = |deposit: &&Arc<Deposit>| deposit.state == State::Pending;
         match self.memory.deposits().iter().find(waits) {
             Some(deposit) => Err(format!("deposit {} waits for ever", deposit.id)),
             None => Ok(()),
@@ -290,16 +294,16 @@ impl World {
 
     /// The daemon stops and starts: all that is left is what was committed.
     fn start_again(&mut self) -> Result<(), String> {
-        let mut memory = Memory::new();
-        memory.import(&self.pool.iter().copied().collect::<Vec<_>>());
-        for changes in &self.log {
-            memory.commit(changes).map_err(|refused| format!("built again: {refused:?}"))?;
+        // What was committed before the last start was built again then.
+        for changes in self.log.drain(..) {
+            let built = self.started.commit(&changes);
+            built.map_err(|refused| format!("built again: {refused:?}"))?;
         }
         self.stale.clear();
-        if memory != self.memory {
+        if self.started != self.memory {
             return Err("the books built again are other books".to_owned());
         }
-        self.memory = memory;
+        self.memory = self.started.clone();
         self.seal = Seal::default();
         Ok(())
     }
@@ -357,14 +361,15 @@ impl World {
 
     /// A branch from below what is final, or deeper than the bound.
     fn rogue(&mut self, at: usize) -> Option<Scan> {
-        let mut chain = self.chains[at].clone();
+        let chain = &self.chains[at];
         let known = usize::try_from(chain.known_final?).ok()?;
         let deep = chain.path.len().checked_sub(usize::try_from(BOUND).ok()? + 2);
         let fork = if self.random.chance(50) { known.checked_sub(1)? } else { deep? };
-        let base = chain.id(chain.path[fork]);
-        let block = chain.add(chain.path[fork], 1, Vec::new());
-        let header = chain.blocks[block].header;
-        let (name, safe, tip) = (chain.name.clone(), None, header.id.height);
+        let below = chain.blocks[chain.path[fork]].header;
+        let hash = hash_of(chain.name.as_str(), chain.blocks.len());
+        let id = BlockId { height: below.id.height + 1, hash };
+        let header = Header { id, parent: below.id.hash, time: Time(below.time.0 + 1000) };
+        let (base, name, safe, tip) = (below.id, chain.name.clone(), None, id.height);
         let (transfers, blocks) = (Vec::new(), vec![header]);
         Some(Scan { chain: name, base: Some(base), blocks, transfers, finalized: None, safe, tip })
     }
@@ -391,17 +396,16 @@ impl World {
         let chain = self.chain(&scan.chain);
         let last = scan.blocks.last().map(|header| header.id).or(scan.base);
         let Some(last) = last.and_then(|last| chain.find(&last.hash)) else { return false };
-        let (line, truth) = (chain.line(last), chain.line(chain.tip));
-        let shared = Chain::common(&line, &truth);
+        let (shared, branch) = chain.leave(last, &chain.truth);
         let bound = usize::try_from(BOUND).unwrap() - 4;
-        line.len() - shared <= bound && wide(shared) > chain.finalized
+        branch.len() <= bound && wide(shared) > chain.finalized
     }
 
     /// An honest scan of at most so many blocks; now and then a log is missing.
     pub(super) fn scan_of(&mut self, at: usize, most: Option<usize>) -> Scan {
         let chain = &self.chains[at];
-        let line = chain.line(chain.tip);
-        let shared = Chain::common(&line, &chain.path);
+        let line = &chain.truth;
+        let (shared, _) = chain.leave(chain.tip(), &chain.path);
         let lower = if self.random.chance(20) { self.random.place(4) } else { 0 };
         let from = shared.saturating_sub(lower);
         let end = most.map_or(line.len(), |most| line.len().min(from + most));
@@ -417,7 +421,7 @@ impl World {
             transfers,
             finalized,
             safe: self.random.chance(90).then_some(chain.safe),
-            tip: chain.height(chain.tip),
+            tip: chain.height(chain.tip()),
         }
     }
 
