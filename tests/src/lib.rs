@@ -19,10 +19,6 @@ mod lab_tron;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
-mod memory;
-#[cfg(test)]
-mod model;
-#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod readme;

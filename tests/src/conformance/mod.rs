@@ -9,6 +9,7 @@ mod hostile;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use model::memory::Memory;
 use payments::changes::{Changes, Rules, Snapshot};
 use payments::event::Event;
 use payments::order::Dossier;
@@ -16,8 +17,7 @@ use payments::time::Time;
 use payments::{Update, plan};
 use store::{OpenMode, Store, WatchState};
 
-use crate::memory::Memory;
-use crate::{model, postgres};
+use crate::postgres;
 
 /// Histories an engine is compared over, and steps of each.
 const HISTORIES: u64 = 6;

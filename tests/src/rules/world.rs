@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use model::memory::Memory;
 use payments::address::Address;
 use payments::amount::{Credits, Usdt};
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
@@ -16,8 +17,6 @@ use payments::order::{Order, Policy, Price, Terms};
 use payments::time::Time;
 use payments::{PlanError, plan};
 use ruint::aliases::U256;
-
-use crate::memory::Memory;
 
 /// The configured token, on every chain.
 pub(super) const TOKEN: Address = Address([0xda; 20]);

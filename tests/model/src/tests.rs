@@ -1,41 +1,15 @@
-//! Random histories of chains, shops and daemons through the real rules.
-//!
-//! In: seeds. Out: nothing, or the seed and the step at which something was not true.
-//! Never: a clock, a test that runs by luck: a seed is a history, for ever.
-//! Why: the combinations that lose money are those nobody wrote down.
-//!
-//! `BURSAR_MODEL_SEED=7 BURSAR_MODEL_STEPS=123` runs one history, up to that step, and shows it;
-//! `BURSAR_MODEL_SEEDS=20000` runs more of them.
-#![expect(
-    clippy::arithmetic_side_effects,
-    reason = "an overflow in a test is a failure of the test, and says where"
-)]
-
-mod assertions;
-mod batching;
-mod deposits;
-mod events;
-mod facts;
-mod mutations;
-mod nature;
-mod random;
-mod reference;
-mod shares;
-mod transitions;
+//! The histories are run, portioned anew, and broken.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mutations::Mutation;
-use payments::Update;
-use payments::address::Address;
 use payments::case::CaseKind;
-use payments::changes::Rules;
 use payments::event::EventKind;
-use payments::time::Time;
-use transitions::World;
 
+use crate::batching;
 use crate::memory::Memory;
+use crate::mutations::{self, Mutation};
+use crate::transitions::World;
 
 /// A history that went wrong.
 struct Failure {
@@ -57,18 +31,6 @@ fn run(seed: u64, steps: u64, mutation: Option<Mutation>) -> Result<End, Failure
     }
     world.calm_down().map_err(|what| Failure { seed, step: steps, what })?;
     Ok(End { mutated: world.mutated, memory: world.memory })
-}
-
-/// A history to be played elsewhere: the rules, the imported addresses, every update and when it
-/// was recorded.
-pub(crate) fn diary(seed: u64, steps: u64) -> (Rules, Vec<Address>, Vec<(Update, Time)>) {
-    let mut world = World::new(seed, None);
-    let pool = world.pool.iter().copied().collect();
-    world.diary = Some(Vec::new());
-    for _ in 0..steps {
-        world.step().expect("a history that keeps the invariants");
-    }
-    (world.rules, pool, world.diary.unwrap_or_default())
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -101,11 +63,11 @@ fn every_history_keeps_the_invariants() {
     if let Some(seed) = setting("BURSAR_MODEL_SEED") {
         return show(seed, steps);
     }
-    let seeds = setting("BURSAR_MODEL_SEEDS").unwrap_or(100);
+    let seeds = setting("BURSAR_MODEL_SEEDS").unwrap_or(2_000);
     if let Some(Failure { seed, step, what }) = search(seeds, steps) {
         panic!(
             "seed {seed}, step {step}: {what}\n\
-             see it: BURSAR_MODEL_SEED={seed} BURSAR_MODEL_STEPS={step} cargo test -p tests model"
+             see it: BURSAR_MODEL_SEED={seed} BURSAR_MODEL_STEPS={step} cargo test -p model every_history -- --nocapture"
         );
     }
 }

@@ -14,17 +14,17 @@ use payments::order::{Order, Policy, Price, Terms};
 use payments::time::Time;
 use ruint::aliases::U256;
 
-use super::random::Random;
-use super::reference::Block;
-use super::transitions::{BOUND, World};
+use crate::random::Random;
+use crate::reference::Block;
+use crate::transitions::{BOUND, World};
 
-pub(super) const TOKEN: Address = Address([0xda; 20]);
+pub(crate) const TOKEN: Address = Address([0xda; 20]);
 const LOOKALIKE: Address = Address([0xfa; 20]);
 const PAYER: Address = Address([0xee; 20]);
 
 impl World {
     /// A block on the tip, with what is paid in it.
-    pub(super) fn mine(&mut self, at: usize) {
+    pub(crate) fn mine(&mut self, at: usize) {
         let mut transfers: Vec<Transfer> = Vec::new();
         while self.random.chance(40) && !self.chains[at].outside.is_empty() {
             let left = self.chains[at].outside.len();
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// The node calls more of the chain safe and final.
-    pub(super) fn finalize(&mut self, at: usize) {
+    pub(crate) fn finalize(&mut self, at: usize) {
         let deep = self.random.below(6);
         let chain = &mut self.chains[at];
         let tip = chain.height(chain.tip());
@@ -125,7 +125,7 @@ impl World {
     }
 
     /// The chain leaves its last blocks and goes on beside them; it may be shorter at first.
-    pub(super) fn fork(&mut self, at: usize) {
+    pub(crate) fn fork(&mut self, at: usize) {
         let depth = usize::try_from(self.random.between(1, 5)).unwrap();
         let chain = &mut self.chains[at];
         let line = &chain.truth;
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// An order that nobody asked for yet.
-    pub(super) fn new_order(&mut self) -> Order {
+    pub(crate) fn new_order(&mut self) -> Order {
         let number = u64::try_from(self.orders.len()).unwrap();
         let random = &mut self.random;
         let dues = [10_000_000, 45_000_000, 100_000_000, 33_333_333];
@@ -199,7 +199,7 @@ fn transactions(block: &Block) -> Vec<Vec<Transfer>> {
 }
 
 /// An account of ours, or of a stranger.
-pub(super) fn address(kind: &str, number: u64) -> Address {
+pub(crate) fn address(kind: &str, number: u64) -> Address {
     let mut bytes = [0; 20];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
     bytes[8..8 + kind.len()].copy_from_slice(kind.as_bytes());
@@ -207,7 +207,7 @@ pub(super) fn address(kind: &str, number: u64) -> Address {
 }
 
 /// When deposits are final, in one of many ways.
-pub(super) fn finality(random: &mut Random) -> Vec<FinalityRule> {
+pub(crate) fn finality(random: &mut Random) -> Vec<FinalityRule> {
     let one = |up_to: Option<i64>, finality| FinalityRule {
         up_to: up_to.map(|micro| Usdt::from_micro(micro).unwrap()),
         finality,

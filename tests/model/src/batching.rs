@@ -11,13 +11,13 @@ use payments::changes::Update;
 use payments::plan;
 use payments::time::Time;
 
-use super::random::Random;
-use super::reference::Chain;
-use super::transitions::World;
 use crate::memory::Memory;
+use crate::random::Random;
+use crate::reference::Chain;
+use crate::transitions::World;
 
 /// Reads one history block by block and in portions of any size.
-pub(super) fn compare(seed: u64) -> Result<(), String> {
+pub(crate) fn compare(seed: u64) -> Result<(), String> {
     let mut world = World::new(seed, None);
     let mut portions = Random::new(seed ^ 0x5eed);
     let mut other = Memory::new();

@@ -16,52 +16,52 @@ use payments::ledger::{Balances, Journal};
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
 
-use super::deposits::Tally;
-use super::events::Told;
-use super::facts::check_turn;
-use super::reference::Chain;
-use super::shares::{Nets, Open, Share, open_case, share_of};
-use super::transitions::World;
+use crate::deposits::Tally;
+use crate::events::Told;
+use crate::facts::check_turn;
+use crate::reference::Chain;
+use crate::shares::{Nets, Open, Share, open_case, share_of};
+use crate::transitions::World;
 
 /// What the books were when they were last looked at.
 #[derive(Default)]
-pub(super) struct Seal {
+pub(crate) struct Seal {
     /// Whether there is anything to compare with.
     begun: bool,
     journals: Vec<Arc<Journal>>,
-    pub(super) events: Vec<Arc<Event>>,
+    pub(crate) events: Vec<Arc<Event>>,
     deposits: Vec<Arc<Deposit>>,
     cases: Vec<Arc<Case>>,
     balances: Balances,
-    pub(super) kept: BTreeMap<OrderId, Kept>,
+    pub(crate) kept: BTreeMap<OrderId, Kept>,
     /// What the deposits ask for less what the journals say: nothing, where all is right.
     nets: Nets,
     /// The cases that the deposits ask for less those that are open: none, where all is right.
     wanted: BTreeMap<Open, i64>,
-    pub(super) tallies: BTreeMap<ChainName, Tally>,
+    pub(crate) tallies: BTreeMap<ChainName, Tally>,
     told: Told,
 }
 
 /// An order as it was last seen, and what its deposits make of the books.
-pub(super) struct Kept {
-    pub(super) dossier: Dossier,
+pub(crate) struct Kept {
+    pub(crate) dossier: Dossier,
     share: Share,
 }
 
 /// What is new since the last look.
 #[derive(Default)]
-pub(super) struct News {
+pub(crate) struct News {
     /// Everything is.
-    pub(super) all: bool,
-    pub(super) orders: BTreeSet<OrderId>,
-    pub(super) deposits: Vec<(Option<Arc<Deposit>>, Arc<Deposit>)>,
-    pub(super) cases: Vec<Arc<Case>>,
-    pub(super) events: Vec<Arc<Event>>,
+    pub(crate) all: bool,
+    pub(crate) orders: BTreeSet<OrderId>,
+    pub(crate) deposits: Vec<(Option<Arc<Deposit>>, Arc<Deposit>)>,
+    pub(crate) cases: Vec<Arc<Case>>,
+    pub(crate) events: Vec<Arc<Event>>,
 }
 
 impl World {
     /// All of it, after `changes` were written because of `update`.
-    pub(super) fn check(&mut self, update: &Update, changes: &Changes) -> Result<(), String> {
+    pub(crate) fn check(&mut self, update: &Update, changes: &Changes) -> Result<(), String> {
         let looked = match update {
             Update::Scan(scan) => Some(&scan.chain),
             _ => None,
@@ -139,6 +139,7 @@ impl World {
                 return Err(format!("deposit {} has become another", deposit.id));
             }
             news.deposits.push((before.cloned(), Arc::clone(deposit)));
+            put(&mut seal.deposits, at, deposit);
         }
         for (before, after) in &news.deposits {
             for (deposit, sign) in [(before.as_deref(), -1), (Some(after.as_ref()), 1)] {
@@ -155,7 +156,6 @@ impl World {
         if news.all {
             news.deposits = deposits.iter().map(|deposit| (None, Arc::clone(deposit))).collect();
         }
-        seal.deposits = deposits.to_vec();
         Ok(())
     }
 
@@ -176,8 +176,8 @@ impl World {
                 shift(&mut seal.wanted, open, -1);
             }
             news.cases.push(Arc::clone(case));
+            put(&mut seal.cases, at, case);
         }
-        seal.cases = cases.to_vec();
         Ok(())
     }
 
@@ -185,16 +185,20 @@ impl World {
         if self.memory.orders().count() != self.orders.len() {
             return Err("there are other orders than were asked for".to_owned());
         }
+        let mut changed = Vec::new();
+        let mut known = seal.kept.values().peekable();
         for ((id, order), (found, version)) in self.orders.iter().zip(self.memory.versions()) {
             if id != found {
                 return Err("an order is gone".to_owned());
             }
-            let before = seal.kept.get(id);
-            if before.is_some_and(|before| before.dossier.version == version) {
-                continue;
+            let same = known.next_if(|kept| kept.dossier.order.id == *id);
+            if same.is_none_or(|kept| kept.dossier.version != version) {
+                changed.push((id, order));
             }
+        }
+        for (id, order) in changed {
             let dossier = self.memory.dossier(id).ok_or("an order is gone")?;
-            if let Some(before) = before {
+            if let Some(before) = seal.kept.get(id) {
                 check_turn(&before.dossier, &dossier, self.chain(&order.chain).paused)?;
             }
             let share = share_of(&dossier, order)?;
@@ -253,6 +257,14 @@ impl Seal {
         for case in &share.cases {
             shift(&mut self.wanted, case.clone(), sign);
         }
+    }
+}
+
+/// Puts a value where an older one was, or behind the last.
+fn put<T>(list: &mut Vec<Arc<T>>, at: usize, value: &Arc<T>) {
+    match list.get_mut(at) {
+        Some(old) => *old = Arc::clone(value),
+        None => list.push(Arc::clone(value)),
     }
 }
 

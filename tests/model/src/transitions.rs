@@ -16,46 +16,46 @@ use payments::order::Order;
 use payments::time::Time;
 use payments::{PlanError, plan};
 
-use super::assertions::Seal;
-use super::mutations::Mutation;
-use super::nature::{TOKEN, address, finality};
-use super::random::Random;
-use super::reference::{Block, Chain, hash_of, wide};
+use crate::assertions::Seal;
 use crate::memory::{Memory, Refused, changes_text};
+use crate::mutations::Mutation;
+use crate::nature::{TOKEN, address, finality};
+use crate::random::Random;
+use crate::reference::{Block, Chain, hash_of, wide};
 
 /// How many blocks a reorg may orphan.
-pub(super) const BOUND: u64 = 8;
+pub(crate) const BOUND: u64 = 8;
 /// Orders of one history.
-const MOST_ORDERS: usize = 24;
+const MOST_ORDERS: usize = 100;
 
 /// A history on its way.
-pub(super) struct World {
-    pub(super) random: Random,
-    pub(super) rules: Rules,
-    pub(super) memory: Memory,
-    pub(super) chains: Vec<Chain>,
+pub(crate) struct World {
+    pub(crate) random: Random,
+    pub(crate) rules: Rules,
+    pub(crate) memory: Memory,
+    pub(crate) chains: Vec<Chain>,
     /// Orders as they were made, by the reference's own count.
-    pub(super) orders: BTreeMap<OrderId, Order>,
-    pub(super) pool: BTreeSet<Address>,
-    pub(super) now: i64,
-    pub(super) seal: Seal,
+    pub(crate) orders: BTreeMap<OrderId, Order>,
+    pub(crate) pool: BTreeSet<Address>,
+    pub(crate) now: i64,
+    pub(crate) seal: Seal,
     /// The books as they were when the daemon last started, and every commit since.
     started: Memory,
     log: Vec<Changes>,
     /// Scans of an earlier moment.
     stale: Vec<Scan>,
-    pub(super) transactions: u64,
-    pub(super) mutation: Option<Mutation>,
+    pub(crate) transactions: u64,
+    pub(crate) mutation: Option<Mutation>,
     /// How often the mutation found something to break.
-    pub(super) mutated: u32,
+    pub(crate) mutated: u32,
     /// What happened, in words, where it is asked for.
-    pub(super) trace: Option<Vec<String>>,
+    pub(crate) trace: Option<Vec<String>>,
     /// Every update and when it was recorded, where it is asked for.
-    pub(super) diary: Option<Vec<(Update, Time)>>,
+    pub(crate) diary: Option<Vec<(Update, Time)>>,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+    pub(crate) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
         let mut random = Random::new(seed);
         let names: &[(&str, u8)] =
             if random.chance(50) { &[("ethereum", 6)] } else { &[("ethereum", 6), ("bsc", 18)] };
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// One step, and everything that must hold after it.
-    pub(super) fn step(&mut self) -> Result<(), String> {
+    pub(crate) fn step(&mut self) -> Result<(), String> {
         let at = self.random.place(self.chains.len());
         match self.random.below(100) {
             0..30 => {
@@ -127,7 +127,7 @@ impl World {
 
     /// Everything calms down: all is resumed, read, read again and final. Nothing may be left
     /// waiting, and another look finds nothing.
-    pub(super) fn calm_down(&mut self) -> Result<(), String> {
+    pub(crate) fn calm_down(&mut self) -> Result<(), String> {
         self.mutation = None;
         for at in 0..self.chains.len() {
             let chain = self.chains[at].name.clone();
@@ -168,7 +168,7 @@ impl World {
     }
 
     /// Remembers, decides, writes, and checks.
-    pub(super) fn apply(&mut self, update: &Update) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, update: &Update) -> Result<(), String> {
         self.now += 1;
         let snapshot = self.memory.snapshot(update);
         if let Some(diary) = &mut self.diary {
@@ -402,7 +402,7 @@ impl World {
     }
 
     /// An honest scan of at most so many blocks; now and then a log is missing.
-    pub(super) fn scan_of(&mut self, at: usize, most: Option<usize>) -> Scan {
+    pub(crate) fn scan_of(&mut self, at: usize, most: Option<usize>) -> Scan {
         let chain = &self.chains[at];
         let line = &chain.truth;
         let (shared, _) = chain.leave(chain.tip(), &chain.path);
@@ -470,7 +470,7 @@ impl World {
         Update::Rescan { chain: chain.name.clone(), transfers: all.cloned().collect() }
     }
 
-    pub(super) fn chain(&self, name: &ChainName) -> &Chain {
+    pub(crate) fn chain(&self, name: &ChainName) -> &Chain {
         self.chains.iter().find(|chain| chain.name == *name).unwrap()
     }
 

@@ -10,18 +10,18 @@ use payments::case::CaseKind;
 use payments::deposit::{Deposit, DepositId, State};
 use payments::name::OrderId;
 
-use super::assertions::{News, Seal};
-use super::facts::may_count;
-use super::reference::{self, Chain, Seen, amount_of};
-use super::transitions::World;
+use crate::assertions::{News, Seal};
+use crate::facts::may_count;
+use crate::reference::{self, Chain, Seen, amount_of};
+use crate::transitions::World;
 
 /// What is known of one chain's deposits.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Shown transfers that carry something to one of our addresses.
     shown: usize,
     /// Deposits on the chain.
-    pub(super) recorded: usize,
+    pub(crate) recorded: usize,
     /// Final for ever, and pending.
     waiting: BTreeSet<Seen>,
 }
@@ -30,7 +30,7 @@ impl World {
     /// Every shown transfer of the recorded chain to one of our addresses is a deposit, once, and
     /// nothing else is; nothing is in the books that is not final by its rule. Transfers that no
     /// look can change any more are looked at again when their deposit is another than before.
-    pub(super) fn check_deposits(
+    pub(crate) fn check_deposits(
         &self,
         chain: &Chain,
         looked: bool,

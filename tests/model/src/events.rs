@@ -12,12 +12,12 @@ use payments::event::{Event, EventKind};
 use payments::ledger::{Account, Asset};
 use payments::name::{ChainName, OrderId};
 
-use super::assertions::{News, Seal};
-use super::transitions::World;
+use crate::assertions::{News, Seal};
+use crate::transitions::World;
 
 /// What a reader of the events believes.
 #[derive(Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     created: BTreeSet<OrderId>,
     expired: BTreeSet<OrderId>,
     cancelled: BTreeSet<OrderId>,
@@ -33,7 +33,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Reads the events that were not read yet.
-    pub(super) fn fold(&mut self, news: &News) -> Result<(), String> {
+    pub(crate) fn fold(&mut self, news: &News) -> Result<(), String> {
         for event in &news.events {
             let name = event.kind.word();
             follow(self, event).ok_or_else(|| format!("{name} cannot follow: {event:?}"))?;
@@ -42,7 +42,7 @@ impl Told {
     }
 
     /// What was told is what is, wherever either changed.
-    pub(super) fn compare(&self, world: &World, news: &News, seal: &Seal) -> Result<(), String> {
+    pub(crate) fn compare(&self, world: &World, news: &News, seal: &Seal) -> Result<(), String> {
         let of_events = news.events.iter().filter_map(|event| event.deposit.as_ref());
         let of_books = news.deposits.iter().map(|(_, deposit)| &deposit.id);
         for id in of_events.chain(of_books).collect::<BTreeSet<_>>() {

@@ -12,21 +12,21 @@ use payments::ledger::{Account, Journal};
 use payments::name::CustomerId;
 use payments::time::Time;
 
-use super::random::Random;
 use crate::memory::Memory;
+use crate::random::Random;
 
 /// One way to break what the rules decided.
 #[derive(Clone, Copy)]
-pub(super) struct Mutation {
-    pub(super) name: &'static str,
+pub(crate) struct Mutation {
+    pub(crate) name: &'static str,
     /// Breaks the changes, where there is something to break.
-    pub(super) act: fn(&mut Changes, &Memory, &mut Random) -> bool,
+    pub(crate) act: fn(&mut Changes, &Memory, &mut Random) -> bool,
 }
 
 macro_rules! mutations {
     ($($name:ident),+ $(,)?) => {
         /// All of them.
-        pub(super) const ALL: &[Mutation] =
+        pub(crate) const ALL: &[Mutation] =
             &[$(Mutation { name: stringify!($name), act: $name }),+];
     };
 }

@@ -18,7 +18,7 @@ use super::Memory;
 
 impl Memory {
     /// Every row: cursors, addresses, orders, deposits, cases, journals, balances, events.
-    pub(crate) fn dump(&self) -> String {
+    pub fn dump(&self) -> String {
         let mut out = String::new();
         for cursor in self.cursors.values() {
             let _ = writeln!(out, "{cursor:?}");
@@ -35,7 +35,7 @@ impl Memory {
     }
 
     /// Orders, deposits, cases, journals and balances.
-    pub(crate) fn dump_books(&self) -> String {
+    pub fn dump_books(&self) -> String {
         let mut out = String::new();
         for dossier in self.orders.keys().filter_map(|id| self.dossier(id)) {
             let _ = writeln!(out, "{}", order_line(&dossier));
@@ -54,7 +54,7 @@ impl Memory {
     }
 
     /// Accounts that are not zero.
-    pub(crate) fn dump_balances(&self) -> String {
+    pub fn dump_balances(&self) -> String {
         let mut out = String::new();
         for ((asset, account), sides) in &self.balances.0 {
             let net = sides.net();
@@ -67,7 +67,7 @@ impl Memory {
 }
 
 /// What a plan changes, one line a row.
-pub(crate) fn changes_text(changes: &Changes) -> String {
+pub fn changes_text(changes: &Changes) -> String {
     let mut out = String::new();
     if let Some(mv) = &changes.cursor {
         let heights = |list: &[Header]| list.iter().map(|h| h.id.height).collect::<Vec<_>>();
@@ -97,7 +97,7 @@ pub(crate) fn changes_text(changes: &Changes) -> String {
 }
 
 /// An order on one line.
-pub(crate) fn order_line(dossier: &Dossier) -> String {
+pub fn order_line(dossier: &Dossier) -> String {
     let at = |time: Option<Time>| time.map_or("-".to_owned(), |time| time.0.to_string());
     format!(
         "order {} {} version {} paid {} expired {} cancelled {}",
@@ -111,7 +111,7 @@ pub(crate) fn order_line(dossier: &Dossier) -> String {
 }
 
 /// A deposit on one line.
-pub(crate) fn deposit_line(deposit: &Deposit) -> String {
+pub fn deposit_line(deposit: &Deposit) -> String {
     let state = match deposit.state {
         payments::deposit::State::Suspended(kind) => format!("suspended:{}", kind.word()),
         state => state.word().to_owned(),
@@ -133,7 +133,7 @@ pub(crate) fn deposit_line(deposit: &Deposit) -> String {
 }
 
 /// A case on one line.
-pub(crate) fn case_line(case: &Case) -> String {
+pub fn case_line(case: &Case) -> String {
     let deposits: Vec<String> = case.deposits.iter().map(ToString::to_string).collect();
     let decision = case.decision.as_ref().map_or("open".to_owned(), |decision| {
         let (word, by, why) = (decision.resolution.word(), &decision.by, &decision.why);
@@ -144,7 +144,7 @@ pub(crate) fn case_line(case: &Case) -> String {
 }
 
 /// A journal: its key, and one line for each entry.
-pub(crate) fn journal_text(journal: &Journal) -> String {
+pub fn journal_text(journal: &Journal) -> String {
     let mut out = format!(
         "journal {} of {} effective {} recorded {} remainder {}",
         journal.key,
@@ -161,7 +161,7 @@ pub(crate) fn journal_text(journal: &Journal) -> String {
 }
 
 /// An event on one line.
-pub(crate) fn event_line(event: &Event) -> String {
+pub fn event_line(event: &Event) -> String {
     let mut out = format!("{} at {}", event.kind.word(), event.at.0);
     if let Some(chain) = &event.chain {
         let _ = write!(out, " chain {chain}");

@@ -3,16 +3,12 @@
 //! In: `Changes`. Out: `Snapshot`s, and a dump to compare with another engine's.
 //! Never: accepts what a database refuses, nor keeps a part of what it refused.
 //! Why: the rules run through it a million steps a minute, and the databases must agree with it.
-#![expect(
-    clippy::arithmetic_side_effects,
-    reason = "an overflow in a test is a failure of the test, and says where"
-)]
 
 mod check;
 mod dump;
 mod remember;
 
-pub(crate) use dump::changes_text;
+pub use dump::changes_text;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -30,7 +26,7 @@ use payments::order::{Dossier, Order};
 
 /// Why a commit is refused. Nothing of it was written then.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// The chain's cursor has moved since it was read.
     Generation { chain: ChainName, read: u64, found: u64 },
     /// The order was touched since it was read.
@@ -65,16 +61,16 @@ pub(crate) enum Refused {
 
 /// What a commit wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Committed {
+pub struct Committed {
     /// The chain's generation from now on, where its cursor was written.
-    pub(crate) generation: Option<u64>,
+    pub generation: Option<u64>,
     /// The sequence numbers of the new events.
-    pub(crate) events: Range<u64>,
+    pub events: Range<u64>,
 }
 
 /// The books.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Memory {
+pub struct Memory {
     cursors: BTreeMap<ChainName, Cursor>,
     owners: BTreeMap<Address, Option<OrderId>>,
     orders: BTreeMap<OrderId, Filed>,
@@ -104,12 +100,12 @@ struct Filed {
 
 impl Memory {
     /// Empty books.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// Watches addresses that belong to no order yet. One that is known stays as it is.
-    pub(crate) fn import(&mut self, addresses: &[Address]) {
+    pub fn import(&mut self, addresses: &[Address]) {
         for address in addresses {
             self.owners.entry(*address).or_insert(None);
         }
@@ -119,7 +115,7 @@ impl Memory {
     ///
     /// # Errors
     /// [`Refused`] names the first thing a database would refuse.
-    pub(crate) fn commit(&mut self, changes: &Changes) -> Result<Committed, Refused> {
+    pub fn commit(&mut self, changes: &Changes) -> Result<Committed, Refused> {
         let balances = self.check(changes)?;
         let first = self.sequence();
         for ((asset, account), sides) in balances {
@@ -228,27 +224,27 @@ impl Memory {
     }
 
     /// How far a chain is recorded.
-    pub(crate) fn cursor(&self, chain: &ChainName) -> Option<&Cursor> {
+    pub fn cursor(&self, chain: &ChainName) -> Option<&Cursor> {
         self.cursors.get(chain)
     }
 
     /// Who owns our addresses.
-    pub(crate) const fn owners(&self) -> &BTreeMap<Address, Option<OrderId>> {
+    pub const fn owners(&self) -> &BTreeMap<Address, Option<OrderId>> {
         &self.owners
     }
 
     /// The ids of all orders, ascending.
-    pub(crate) fn orders(&self) -> impl Iterator<Item = &OrderId> {
+    pub fn orders(&self) -> impl Iterator<Item = &OrderId> {
         self.orders.keys()
     }
 
     /// The version of every order, in the order of their ids.
-    pub(crate) fn versions(&self) -> impl Iterator<Item = (&OrderId, u64)> {
+    pub fn versions(&self) -> impl Iterator<Item = (&OrderId, u64)> {
         self.orders.iter().map(|(id, filed)| (id, filed.version))
     }
 
     /// An order with everything recorded about it.
-    pub(crate) fn dossier(&self, order: &OrderId) -> Option<Dossier> {
+    pub fn dossier(&self, order: &OrderId) -> Option<Dossier> {
         let filed = self.orders.get(order)?;
         Some(Dossier {
             order: filed.order.clone(),
@@ -264,12 +260,12 @@ impl Memory {
 
     /// All deposits in the order they were first recorded. One that is written again is another
     /// value.
-    pub(crate) fn deposits(&self) -> &[Arc<Deposit>] {
+    pub fn deposits(&self) -> &[Arc<Deposit>] {
         &self.deposits
     }
 
     /// A recorded deposit.
-    pub(crate) fn deposit(&self, id: &DepositId) -> Option<&Deposit> {
+    pub fn deposit(&self, id: &DepositId) -> Option<&Deposit> {
         let places = self.deposit_at.range((id.clone(), None)..);
         let places = places.take_while(|((known, _), _)| known == id);
         let mut found = places.filter_map(|(_, at)| self.deposits.get(*at)).map(AsRef::as_ref);
@@ -282,32 +278,32 @@ impl Memory {
     }
 
     /// All cases in the order they were opened. One that is written again is another value.
-    pub(crate) fn cases(&self) -> &[Arc<Case>] {
+    pub fn cases(&self) -> &[Arc<Case>] {
         &self.cases
     }
 
     /// All journals in the order they were written.
-    pub(crate) fn journals(&self) -> &[Arc<Journal>] {
+    pub fn journals(&self) -> &[Arc<Journal>] {
         &self.journals
     }
 
     /// All events; the first has sequence number 0.
-    pub(crate) fn events(&self) -> &[Arc<Event>] {
+    pub fn events(&self) -> &[Arc<Event>] {
         &self.events
     }
 
     /// The sides of every account, kept up with each commit.
-    pub(crate) const fn balances(&self) -> &Balances {
+    pub const fn balances(&self) -> &Balances {
         &self.balances
     }
 
     /// Transfers to our addresses that carried nothing.
-    pub(crate) const fn empty_transfers(&self) -> u64 {
+    pub const fn empty_transfers(&self) -> u64 {
         self.empty_transfers
     }
 
     /// Credits less debits of an account.
-    pub(crate) fn net(&self, asset: &Asset, account: &Account) -> i128 {
+    pub fn net(&self, asset: &Asset, account: &Account) -> i128 {
         let sides = self.balances.0.get(&(asset.clone(), account.clone()));
         sides.copied().unwrap_or_default().net()
     }

@@ -15,7 +15,7 @@ use super::{Filed, Memory};
 
 impl Memory {
     /// What is remembered and may matter to `update`.
-    pub(crate) fn snapshot(&self, update: &Update) -> Snapshot {
+    pub fn snapshot(&self, update: &Update) -> Snapshot {
         let mut snapshot = Snapshot::default();
         let mut orders = BTreeSet::new();
         match update {

@@ -12,23 +12,23 @@ use payments::ledger::{Account, Asset};
 use payments::name::OrderId;
 use payments::order::{Dossier, Order};
 
-use super::facts::check_late;
-use super::reference::worth;
+use crate::facts::check_late;
+use crate::reference::worth;
 
 /// Balances, credits less debits.
-pub(super) type Nets = BTreeMap<(Asset, Account), i128>;
+pub(crate) type Nets = BTreeMap<(Asset, Account), i128>;
 /// An open case: why, whose, about what, how much is held.
-pub(super) type Open = (CaseKind, Option<OrderId>, Vec<DepositId>, i128);
+pub(crate) type Open = (CaseKind, Option<OrderId>, Vec<DepositId>, i128);
 
 /// What the deposits of one order (or one of nobody) make of the books.
 #[derive(Default)]
-pub(super) struct Share {
-    pub(super) nets: Nets,
-    pub(super) cases: BTreeSet<Open>,
+pub(crate) struct Share {
+    pub(crate) nets: Nets,
+    pub(crate) cases: BTreeSet<Open>,
 }
 
 /// What an order's deposits make of the books.
-pub(super) fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String> {
+pub(crate) fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String> {
     let mut share = Share::default();
     if dossier.order != *order {
         return Err(format!("order {} is not what was asked for", order.id));
@@ -59,7 +59,7 @@ pub(super) fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String
 
 impl Share {
     /// Where the value of one deposit is, and the case it asks for by itself.
-    pub(super) fn add_deposit(&mut self, deposit: &Deposit) {
+    pub(crate) fn add_deposit(&mut self, deposit: &Deposit) {
         let account = match (deposit.state, &deposit.order) {
             (State::Pending | State::Orphaned | State::Reversed | State::Refunded, _) => return,
             (State::Confirmed, Some(order)) => Account::Order(order.clone()),
@@ -170,7 +170,7 @@ impl Share {
 }
 
 /// What a case is, where it is open; each deposit is named once.
-pub(super) fn open_case(case: &Case) -> Result<Option<Open>, String> {
+pub(crate) fn open_case(case: &Case) -> Result<Option<Open>, String> {
     if case.decision.is_some() {
         return Ok(None);
     }

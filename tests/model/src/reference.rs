@@ -16,38 +16,38 @@ use ruint::aliases::U256;
 
 /// A block, and where its parent stands in the list of all blocks.
 #[derive(Clone)]
-pub(super) struct Block {
-    pub(super) header: Header,
-    pub(super) parent: Option<usize>,
-    pub(super) transfers: Vec<Transfer>,
+pub(crate) struct Block {
+    pub(crate) header: Header,
+    pub(crate) parent: Option<usize>,
+    pub(crate) transfers: Vec<Transfer>,
 }
 
 /// A transfer as it was shown: its block, its transaction, its place, its token.
-pub(super) type Seen = (usize, TxHash, u32, Address);
+pub(crate) type Seen = (usize, TxHash, u32, Address);
 
 /// A chain: the tree of its blocks, what is true of it now, what the watcher recorded of it.
 #[derive(Clone)]
-pub(super) struct Chain {
-    pub(super) name: ChainName,
-    pub(super) blocks: Vec<Block>,
+pub(crate) struct Chain {
+    pub(crate) name: ChainName,
+    pub(crate) blocks: Vec<Block>,
     /// The blocks from genesis to the tip; the place is the height.
-    pub(super) truth: Vec<usize>,
-    pub(super) finalized: u64,
-    pub(super) safe: u64,
+    pub(crate) truth: Vec<usize>,
+    pub(crate) finalized: u64,
+    pub(crate) safe: u64,
     /// Transactions that a reorg left outside.
-    pub(super) outside: Vec<Vec<Transfer>>,
+    pub(crate) outside: Vec<Vec<Transfer>>,
     /// The recorded blocks; the place is the height.
-    pub(super) path: Vec<usize>,
-    pub(super) known_final: Option<u64>,
-    pub(super) known_safe: Option<u64>,
-    pub(super) paused: bool,
-    pub(super) stalled: bool,
-    pub(super) shown: Shown,
+    pub(crate) path: Vec<usize>,
+    pub(crate) known_final: Option<u64>,
+    pub(crate) known_safe: Option<u64>,
+    pub(crate) paused: bool,
+    pub(crate) stalled: bool,
+    pub(crate) shown: Shown,
 }
 
 /// The transfers of the recorded chain that were shown, and what of them is final.
 #[derive(Clone, Default)]
-pub(super) struct Shown {
+pub(crate) struct Shown {
     /// Every one of them.
     all: BTreeSet<Seen>,
     /// Those above the block that was final when they were last looked at. All others are final
@@ -59,34 +59,34 @@ pub(super) struct Shown {
     /// takes confirmations away, and what was booked stays booked.
     settled: BTreeSet<Seen>,
     /// Those that came, went, or became final for ever since this was last emptied.
-    pub(super) news: Vec<(Seen, News)>,
+    pub(crate) news: Vec<(Seen, News)>,
 }
 
 /// What became of a transfer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum News {
+pub(crate) enum News {
     Came,
     Went,
     Sealed,
 }
 
 impl Shown {
-    pub(super) fn has(&self, seen: &Seen) -> bool {
+    pub(crate) fn has(&self, seen: &Seen) -> bool {
         self.all.contains(seen)
     }
 
     /// Those that another look may find in another state.
-    pub(super) fn open(&self) -> impl Iterator<Item = &Seen> {
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Seen> {
         self.open.iter()
     }
 
     /// Whether one is final by its rule now.
-    pub(super) fn is_settling(&self, seen: &Seen) -> bool {
+    pub(crate) fn is_settling(&self, seen: &Seen) -> bool {
         self.has(seen) && (self.settling.contains(seen) || !self.open.contains(seen))
     }
 
     /// Whether one was final by its rule at any look.
-    pub(super) fn is_settled(&self, seen: &Seen) -> bool {
+    pub(crate) fn is_settled(&self, seen: &Seen) -> bool {
         self.has(seen) && (self.settled.contains(seen) || !self.open.contains(seen))
     }
 
@@ -105,7 +105,7 @@ impl Shown {
 }
 
 /// What a scan does to the recorded chain.
-pub(super) struct Joined {
+pub(crate) struct Joined {
     /// How many of the recorded blocks stay.
     kept: usize,
     /// The blocks that follow them.
@@ -115,7 +115,7 @@ pub(super) struct Joined {
 }
 
 impl Chain {
-    pub(super) fn new(name: &str, start: i64) -> Self {
+    pub(crate) fn new(name: &str, start: i64) -> Self {
         let id = BlockId { height: 0, hash: hash_of(name, 0) };
         let header = Header { id, parent: BlockHash([0; 32]), time: Time(start) };
         Self {
@@ -135,7 +135,7 @@ impl Chain {
     }
 
     /// Adds a block on `parent`; its transfers are told where they are.
-    pub(super) fn add(&mut self, parent: usize, seconds: i64, transfers: Vec<Transfer>) -> usize {
+    pub(crate) fn add(&mut self, parent: usize, seconds: i64, transfers: Vec<Transfer>) -> usize {
         let at = self.blocks.len();
         let below = self.blocks[parent].header;
         let id = BlockId { height: below.id.height + 1, hash: hash_of(self.name.as_str(), at) };
@@ -146,34 +146,34 @@ impl Chain {
         at
     }
 
-    pub(super) fn id(&self, at: usize) -> BlockId {
+    pub(crate) fn id(&self, at: usize) -> BlockId {
         self.blocks[at].header.id
     }
 
-    pub(super) fn height(&self, at: usize) -> u64 {
+    pub(crate) fn height(&self, at: usize) -> u64 {
         self.id(at).height
     }
 
     /// The block of a hash.
-    pub(super) fn find(&self, hash: &BlockHash) -> Option<usize> {
+    pub(crate) fn find(&self, hash: &BlockHash) -> Option<usize> {
         let at = usize::from_be_bytes(hash.0[..8].try_into().unwrap());
         (self.blocks.get(at)?.header.id.hash == *hash).then_some(at)
     }
 
     /// The newest block.
-    pub(super) fn tip(&self) -> usize {
+    pub(crate) fn tip(&self) -> usize {
         self.truth.last().copied().unwrap_or(0)
     }
 
     /// The chain ends with this block now.
-    pub(super) fn end_with(&mut self, at: usize) {
+    pub(crate) fn end_with(&mut self, at: usize) {
         let (shared, branch) = self.leave(at, &self.truth);
         self.truth.truncate(shared);
         self.truth.extend(branch);
     }
 
     /// How many blocks of `line` lead to `at`, and those that go on from there.
-    pub(super) fn leave(&self, at: usize, line: &[usize]) -> (usize, Vec<usize>) {
+    pub(crate) fn leave(&self, at: usize, line: &[usize]) -> (usize, Vec<usize>) {
         let mut branch = Vec::new();
         let mut next = Some(at);
         while let Some(at) = next {
@@ -190,7 +190,7 @@ impl Chain {
     }
 
     /// What a scan does, or nothing where it must be refused.
-    pub(super) fn join(&self, scan: &Scan, bound: u64) -> Option<Joined> {
+    pub(crate) fn join(&self, scan: &Scan, bound: u64) -> Option<Joined> {
         let last = match scan.blocks.last() {
             Some(header) => self.find(&header.id.hash)?,
             None => self.find(&scan.base?.hash)?,
@@ -236,7 +236,7 @@ impl Chain {
     }
 
     /// Records a scan that was accepted.
-    pub(super) fn adopt(&mut self, joined: Joined, scan: &Scan, rules: &ChainRules) {
+    pub(crate) fn adopt(&mut self, joined: Joined, scan: &Scan, rules: &ChainRules) {
         // A block that comes back must be shown and found final once more.
         for at in self.path.drain(joined.kept..) {
             self.shown.drop_block(at);
@@ -249,7 +249,7 @@ impl Chain {
     }
 
     /// Notes what was shown, and what of it is final now.
-    pub(super) fn feed(&mut self, transfers: &[Transfer], rules: &ChainRules) {
+    pub(crate) fn feed(&mut self, transfers: &[Transfer], rules: &ChainRules) {
         for transfer in transfers {
             let Some(at) = self.find(&transfer.block.hash).filter(|at| self.is_recorded(*at))
             else {
@@ -281,14 +281,14 @@ impl Chain {
     }
 
     /// A transfer of a block.
-    pub(super) fn transfer(&self, seen: &Seen) -> &Transfer {
+    pub(crate) fn transfer(&self, seen: &Seen) -> &Transfer {
         let (at, tx, n, token) = *seen;
         let is = |t: &&Transfer| (t.tx, t.n, t.token) == (tx, n, token);
         self.blocks[at].transfers.iter().find(is).unwrap()
     }
 
     /// The shown transfers of the recorded chain.
-    pub(super) fn shown(&self) -> impl Iterator<Item = &Seen> {
+    pub(crate) fn shown(&self) -> impl Iterator<Item = &Seen> {
         self.shown.all.iter()
     }
 
@@ -309,25 +309,25 @@ impl Chain {
     }
 
     /// Whether a block is one of the recorded chain.
-    pub(super) fn is_recorded(&self, at: usize) -> bool {
+    pub(crate) fn is_recorded(&self, at: usize) -> bool {
         let height = usize::try_from(self.height(at)).unwrap();
         self.path.get(height) == Some(&at)
     }
 
     /// The time of the newest block known to be final.
-    pub(super) fn final_time(&self) -> Option<Time> {
+    pub(crate) fn final_time(&self) -> Option<Time> {
         let at = self.path.get(usize::try_from(self.known_final?).ok()?)?;
         Some(self.blocks[*at].header.time)
     }
 }
 
 /// A count as a height.
-pub(super) fn wide(count: usize) -> u64 {
+pub(crate) fn wide(count: usize) -> u64 {
     u64::try_from(count).unwrap()
 }
 
 /// The place of the block in the list of its chain, then the chain's name.
-pub(super) fn hash_of(chain: &str, at: usize) -> BlockHash {
+pub(crate) fn hash_of(chain: &str, at: usize) -> BlockHash {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&at.to_be_bytes());
     let name = chain.as_bytes();
@@ -336,7 +336,7 @@ pub(super) fn hash_of(chain: &str, at: usize) -> BlockHash {
 }
 
 /// What a transfer is worth in millionths: nothing where the token is another one.
-pub(super) fn amount_of(transfer: &Transfer, rules: &ChainRules) -> i128 {
+pub(crate) fn amount_of(transfer: &Transfer, rules: &ChainRules) -> i128 {
     if transfer.token != rules.token {
         return 0;
     }
@@ -346,7 +346,7 @@ pub(super) fn amount_of(transfer: &Transfer, rules: &ChainRules) -> i128 {
 
 /// What becomes of the sum that an order was credited for, in millionths: what of it is held as an
 /// excess, the credits, and the remainder of their price.
-pub(super) fn worth(order: &Order, total: i128) -> (i128, i128, i128) {
+pub(crate) fn worth(order: &Order, total: i128) -> (i128, i128, i128) {
     let Some(due) = order.due.map(|due| i128::from(due.micro())) else {
         let (credits, rest) = price(order, total);
         return (0, credits, rest);
@@ -379,7 +379,7 @@ fn price(order: &Order, amount: i128) -> (i128, i128) {
 
 /// Whether an order is covered by amounts at these times, when all of them have been judged:
 /// those on time or within the window count.
-pub(super) fn is_covered(order: &Order, deadline: Option<Time>, deposits: &[(Time, i128)]) -> bool {
+pub(crate) fn is_covered(order: &Order, deadline: Option<Time>, deposits: &[(Time, i128)]) -> bool {
     let terms = &order.terms;
     let counts = |time: Time| {
         let end = deadline.map(|deadline| deadline.0 + terms.late_window);

@@ -8,12 +8,12 @@ use payments::deposit::{Deposit, State};
 use payments::order::{Dossier, Policy};
 use payments::time::Time;
 
-use super::reference::is_covered;
-use super::transitions::World;
+use crate::reference::is_covered;
+use crate::transitions::World;
 
 impl World {
     /// Paid, expired and cancelled are what the chain says.
-    pub(super) fn check_facts(&self, dossier: &Dossier) -> Result<(), String> {
+    pub(crate) fn check_facts(&self, dossier: &Dossier) -> Result<(), String> {
         let order = &dossier.order;
         let chain = self.chain(&order.chain);
         let past = |expiry| chain.final_time().is_some_and(|time| time >= expiry);
@@ -55,7 +55,7 @@ impl World {
     }
 
     /// Nothing that is over stays open once a chain was looked at.
-    pub(super) fn check_expiry(&self, dossier: &Dossier) -> Result<(), String> {
+    pub(crate) fn check_expiry(&self, dossier: &Dossier) -> Result<(), String> {
         let Some(expiry) = dossier.order.expires_at else { return Ok(()) };
         let decided =
             dossier.expired.is_some() || dossier.cancelled.is_some() || dossier.paid.is_some();
@@ -69,7 +69,7 @@ impl World {
 
 /// What may follow what: only a credited deposit is reversed, nothing expires on a paused chain,
 /// and what is judged is not judged again where it is.
-pub(super) fn check_turn(before: &Dossier, after: &Dossier, paused: bool) -> Result<(), String> {
+pub(crate) fn check_turn(before: &Dossier, after: &Dossier, paused: bool) -> Result<(), String> {
     if paused && before.expired != after.expired {
         return Err(format!("order {} expired on a paused chain", after.order.id));
     }
@@ -95,7 +95,7 @@ pub(super) fn check_turn(before: &Dossier, after: &Dossier, paused: bool) -> Res
 
 /// A deposit that counts is flagged late where it came after the order was over; one that is held
 /// as too late came after the window, and no other did.
-pub(super) fn check_late(dossier: &Dossier, deposit: &Deposit) -> Result<(), String> {
+pub(crate) fn check_late(dossier: &Dossier, deposit: &Deposit) -> Result<(), String> {
     let counted = matches!(
         deposit.state,
         State::Confirmed | State::Credited | State::Suspended(CaseKind::Underpaid)
@@ -120,7 +120,7 @@ fn deadline(dossier: &Dossier) -> Option<Time> {
 }
 
 /// Right address, right chain, right token, and not dust.
-pub(super) fn may_count(dossier: &Dossier, deposit: &Deposit) -> bool {
+pub(crate) fn may_count(dossier: &Dossier, deposit: &Deposit) -> bool {
     let order = &dossier.order;
     deposit.to == order.address
         && deposit.id.chain == order.chain
