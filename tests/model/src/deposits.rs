@@ -154,7 +154,7 @@ impl World {
         });
         let after = dossier.order.expires_at.is_some_and(|expiry| deposit.time > expiry);
         let expiry = dossier.order.expires_at;
-        let undecided = after && chain.final_time().is_none_or(|time| Some(time) < expiry);
+        let undecided = after && chain.final_time().is_none_or(|time| Some(time) <= expiry);
         if behind || undecided { Ok(()) } else { wrong() }
     }
 }

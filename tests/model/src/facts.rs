@@ -16,7 +16,7 @@ impl World {
     pub(crate) fn check_facts(&self, dossier: &Dossier) -> Result<(), String> {
         let order = &dossier.order;
         let chain = self.chain(&order.chain);
-        let past = |expiry| chain.final_time().is_some_and(|time| time >= expiry);
+        let past = |expiry| chain.final_time().is_some_and(|time| time > expiry);
         let over = order.expires_at.filter(|expiry| past(*expiry));
         if dossier.expired.is_some() && dossier.expired != over {
             return Err(format!("order {} expired too early", order.id));
@@ -60,7 +60,7 @@ impl World {
         let decided =
             dossier.expired.is_some() || dossier.cancelled.is_some() || dossier.paid.is_some();
         let chain = self.chain(&dossier.order.chain);
-        if decided || chain.paused || chain.final_time().is_none_or(|time| time < expiry) {
+        if decided || chain.paused || chain.final_time().is_none_or(|time| time <= expiry) {
             return Ok(());
         }
         Err(format!("order {} did not expire", dossier.order.id))
