@@ -12,8 +12,7 @@ use futures_util::future::join_all;
 use payments::chain::BlockHash;
 use serde_json::json;
 
-use crate::config::Config;
-use crate::config::EndpointConfig;
+use crate::config::{Config, EndpointConfig, Finality};
 use crate::decode::{self, Block};
 use crate::doorbell;
 use crate::endpoint::Endpoint;
@@ -140,10 +139,9 @@ impl Source {
 
 async fn reports(pool: &Pool, config: &Config) -> Vec<EndpointReport> {
     let pairs = pool.endpoints.iter().zip(&config.endpoints);
-    let deadline = config.deadline;
+    let how = (config.finality, config.deadline);
     let mut reports =
-        join_all(pairs.map(|(endpoint, config)| report(endpoint, config, &pool.facts, deadline)))
-            .await;
+        join_all(pairs.map(|(endpoint, config)| report(endpoint, config, &pool.facts, how))).await;
     let best = reports.iter().filter_map(|report| report.tip).max();
     for report in &mut reports {
         report.lag = report.tip.and_then(|tip| best?.checked_sub(tip));
@@ -155,14 +153,20 @@ async fn report(
     endpoint: &Endpoint,
     config: &EndpointConfig,
     facts: &Facts,
-    deadline: Duration,
+    (finality, deadline): (Finality, Duration),
 ) -> EndpointReport {
     let mut notes = Notes::default();
     let chain_id = notes.take("chain id", verify::chain_id(endpoint).await);
     let latency = endpoint.state().latency.filter(|_| chain_id.is_some());
     let genesis = notes.take("genesis", verify::genesis(endpoint).await);
     let tip = notes.take("tip", block(endpoint, facts, "latest").await);
-    let finalized = notes.take("finalized", block(endpoint, facts, "finalized").await);
+    let finalized = match finality {
+        Finality::Tags => {
+            let block = notes.take("finalized", block(endpoint, facts, "finalized").await);
+            block.map(|block| block.header.id.height)
+        }
+        Finality::Blocks(below) => tip.and_then(|tip| tip.header.id.height.checked_sub(below)),
+    };
     let code = notes.take("code", verify::code(endpoint, facts).await);
     let decimals = notes.take("decimals", verify::decimals(endpoint, facts).await);
     let symbol = verify::call(endpoint, facts, SYMBOL, &json!("latest")).await;
@@ -192,7 +196,7 @@ async fn report(
         genesis,
         tip: tip.map(|block| block.header.id.height),
         lag: None,
-        finalized: finalized.map(|block| block.header.id.height),
+        finalized,
         has_code,
         decimals: decimals.map(|decimals| decimals.to_string()),
         symbol: symbol.map(|symbol| text(&symbol)),

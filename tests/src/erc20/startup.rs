@@ -1,6 +1,6 @@
 //! Endpoints that are not what the config says, at start-up and later; and the check command.
 
-use erc20::{Error, Source};
+use erc20::{Error, Finality, Source};
 use lab::evm::{Chain, ChainSpec, Fault};
 use payments::address::Address;
 use payments::chain::BlockHash;
@@ -109,4 +109,20 @@ async fn a_check_names_each_failure() {
 
     let third = &reports[2];
     assert!(!third.reachable && third.tip.is_none() && !third.failures.is_empty());
+}
+
+/// A chain without the tag is not asked for it, and nothing is wrong with it for that.
+#[tokio::test]
+async fn a_check_counts_final_blocks_as_a_scan_does() {
+    let chain = chain();
+    let node = node(&chain).await;
+    chain.mine_empty(20);
+    for (below, finalized) in [(8, Some(12)), (20, Some(0)), (21, None)] {
+        let mut config = config(&[node.http_url()]);
+        config.finality = Finality::Blocks(below);
+        node.forget_requests();
+        let reports = Source::inspect(&config).await.unwrap();
+        assert_eq!((reports[0].finalized, reports[0].failures.as_slice()), (finalized, &[][..]));
+        assert_eq!(node.requests().count("eth_getBlockByNumber"), 2, "genesis and the tip");
+    }
 }
