@@ -12,6 +12,7 @@ use crate::config::{AddressSource, Chain};
 use crate::derive::{Account, LAST_INDEX};
 use crate::error::{Error, input};
 use crate::high_water::HighWater;
+use crate::node::Node;
 
 /// How many used addresses in a row are passed over before a person must look.
 const PASSED_OVER: u32 = 1000;
@@ -37,7 +38,7 @@ pub async fn next(
     store: &Store,
     name: &ChainName,
     chain: &Chain,
-    source: &erc20::Source,
+    node: &Node,
 ) -> Result<Fresh, Error> {
     match &chain.addresses {
         None => {
@@ -49,7 +50,7 @@ pub async fn next(
                 let why = "all imported addresses are taken; import more";
                 return Err(Error::Failed(format!("chains.{name}.addresses: {why}")));
             };
-            if !is_used(name, source, address).await? {
+            if !is_used(name, node, address).await? {
                 return Ok(Fresh { address, index: None });
             }
         },
@@ -58,7 +59,7 @@ pub async fn next(
             let (path, fingerprint) = (high_water.clone(), account.fingerprint().to_owned());
             let open = tokio::task::spawn_blocking(move || HighWater::open(&path, &fingerprint));
             let mark = open.await.map_err(|why| Error::Failed(why.to_string()))??;
-            derive_unused(store, name, source, account, mark).await
+            derive_unused(store, name, node, account, mark).await
         }
     }
 }
@@ -66,7 +67,7 @@ pub async fn next(
 async fn derive_unused(
     store: &Store,
     name: &ChainName,
-    source: &erc20::Source,
+    node: &Node,
     account: &Account,
     mut mark: HighWater,
 ) -> Result<Fresh, Error> {
@@ -77,7 +78,7 @@ async fn derive_unused(
         }
         mark.raise(index.saturating_add(1))?;
         let address = derived(account, index)?;
-        if !is_used(name, source, address).await? {
+        if !is_used(name, node, address).await? {
             return Ok(Fresh { address, index: Some(index) });
         }
         tracing::warn!(chain = %name, index, "the chain knows this address already, passed over");
@@ -88,13 +89,8 @@ async fn derive_unused(
 }
 
 /// Whether the chain knows an address that is about to be handed out for the first time.
-async fn is_used(
-    name: &ChainName,
-    source: &erc20::Source,
-    address: Address,
-) -> Result<bool, Error> {
-    let wrong = |source| Error::chain(name, source);
-    Ok(source.used(address).await.map_err(wrong)?.any())
+async fn is_used(name: &ChainName, node: &Node, address: Address) -> Result<bool, Error> {
+    node.is_used(address).await.map_err(|source| Error::chain(name, source))
 }
 
 fn derived(account: &Account, index: u32) -> Result<Address, Error> {

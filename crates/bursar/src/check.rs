@@ -4,12 +4,15 @@
 //! Never: stops at the first; never writes. Why: an installer wants the whole list at once.
 
 use std::path::Path;
+use std::time::Duration;
 
+use payments::time::Time;
 use serde_json::{Value, json};
 use store::Store;
 
 use crate::address;
-use crate::config::{AddressSource, Chain, Config};
+use crate::clock::Clock;
+use crate::config::{AddressSource, Chain, Config, Node, TronNode, Way};
 use crate::error::Error;
 use crate::open;
 use crate::output::{Output, table};
@@ -45,7 +48,7 @@ pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
     let store = store.ok();
     for (name, chain) in &config.chains {
         findings.push(addresses(store.as_ref(), name, chain).await);
-        findings.append(&mut endpoints(name.as_str(), chain).await);
+        findings.append(&mut endpoints(store.as_ref(), name.as_str(), chain).await);
     }
     if let Some(store) = store {
         store.close().await;
@@ -77,44 +80,140 @@ async fn addresses(
     }
 }
 
-async fn endpoints(name: &str, chain: &Chain) -> Vec<Finding> {
-    let reports = erc20::Source::inspect(&chain.node).await;
-    let reports = match reports {
-        Ok(reports) => reports,
-        Err(why) => return vec![finding(format!("{name} endpoints"), Err(lines(&why)))],
-    };
-    let mut findings = Vec::new();
-    for report in reports {
-        let what = format!("{name} {}", report.name);
-        if report.failures.is_empty() {
-            let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
-            let text = format!(
-                "{}: chain {}, tip {}, finalized {}, lag {}, {} with {} decimals{}",
-                report.location,
-                number(report.chain_id),
-                number(report.tip),
-                number(report.finalized),
-                number(report.lag),
-                report.symbol.as_deref().unwrap_or("a token"),
-                report.decimals.as_deref().unwrap_or("?"),
-                if report.subscription == Some(true) { ", rings" } else { "" },
-            );
-            findings.push(finding(what.clone(), Ok(text)));
-        }
-        // An endpoint that does not answer fails at everything for one reason.
-        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for failure in &report.failures {
-            match reasons.iter_mut().find(|(why, _)| *why == failure.why) {
-                Some((_, whats)) => whats.push(failure.what),
-                None => reasons.push((&failure.why, vec![failure.what])),
-            }
-        }
-        for (why, whats) in reasons {
-            let text = format!("{}: {}: {why}", report.location, whats.join(", "));
-            findings.push(finding(what.clone(), Err(text)));
+async fn endpoints(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Finding> {
+    let failed =
+        |why: String| vec![finding(format!("{name} endpoints"), Err(why.replace('\n', " ")))];
+    match &chain.node {
+        Node::Evm(config) => match erc20::Source::inspect(config).await {
+            Ok(reports) => reports.iter().flat_map(|report| evm(name, report)).collect(),
+            Err(why) => failed(lines(&why)),
+        },
+        Node::Tron(tron) => {
+            let mut findings = match trc20::Source::inspect(&tron.source).await {
+                Ok(reports) => reports.iter().flat_map(|report| self::tron(name, report)).collect(),
+                Err(why) => failed(lines(&why)),
+            };
+            findings.append(&mut budget(store, name, chain, tron).await);
+            findings
         }
     }
-    findings
+}
+
+fn evm(name: &str, report: &erc20::EndpointReport) -> Vec<Finding> {
+    let text = format!(
+        "{}: chain {}, tip {}, finalized {}, lag {}, {} with {} decimals{}",
+        report.location,
+        number(report.chain_id),
+        number(report.tip),
+        number(report.finalized),
+        number(report.lag),
+        report.symbol.as_deref().unwrap_or("a token"),
+        report.decimals.as_deref().unwrap_or("?"),
+        if report.subscription == Some(true) { ", rings" } else { "" },
+    );
+    let failures = report.failures.iter().map(|failure| (failure.what, failure.why.as_str()));
+    endpoint(format!("{name} {}", report.name), &report.location, text, failures)
+}
+
+fn tron(name: &str, report: &trc20::EndpointReport) -> Vec<Finding> {
+    let text = format!(
+        "{}: tip {}, solidified {}, lag {}, {} with {} decimals{}{}",
+        report.location,
+        number(report.tip),
+        number(report.solidified),
+        number(report.lag),
+        report.symbol.as_deref().unwrap_or("a token"),
+        report.decimals.as_deref().unwrap_or("?"),
+        if report.index == Some(true) { ", has an index" } else { "" },
+        if report.has_key { ", by key" } else { "" },
+    );
+    let failures = report.failures.iter().map(|failure| (failure.what, failure.why.as_str()));
+    endpoint(format!("{name} {}", report.name), &report.location, text, failures)
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+/// An endpoint that does not answer fails at everything for one reason.
+fn endpoint<'a>(
+    what: String,
+    location: &str,
+    text: String,
+    failures: impl Iterator<Item = (&'static str, &'a str)>,
+) -> Vec<Finding> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (asked, why) in failures {
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, all)) => all.push(asked),
+            None => reasons.push((why, vec![asked])),
+        }
+    }
+    if reasons.is_empty() {
+        return vec![finding(what, Ok(text))];
+    }
+    let told = |(why, all): (&str, Vec<&str>)| {
+        finding(what.clone(), Err(format!("{location}: {}: {why}", all.join(", "))))
+    };
+    reasons.into_iter().map(told).collect()
+}
+
+/// What a TRON endpoint will be asked in a day, beside what its plan allows.
+async fn budget(store: Option<&Store>, name: &str, chain: &Chain, tron: &TronNode) -> Vec<Finding> {
+    let way = match tron.way {
+        Way::Blocks => trc20::Way::Blocks,
+        Way::Accounts { at_most, linger, behind } => {
+            let ended = Time(Clock::System.now().0.saturating_sub(millis(linger)));
+            let open = match store {
+                Some(store) => store.accounts(ended, at_most).await.ok(),
+                None => None,
+            };
+            let accounts = open.map_or(u64::from(at_most), |open| {
+                u64::try_from(open.len()).unwrap_or(u64::MAX).max(1)
+            });
+            if behind {
+                trc20::Way::AccountsAndBlocks(accounts)
+            } else {
+                trc20::Way::Accounts(accounts)
+            }
+        }
+    };
+    let habits = trc20::Habits { poll: chain.poll_interval, way };
+    let budgets = tron.source.budget(&habits);
+    budgets.iter().map(|budget| allowance(name, &habits, budget)).collect()
+}
+
+fn allowance(name: &str, habits: &trc20::Habits, budget: &trc20::Budget) -> Finding {
+    let what = format!("{name} {} budget", budget.name);
+    let each = humantime::format_duration(habits.poll);
+    let parts = [
+        (budget.ends, "for tip and solidified block"),
+        (budget.blocks, "for blocks or headers"),
+        (budget.infos, "for transaction infos"),
+        (budget.accounts, "for accounts"),
+    ];
+    let parts = parts.iter().filter(|(requests, _)| *requests > 0);
+    let parts: Vec<String> = parts.map(|(n, what)| format!("{n} {what}")).collect();
+    let catch_up = budget.catch_up.map_or_else(String::new, |times| {
+        format!("; catches up at {times} times the chain's pace")
+    });
+    let text = format!(
+        "{} requests a day, polled every {each} ({}){catch_up}",
+        budget.total(),
+        parts.join(", "),
+    );
+    match budget.allowed {
+        Some(allowed) if !budget.fits() => finding(
+            what,
+            Err(format!("{text}: its plan allows {allowed}; poll less often, or read accounts")),
+        ),
+        Some(allowed) => finding(what, Ok(format!("{text} of {allowed} allowed"))),
+        None => finding(what, Ok(format!("{text}; no requests_per_day is set"))),
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// An error and its causes on one line.

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use payments::PlanError;
 use payments::name::ChainName;
 
+use crate::node::{Meaning, NodeError};
+
 /// Why a command stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,7 +29,7 @@ pub enum Error {
         chain: String,
         /// What is wrong.
         #[source]
-        source: Box<erc20::Error>,
+        source: Box<NodeError>,
     },
     /// A file.
     #[error("{}", path.display())]
@@ -51,8 +53,8 @@ impl From<PlanError> for Error {
 
 impl Error {
     /// What a chain's nodes said, with the chain's name.
-    pub(crate) fn chain(chain: &ChainName, source: erc20::Error) -> Self {
-        Self::Chain { chain: chain.to_string(), source: Box::new(source) }
+    pub(crate) fn chain(chain: &ChainName, source: impl Into<NodeError>) -> Self {
+        Self::Chain { chain: chain.to_string(), source: Box::new(source.into()) }
     }
 
     /// The code the process ends with: 2 for wrong input, otherwise 1.
@@ -98,12 +100,8 @@ pub(crate) fn input(field: &str, why: impl std::fmt::Display) -> Error {
 }
 
 /// Whether the config and the node contradict each other, so that waiting cannot help.
-const fn is_misconfigured(error: &erc20::Error) -> bool {
-    use erc20::Error as E;
-    matches!(
-        error,
-        E::WrongChain { .. } | E::WrongGenesis { .. } | E::WrongDecimals { .. } | E::NoCode { .. }
-    )
+const fn is_misconfigured(error: &NodeError) -> bool {
+    matches!(error.meaning(), Meaning::Misconfigured)
 }
 
 /// Whether the database is of another version, or not the one the config means.

@@ -16,6 +16,7 @@ use store::Found;
 use crate::clock::rfc3339;
 use crate::config::Chain;
 use crate::error::{Error, input};
+use crate::node::Transaction;
 use crate::open::Opened;
 use crate::output::Output;
 use crate::view;
@@ -266,18 +267,18 @@ async fn look(
     chain: &Chain,
     hash: TxHash,
 ) -> Result<(String, Value), Error> {
-    let source = opened.source(name, chain).await?;
-    let answer = source.transaction(hash).await;
+    let node = opened.node(name, chain).await?;
+    let answer = node.transaction(hash).await;
     let answer = answer.map_err(|source| Error::chain(name, source))?;
     let mined = match answer {
-        erc20::Transaction::NotFound => {
+        Transaction::NotFound => {
             return Ok((format!("{name}: not known there."), json!({ "found": "none" })));
         }
-        erc20::Transaction::Pending => {
+        Transaction::Pending => {
             let line = format!("{name}: known, in no block yet. Wait until it is mined.");
             return Ok((line, json!({ "found": "pending" })));
         }
-        erc20::Transaction::Mined(mined) => mined,
+        Transaction::Mined(mined) => mined,
     };
     let block = mined.block.height;
     let at = rfc3339(mined.time);

@@ -3,6 +3,7 @@
 //! In: a config, arguments, chains. Out: books that are right, and words about them.
 //! Never: a rule of being paid; those are in `payments`. Why: a thin shell around a pure core.
 
+pub mod accounts;
 pub mod address;
 pub mod books;
 pub mod check;
@@ -18,6 +19,7 @@ pub mod high_water;
 pub mod import;
 pub mod init;
 pub mod ledger;
+pub mod node;
 pub mod open;
 pub mod orders;
 pub mod output;

@@ -14,6 +14,7 @@ use crate::books::Books;
 use crate::clock::Clock;
 use crate::config::{Chain, Config};
 use crate::error::{Error, input};
+use crate::node::Node;
 use crate::view::View;
 
 /// The config and the books.
@@ -53,19 +54,18 @@ impl Opened {
     ///
     /// # Errors
     /// Exit 2 where the nodes contradict the config or what was pinned.
-    pub async fn source(&self, name: &ChainName, chain: &Chain) -> Result<erc20::Source, Error> {
+    pub async fn node(&self, name: &ChainName, chain: &Chain) -> Result<Node, Error> {
         let mut node = chain.node.clone();
         let pinned = self.books.store.pins(name).await?;
         if let Some(pinned) = &pinned {
             compare(chain, pinned)?;
-            node.genesis = node.genesis.or_else(|| BlockHash::parse(&pinned.genesis));
+            node.expect_genesis(BlockHash::parse(&pinned.genesis));
         }
-        let wrong = |source| Error::chain(name, source);
-        let source = erc20::Source::connect(node).await.map_err(wrong)?;
-        if let Some(genesis) = source.genesis().filter(|_| pinned.is_none()) {
+        let node = Node::connect(node).await.map_err(|source| Error::chain(name, source))?;
+        if let Some(genesis) = node.genesis().filter(|_| pinned.is_none()) {
             let pins = Pins {
                 chain: name.clone(),
-                chain_id: chain.chain_id.to_string(),
+                chain_id: chain.node.id(),
                 genesis: genesis.to_string(),
                 token: chain.rules.token,
                 decimals: chain.rules.decimals,
@@ -73,7 +73,7 @@ impl Opened {
             // Another process may have pinned other nodes in this moment.
             compare(chain, &self.books.store.pin(&pins).await?)?;
         }
-        Ok(source)
+        Ok(node)
     }
 }
 
@@ -99,8 +99,8 @@ pub(crate) async fn books(config: &Config) -> Result<Store, Error> {
 fn compare(chain: &Chain, pinned: &Pins) -> Result<(), Error> {
     let field = |what: &str| format!("chains.{}.{what}", pinned.chain);
     let begun = "the books were begun with";
-    if pinned.chain_id != chain.chain_id.to_string() {
-        let why = format!("is {}, {begun} {}", chain.chain_id, pinned.chain_id);
+    if pinned.chain_id != chain.node.id() {
+        let why = format!("is {}, {begun} {}", chain.node.id(), pinned.chain_id);
         return Err(input(&field("chain_id"), why));
     }
     if pinned.token != chain.rules.token {

@@ -19,6 +19,7 @@ use crate::address::{self, Fresh};
 use crate::cli::{OrderCreate, OrderList};
 use crate::config::{Chain, Config};
 use crate::error::{Error, input};
+use crate::node::Node;
 use crate::open::Opened;
 use crate::output::{Output, table};
 use crate::pay;
@@ -87,10 +88,10 @@ pub async fn make(opened: &Opened, asked: &OrderCreate) -> Result<(Dossier, bool
         return Ok((existing, false));
     }
     opened.books.judge(&Update::Create(draft)).await?;
-    let source = opened.source(&asked.chain, chain).await?;
-    let watcher = begin(opened, &asked.chain, chain, source).await?;
-    let source = watcher.source();
-    let fresh = address::next(&opened.books.store, &asked.chain, chain, source).await?;
+    let node = opened.node(&asked.chain, chain).await?;
+    let watcher = begin(opened, &asked.chain, chain, node).await?;
+    let node = watcher.node();
+    let fresh = address::next(&opened.books.store, &asked.chain, chain, node).await?;
     let order = asked.order(opened.books.clock.now(), fresh);
     let changes = opened.books.record(&Update::Create(order)).await?;
     let dossier = opened.books.store.order(&asked.id).await?;
@@ -104,12 +105,11 @@ async fn begin(
     opened: &Opened,
     name: &ChainName,
     chain: &Chain,
-    source: erc20::Source,
+    node: Node,
 ) -> Result<Watcher, Error> {
     let (books, watched) = (opened.books.clone(), Arc::default());
-    let mut watcher = Watcher::new(name.clone(), source, books, watched, chain.stalled_after);
-    let stands_still = matches!(chain.node.start, erc20::Start::Height(_));
-    if stands_still || has_begun(opened, name).await? {
+    let mut watcher = Watcher::new(name.clone(), chain, node, books, watched);
+    if chain.node.starts_at_a_height() || has_begun(opened, name).await? {
         return Ok(watcher);
     }
     // Boxed, for it is needed once in the life of the books, and large.
@@ -179,9 +179,8 @@ fn read_expiry(text: &str) -> Result<Duration, Error> {
     Ok(after)
 }
 
-fn read_refund(_: &Chain, text: &str) -> Result<Address, Error> {
-    let spelling = payments::address::Spelling::Evm;
-    Address::parse_as(text, spelling).map_err(|why| input("--refund-to", why))
+fn read_refund(chain: &Chain, text: &str) -> Result<Address, Error> {
+    Address::parse_as(text, chain.node.spelling()).map_err(|why| input("--refund-to", why))
 }
 
 fn read_metadata(text: &str) -> Result<String, Error> {

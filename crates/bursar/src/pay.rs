@@ -4,12 +4,11 @@
 //! Never: an amount that the token cannot express; a URI for an order that wants nothing more.
 //! Why: a typed address is a lost payment waiting to happen.
 
-use payments::address::Spelling;
 use payments::order::{Dossier, Status};
 use qrcode::QrCode;
 use qrcode::render::unicode;
 
-use crate::config::Chain;
+use crate::config::{Chain, Node};
 
 /// What a payer is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,19 +33,19 @@ pub fn request(dossier: &Dossier, chain: &Chain) -> Option<Request> {
         let seen = dossier.counted().plus(dossier.pending()).unwrap_or(due);
         due.minus_or_zero(seen)
     });
-    let address = order.address.spell(chain.spelling);
+    let address = order.address.spell(chain.node.spelling());
     let amount = rest.map_or_else(|| "any amount of".to_owned(), |rest| rest.to_string());
     let words = format!("send {amount} USDT on {} to {address}", order.chain);
-    let uri = match chain.spelling {
-        Spelling::Tron => address,
+    let uri = match &chain.node {
+        Node::Tron(_) => address,
         // EIP-681: the call `transfer(address,uint256)` of the token, in its base units. Plain
         // integers and lower-case addresses are what wallets read.
-        Spelling::Evm => {
+        Node::Evm(node) => {
             let token = chain.rules.token.evm().to_lowercase();
             let raw = rest.and_then(|rest| rest.to_raw(chain.rules.decimals));
             let raw = raw.map_or_else(String::new, |raw| format!("&uint256={raw}"));
             let to = address.to_lowercase();
-            format!("ethereum:{token}@{}/transfer?address={to}{raw}", chain.chain_id)
+            format!("ethereum:{token}@{}/transfer?address={to}{raw}", node.chain_id)
         }
     };
     Some(Request { uri, words })

@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use crate::cli::Record;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Node};
 use crate::error::{Error, input};
 use crate::open::Opened;
 use crate::output::Output;
+use crate::secret::Secret;
 use crate::watch::Watcher;
 
 /// Records until so many blocks were seen, or it is told to stop.
@@ -29,23 +30,26 @@ pub async fn run(
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let (name, chain) = config.chain(&options.chain)?;
-    let upstream = chain.recordable.as_ref().ok_or_else(|| {
+    let place = chain.recordable.as_ref().ok_or_else(|| {
         input(&format!("chains.{name}.endpoints"), "none is http or https, which a tape needs")
     })?;
     let failed = |why: lab::Error| Error::Failed(format!("recording: {why}"));
-    let recorder = Recorder::start(upstream.expose(), &options.out).await.map_err(failed)?;
+    let url = place.url.expose();
+    let solidity = place.solidity.as_ref().map(Secret::expose);
+    let recorder = match &chain.node {
+        Node::Evm(_) => Recorder::start(url, &options.out).await,
+        Node::Tron(_) => Recorder::start_tron(url, solidity, &options.out).await,
+    };
+    let recorder = recorder.map_err(failed)?;
     recorder.note(&options.note);
     let folder =
         tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
     let database = format!("sqlite:{}", folder.path().join("record.db").display());
     Store::open(&database, OpenMode::Migrate).await?.close().await;
     let mut through = config.clone();
-    through.database = crate::secret::Secret::new(database);
+    through.database = Secret::new(database);
     if let Some(chain) = through.chains.get_mut(name) {
-        let url = recorder.http_url();
-        let endpoint = erc20::EndpointConfig::new("recorded", &url)
-            .map_err(|why| Error::Failed(why.to_string()))?;
-        chain.node.endpoints = vec![endpoint];
+        lead(&mut chain.node, &recorder.http_url())?;
     }
     let opened = Opened::with(through, Clock::System).await?;
     let seen = follow(&opened, &recorder, options, stopped).await;
@@ -60,6 +64,23 @@ pub async fn run(
     })
 }
 
+/// Leads every request to the recorder.
+fn lead(node: &mut Node, url: &str) -> Result<(), Error> {
+    let wrong = |why: erc20::LocationError| Error::Failed(why.to_string());
+    match node {
+        Node::Evm(config) => {
+            config.endpoints = vec![erc20::EndpointConfig::new("recorded", url).map_err(wrong)?];
+        }
+        Node::Tron(tron) => {
+            let first = tron.source.endpoints.first().map(|first| first.full.key.clone());
+            let key = first.flatten();
+            let recorded = trc20::EndpointConfig::one_host("recorded", url, key).map_err(wrong)?;
+            tron.source.endpoints = vec![recorded];
+        }
+    }
+    Ok(())
+}
+
 async fn follow(
     opened: &Opened,
     recorder: &Recorder,
@@ -67,10 +88,10 @@ async fn follow(
     mut stopped: watch::Receiver<bool>,
 ) -> Result<u64, Error> {
     let (name, chain) = opened.config.chain(&options.chain)?;
-    let source = opened.source(name, chain).await?;
+    let node = opened.node(name, chain).await?;
     let watched = Arc::new(Mutex::new(WatchState::default()));
     let books = opened.books.clone();
-    let mut watcher = Watcher::new(name.clone(), source, books, watched, chain.stalled_after);
+    let mut watcher = Watcher::new(name.clone(), chain, node, books, watched);
     let mut seen = 0u64;
     let mut first = None;
     while seen < options.blocks {

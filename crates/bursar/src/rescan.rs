@@ -6,15 +6,17 @@
 
 use payments::Update;
 use payments::address::Address;
-use payments::chain::TxHash;
+use payments::chain::{Transfer, TxHash};
 use payments::event::EventKind;
 use payments::name::ChainName;
 use serde_json::json;
 use store::{Found, WatchState};
 use tokio::sync::watch;
 
+use crate::books::Books;
 use crate::cli::Rescan;
 use crate::error::{Error, input};
+use crate::node::{Node, Transaction};
 use crate::open::Opened;
 use crate::output::Output;
 
@@ -32,8 +34,8 @@ pub async fn run(
     let cursor = opened.books.store.cursor(name).await?;
     let last = cursor.last().map(|header| header.id.height);
     let last = last.ok_or_else(|| input("--chain", format!("{name} was never scanned")))?;
-    let source = opened.source(name, chain).await?;
-    let (from, to) = heights(opened, name, &source, options).await?;
+    let node = opened.node(name, chain).await?;
+    let (from, to) = heights(opened, name, &node, options).await?;
     if from > to {
         return Err(input("--from", format!("{from} is above --to {to}")));
     }
@@ -43,11 +45,17 @@ pub async fn run(
     }
     let mut found = 0usize;
     let mut at = from;
-    // One transaction is asked about because somebody misses it: its block is proved.
+    // One transaction is asked about because somebody misses it: its block is proved, where it can
+    // be.
     let prove = options.prove || options.tx.is_some();
-    let reader = Reader { opened, name, source: &source, prove };
+    let reader = Reader { books: &opened.books, name, node: &node };
+    let mut watched = WatchState::default();
     while at <= to && !*stopped.borrow() {
-        let (end, new) = reader.portion(at, to).await?;
+        let (end, new) = if prove {
+            reader.proved(&mut watched, at, options.prove).await?
+        } else {
+            reader.portion(&mut watched, at, to).await?
+        };
         found = found.saturating_add(new);
         tracing::info!(from, to, done = end, found, "read again");
         at = end.saturating_add(1);
@@ -64,36 +72,49 @@ pub async fn run(
     })
 }
 
-/// Reads portions again and records what they hold.
-struct Reader<'a> {
-    opened: &'a Opened,
-    name: &'a ChainName,
-    source: &'a erc20::Source,
-    prove: bool,
+/// Reads blocks again and records what they hold.
+pub(crate) struct Reader<'a> {
+    pub(crate) books: &'a Books,
+    pub(crate) name: &'a ChainName,
+    pub(crate) node: &'a Node,
 }
 
 impl Reader<'_> {
     /// Reads one portion from `from` on and records it: its last height, and how many deposits
     /// were new.
-    async fn portion(&self, from: u64, to: u64) -> Result<(u64, usize), Error> {
-        let books = &self.opened.books;
-        let wrong = |source| Error::chain(self.name, source);
-        let mut state = WatchState::default();
-        let watched = books.store.watch(&mut state).await?;
-        let (end, transfers) = if self.prove {
-            let transfers = self.source.prove(from, &watched).await.map_err(wrong)?;
-            (from, transfers)
-        } else {
-            let scan = self.source.rescan(from, to, &watched).await.map_err(wrong)?;
-            let end = scan.blocks.last().map_or(to, |header| header.id.height);
-            (end, scan.transfers)
-        };
-        // The rules refuse a transfer of a block that is not the recorded one: a fork is the
-        // daemon's to find.
+    pub(crate) async fn portion(
+        &self,
+        watched: &mut WatchState,
+        from: u64,
+        to: u64,
+    ) -> Result<(u64, usize), Error> {
+        let watched = self.books.store.watch(watched).await?;
+        let scan = self.node.rescan(from, to, &watched).await;
+        let scan = scan.map_err(|source| Error::chain(self.name, source))?;
+        let end = scan.blocks.last().map_or(to, |header| header.id.height);
+        Ok((end, self.record(scan.transfers).await?))
+    }
+
+    /// The same of one block, in the strongest way there is.
+    async fn proved(
+        &self,
+        watched: &mut WatchState,
+        height: u64,
+        insist: bool,
+    ) -> Result<(u64, usize), Error> {
+        let watched = self.books.store.watch(watched).await?;
+        let transfers = self.node.prove(height, &watched, insist).await;
+        let transfers = transfers.map_err(|source| Error::chain(self.name, source))?;
+        Ok((height, self.record(transfers).await?))
+    }
+
+    /// The rules refuse a transfer of a block that is not the recorded one: a fork is the daemon's
+    /// to find.
+    async fn record(&self, transfers: Vec<Transfer>) -> Result<usize, Error> {
         let update = Update::Rescan { chain: self.name.clone(), transfers };
-        let changes = books.record(&update).await?;
+        let changes = self.books.record(&update).await?;
         let detected = |kind: &EventKind| *kind == EventKind::DepositDetected;
-        Ok((end, changes.events.iter().filter(|event| detected(&event.kind)).count()))
+        Ok(changes.events.iter().filter(|event| detected(&event.kind)).count())
     }
 }
 
@@ -101,7 +122,7 @@ impl Reader<'_> {
 async fn heights(
     opened: &Opened,
     name: &ChainName,
-    source: &erc20::Source,
+    node: &Node,
     options: &Rescan,
 ) -> Result<(u64, u64), Error> {
     if let (Some(from), Some(to)) = (options.from, options.to) {
@@ -110,13 +131,11 @@ async fn heights(
     let wrong = |source| Error::chain(name, source);
     if let Some(text) = &options.tx {
         let hash = TxHash::parse(text)
-            .ok_or_else(|| input("--tx", format!("`{text}` is not 0x and 64 hex digits")))?;
-        return match source.transaction(hash).await.map_err(wrong)? {
-            erc20::Transaction::Mined(mined) => Ok((mined.block.height, mined.block.height)),
-            erc20::Transaction::Pending => Err(input("--tx", "is in no block yet")),
-            erc20::Transaction::NotFound => {
-                Err(input("--tx", format!("no endpoint of {name} knows it")))
-            }
+            .ok_or_else(|| input("--tx", format!("`{text}` is not 64 hex digits")))?;
+        return match node.transaction(hash).await.map_err(wrong)? {
+            Transaction::Mined(mined) => Ok((mined.block.height, mined.block.height)),
+            Transaction::Pending => Err(input("--tx", "is in no block yet")),
+            Transaction::NotFound => Err(input("--tx", format!("no endpoint of {name} knows it"))),
         };
     }
     let text = options.address.as_deref().unwrap_or_default();
@@ -138,20 +157,20 @@ async fn heights(
     let dossier = opened.books.store.order(&order).await?;
     let created = dossier.map(|dossier| dossier.order.created_at);
     let created = created.ok_or_else(|| input("--address", "its order cannot be read"))?;
-    Ok((height_at(name, source, created, last).await?, last))
+    Ok((height_at(name, node, created, last).await?, last))
 }
 
 /// The first height whose block is not older than `time`, by halving.
 async fn height_at(
     name: &ChainName,
-    source: &erc20::Source,
+    node: &Node,
     time: payments::time::Time,
     last: u64,
 ) -> Result<u64, Error> {
     let (mut low, mut high) = (0u64, last);
     while low < high {
         let middle = low.midpoint(high);
-        let header = source.header(middle).await.map_err(|source| Error::chain(name, source))?;
+        let header = node.header(middle).await.map_err(|source| Error::chain(name, source))?;
         if header.is_some_and(|header| header.time < time) {
             low = middle.saturating_add(1);
         } else {

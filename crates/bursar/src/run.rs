@@ -75,14 +75,14 @@ async fn one_chain(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let mut retry = Retry::default();
-    let source = loop {
+    let node = loop {
         let connected = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
-            connected = opened.source(&name, &chain) => connected,
+            connected = opened.node(&name, &chain) => connected,
         };
         match connected {
-            Ok(source) => break source,
+            Ok(node) => break node,
             Err(error) if error.exit_code() == 2 || error.is_fatal() => return Err(error),
             Err(error) => {
                 let wait = retry.next_wait();
@@ -95,7 +95,7 @@ async fn one_chain(
         }
     };
     tracing::info!(chain = %name, "watching");
-    let watcher = Watcher::new(name, source, opened.books.clone(), watched, chain.stalled_after);
+    let watcher = Watcher::new(name, &chain, node, opened.books.clone(), watched);
     watcher.run(chain.poll_interval, stop, report).await
 }
 

@@ -28,7 +28,7 @@ impl View {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let chains = config.chains.iter();
-        Self(chains.map(|(name, chain)| (name.clone(), chain.spelling)).collect())
+        Self(chains.map(|(name, chain)| (name.clone(), chain.node.spelling())).collect())
     }
 
     /// An address in the spelling of `chain`; in hex where the chain is not configured any more.

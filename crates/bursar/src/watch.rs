@@ -15,16 +15,20 @@ use payments::{Changes, PlanError};
 use store::WatchState;
 use tokio::sync::Mutex;
 
+use crate::accounts::Accounts;
 use crate::books::Books;
+use crate::config::Chain;
 use crate::error::Error;
+use crate::node::{self, Look, Meaning, Node};
 use crate::retry::Retry;
 
 /// One chain being watched.
 pub struct Watcher {
     chain: ChainName,
-    source: erc20::Source,
+    node: Node,
     books: Books,
     watched: Arc<Mutex<WatchState>>,
+    accounts: Option<Accounts>,
     stalled_after: Duration,
     unread_since: Option<Time>,
 }
@@ -39,22 +43,23 @@ pub struct Turn {
 }
 
 impl Watcher {
-    /// Watches `chain` through `source` into `books`.
+    /// Watches a chain through `node` into `books`, as its config says.
     #[must_use]
     pub fn new(
-        chain: ChainName,
-        source: erc20::Source,
+        name: ChainName,
+        chain: &Chain,
+        node: Node,
         books: Books,
         watched: Arc<Mutex<WatchState>>,
-        stalled_after: Duration,
     ) -> Self {
-        Self { chain, source, books, watched, stalled_after, unread_since: None }
+        let (accounts, stalled_after) = (Accounts::of(chain), chain.stalled_after);
+        Self { chain: name, node, books, watched, accounts, stalled_after, unread_since: None }
     }
 
-    /// The node this chain is read through.
+    /// The nodes this chain is read through.
     #[must_use]
-    pub const fn source(&self) -> &erc20::Source {
-        &self.source
+    pub const fn node(&self) -> &Node {
+        &self.node
     }
 
     /// One turn: the loop of the architecture page, line by line.
@@ -62,39 +67,55 @@ impl Watcher {
     /// # Errors
     /// What kept the turn from being recorded. Trying again is always right.
     pub async fn step(&mut self) -> Result<Turn, Error> {
-        let scan = self.fetch().await;
-        self.record(scan).await
+        let look = self.fetch().await;
+        self.record(look).await
     }
 
-    async fn record(&mut self, scan: Result<Scan, Error>) -> Result<Turn, Error> {
-        let scan = match scan {
-            Ok(scan) => scan,
+    async fn record(&mut self, look: Result<Look, Error>) -> Result<Turn, Error> {
+        let Look { scan, earlier } = match look {
+            Ok(look) => look,
             Err(error) => return Err(self.note(error).await),
         };
         let last = scan.blocks.last().map(|header| header.id.height);
-        let more = last.is_some_and(|last| last < scan.tip);
-        match self.books.record(&Update::Scan(scan)).await {
-            Ok(changes) => {
-                self.unread_since = None;
-                Ok(Turn { changes, more })
-            }
-            Err(Error::Refused(why)) => Err(self.refused(*why).await),
-            Err(error) => Err(self.unwritten(error).await),
+        let more = last.is_some_and(|last| last < scan.tip) && !self.reads_to_finality(&scan);
+        let mut changes = match self.books.record(&Update::Scan(scan)).await {
+            Ok(changes) => changes,
+            Err(Error::Refused(why)) => return Err(self.refused(*why).await),
+            Err(error) => return Err(self.unwritten(error).await),
+        };
+        self.unread_since = None;
+        if !earlier.is_empty() {
+            let late = Update::Rescan { chain: self.chain.clone(), transfers: earlier };
+            changes.events.append(&mut self.books.record(&late).await?.events);
         }
+        Ok(Turn { changes, more })
     }
 
-    async fn fetch(&mut self) -> Result<Scan, Error> {
+    /// Whether a look by accounts has come to its end: it never goes above what is final.
+    fn reads_to_finality(&self, scan: &Scan) -> bool {
+        let last = scan.blocks.last().map(|header| header.id);
+        self.accounts.is_some() && last.is_some() && last == scan.finalized
+    }
+
+    async fn fetch(&mut self) -> Result<Look, Error> {
         let cursor = self.books.store.cursor(&self.chain).await?;
+        let wrong = |source| Error::chain(&self.chain, source);
+        if let Some(accounts) = &self.accounts
+            && let Some(open) = accounts.open(&self.books, &cursor).await?
+            && let Some(look) = self.node.poll_accounts(&cursor, &open).await.map_err(wrong)?
+        {
+            return Ok(look);
+        }
         // Called when the bytes are here, so that no address stored before them is missed.
         let refresh = || {
             let (store, watched) = (self.books.store.clone(), Arc::clone(&self.watched));
             async move {
                 let mut state = watched.lock().await;
                 let set = store.watch(&mut state).await;
-                set.map_err(erc20::BoxError::from)
+                set.map_err(node::BoxError::from)
             }
         };
-        self.source.poll(&cursor, refresh).await.map_err(|source| Error::chain(&self.chain, source))
+        self.node.poll(&cursor, refresh).await.map_err(wrong)
     }
 
     /// Marks a chain that cannot be read or trusted, so that every process can say so.
@@ -104,11 +125,13 @@ impl Watcher {
             return error;
         };
         let chain = self.chain.clone();
-        let update = match source.as_ref() {
-            erc20::Error::BelowFinalized { .. } => Some(Update::Pause { chain, why }),
-            erc20::Error::Disagree { .. } => Some(Update::Stall { chain, why }),
+        let update = match source.meaning() {
+            Meaning::Replaced => Some(Update::Pause { chain, why }),
+            Meaning::Disagreement => Some(Update::Stall { chain, why }),
             // A block that a reorg replaces between two requests is unreadable for a moment.
-            _ => self.is_overdue().then_some(Update::Stall { chain, why }),
+            Meaning::Misconfigured | Meaning::Throttled(_) | Meaning::Passing => {
+                self.is_overdue().then_some(Update::Stall { chain, why })
+            }
         };
         self.mark(update, error).await
     }
@@ -149,6 +172,14 @@ impl Watcher {
         self.books.record(&update).await.err().unwrap_or(error)
     }
 
+    /// Reads some of the blocks behind the index again. A failure costs time only.
+    async fn catch_up(&mut self) {
+        let Some(accounts) = &mut self.accounts else { return };
+        if let Err(error) = accounts.catch_up(&self.books, &self.chain, &self.node).await {
+            tracing::warn!(chain = %self.chain, error = error.line(), "blocks behind the index");
+        }
+    }
+
     /// Whether nothing could be read for longer than the config allows.
     fn is_overdue(&mut self) -> bool {
         let now = self.books.clock.now();
@@ -169,20 +200,25 @@ impl Watcher {
         mut seen: impl FnMut(&ChainName, Result<&Changes, &Error>),
     ) -> Result<(), Error> {
         let mut retry = Retry::default();
-        let bell = self.source.doorbell();
+        let bell = self.node.doorbell();
         loop {
             // Fetching may be cut short at any time; what is being written is written whole.
-            let scan = tokio::select! {
+            let look = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                scan = self.fetch() => scan,
+                look = self.fetch() => look,
             };
-            let turn = self.record(scan).await;
+            let turn = self.record(look).await;
             seen(&self.chain, turn.as_ref().map(|turn| &turn.changes));
             match turn {
                 Ok(turn) if turn.more => retry.reset(),
                 Ok(_) => {
                     retry.reset();
+                    tokio::select! {
+                        biased;
+                        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                        () = self.catch_up() => {}
+                    }
                     tokio::select! {
                         () = bell.rung() => {}
                         () = tokio::time::sleep(poll_interval) => {}
@@ -206,8 +242,8 @@ impl Watcher {
 /// How long the endpoints asked to be left alone.
 fn asked_for(error: &Error) -> Duration {
     match error {
-        Error::Chain { source, .. } => match source.as_ref() {
-            erc20::Error::RateLimited { retry_after, .. } => *retry_after,
+        Error::Chain { source, .. } => match source.meaning() {
+            Meaning::Throttled(wait) => wait,
             _ => Duration::ZERO,
         },
         _ => Duration::ZERO,

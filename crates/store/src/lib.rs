@@ -5,6 +5,7 @@
 //! Why one SQL text serves both engines: what it reaches is measured by
 //! `tests/benches/store.rs`.
 
+mod accounts;
 mod commit;
 mod deposits;
 mod engine;

@@ -27,7 +27,7 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[Migration] = &[migration!(1, "0001_books")];
+const MIGRATIONS: &[Migration] = &[migration!(1, "0001_books"), migration!(2, "0002_rereads")];
 
 impl Migration {
     const fn text(&self, engine: Engine) -> &'static str {

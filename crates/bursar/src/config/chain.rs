@@ -1,6 +1,6 @@
 //! A chain's part of the config.
 //!
-//! In: `[chains.NAME]`. Out: what `payments` and `erc20` need of it.
+//! In: `[chains.NAME]`. Out: what `payments` and the chain's client need of it.
 //! Never: an endpoint without a URL, a rule that can never be reached.
 //! Why: these are the fields that cost money when they are wrong.
 
@@ -13,10 +13,11 @@ use payments::chain::BlockHash;
 use payments::changes::{ChainRules, Finality as Final, FinalityRule};
 use payments::name::ChainName;
 
-use super::{AddressSource, Chain, duration, file};
+use super::node::{Node, Recordable};
+use super::{AddressSource, Chain, duration, evm, file, tron, usdt};
 use crate::derive::Account;
 use crate::error::{Error, input};
-use crate::{retry, secret};
+use crate::secret;
 
 pub(super) fn read_chain(
     name: &ChainName,
@@ -24,9 +25,12 @@ pub(super) fn read_chain(
     beside: &Path,
 ) -> Result<Chain, Error> {
     let field = |what: &str| format!("chains.{name}.{what}");
-    let file::Kind::Evm = chain.kind;
-    let token = Address::parse_as(&chain.token, Spelling::Evm)
-        .map_err(|why| input(&field("token"), why))?;
+    let (spelling, pace) = match chain.kind {
+        file::Kind::Evm => (Spelling::Evm, Duration::from_secs(4)),
+        file::Kind::Tron => (Spelling::Tron, Duration::from_secs(3)),
+    };
+    let token =
+        Address::parse_as(&chain.token, spelling).map_err(|why| input(&field("token"), why))?;
     if chain.decimals > 30 {
         return Err(input(&field("decimals"), "must be 0 to 30"));
     }
@@ -40,100 +44,99 @@ pub(super) fn read_chain(
         max_reorg,
         finality: read_finality_rules(&field("confirmations"), &chain.confirmations)?,
     };
-    let seconds = Duration::from_secs;
+    let node = match chain.kind {
+        file::Kind::Evm => Node::Evm(Box::new(evm::read_node(name, chain, &rules, beside)?)),
+        file::Kind::Tron => Node::Tron(Box::new(tron::read_node(name, chain, &rules, beside)?)),
+    };
+    let stalled_after = chain.stalled_after.as_ref();
     Ok(Chain {
-        chain_id: chain.chain_id,
-        spelling: Spelling::Evm,
         recordable: read_recordable(name, chain, beside)?,
-        node: read_node(name, chain, &rules, beside)?,
+        node,
         rules,
         addresses: read_addresses(name, &chain.addresses, beside)?,
-        poll_interval: duration(&field("poll_interval"), chain.poll_interval.as_ref(), seconds(4))?,
-        stalled_after: duration(
-            &field("stalled_after"),
-            chain.stalled_after.as_ref(),
-            seconds(60),
-        )?,
+        recovery_fee: usdt(&field("recovery_fee"), chain.recovery_fee.as_ref(), Usdt::ZERO)?,
+        poll_interval: duration(&field("poll_interval"), chain.poll_interval.as_ref(), pace)?,
+        stalled_after: duration(&field("stalled_after"), stalled_after, Duration::from_secs(60))?,
     })
 }
 
-fn read_node(
+/// Refuses what has no meaning for this kind of chain: somebody believes that it has.
+pub(super) fn refuse_foreign(
+    name: &ChainName,
+    kind: &str,
+    given: &[(&str, bool)],
+) -> Result<(), Error> {
+    match given.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((field, _)) => {
+            let why = format!("has no meaning for a chain of kind \"{kind}\"");
+            Err(input(&format!("chains.{name}.{field}"), why))
+        }
+    }
+}
+
+/// What both kinds say in the same words.
+pub(super) struct Shared {
+    pub(super) genesis: Option<BlockHash>,
+    pub(super) window: u64,
+    pub(super) in_flight: usize,
+    pub(super) deadline: Duration,
+}
+
+pub(super) fn read_shared(
     name: &ChainName,
     chain: &file::Chain,
-    rules: &ChainRules,
-    beside: &Path,
-) -> Result<erc20::Config, Error> {
+    window: u64,
+    widest: u64,
+) -> Result<Shared, Error> {
     let field = |what: &str| format!("chains.{name}.{what}");
     let genesis = match &chain.genesis {
         None => None,
         Some(text) => Some(BlockHash::parse(text).ok_or_else(|| {
-            input(&field("genesis"), format!("`{text}` is not 0x and 64 hex digits"))
+            input(&field("genesis"), format!("`{text}` is not a hash of 64 hex digits"))
         })?),
     };
-    let start = match &chain.start {
-        None => erc20::Start::Finalized,
-        Some(file::Start::Height(height)) => erc20::Start::Height(*height),
-        Some(file::Start::Word(word)) if word == "finalized" => erc20::Start::Finalized,
-        Some(file::Start::Word(word)) if word == "tip" => erc20::Start::Tip,
-        Some(file::Start::Word(word)) => {
-            let why = format!("`{word}` must be \"finalized\", \"tip\" or a height");
-            return Err(input(&field("start"), why));
-        }
-    };
-    let finality = match &chain.finality {
-        None => erc20::Finality::Tags,
-        Some(file::Finality::Blocks(0)) => {
-            return Err(input(&field("finality"), "must be \"tags\" or at least 1 block"));
-        }
-        Some(file::Finality::Blocks(blocks)) => erc20::Finality::Blocks(*blocks),
-        Some(file::Finality::Word(word)) if word == "tags" => erc20::Finality::Tags,
-        Some(file::Finality::Word(word)) => {
-            let why = format!("`{word}` must be \"tags\" or a number of blocks");
-            return Err(input(&field("finality"), why));
-        }
-    };
-    let window = chain.window.unwrap_or(64);
+    let window = chain.window.unwrap_or(window);
     let in_flight = chain.in_flight.unwrap_or(4);
-    if !(1..=10_000).contains(&window) {
-        return Err(input(&field("window"), "must be 1 to 10000 blocks"));
+    if !(1..=widest).contains(&window) {
+        return Err(input(&field("window"), format!("must be 1 to {widest} blocks")));
     }
     if !(1..=64).contains(&in_flight) {
         return Err(input(&field("in_flight"), "must be 1 to 64 requests"));
     }
-    let check_header_hash = chain.check_header_hash.unwrap_or(true);
-    let prove = match chain.prove {
-        None | Some(file::ProveWord::Suspicious) => erc20::Prove::Suspicious,
-        Some(_) if !check_header_hash => {
-            return Err(input(&field("prove"), "proves nothing where check_header_hash = false"));
-        }
-        Some(file::ProveWord::Payments) => erc20::Prove::Payments,
-        Some(file::ProveWord::Always) => erc20::Prove::Always,
-    };
-    let mut endpoints = Vec::new();
-    for (at, endpoint) in chain.endpoints.iter().enumerate() {
-        endpoints.push(read_endpoint(&field(&format!("endpoints[{at}]")), at, endpoint, beside)?);
-    }
-    if endpoints.is_empty() {
+    if chain.endpoints.is_empty() {
         let why = format!("none is given; write [[chains.{name}.endpoints]] with its url");
         return Err(input(&field("endpoints"), why));
     }
-    Ok(erc20::Config {
-        chain: name.clone(),
-        chain_id: chain.chain_id,
-        token: rules.token,
-        decimals: rules.decimals,
-        genesis,
-        endpoints,
-        finality,
-        start,
-        max_reorg: rules.max_reorg,
-        window,
-        in_flight,
-        deadline: duration(&field("deadline"), chain.deadline.as_ref(), Duration::from_secs(20))?,
-        check_header_hash,
-        prove,
-        rest: std::sync::Arc::new(retry::rest),
-    })
+    let deadline = chain.deadline.as_ref();
+    let deadline = duration(&field("deadline"), deadline, Duration::from_secs(20))?;
+    Ok(Shared { genesis, window, in_flight, deadline })
+}
+
+/// Where scanning begins the first time.
+pub(super) enum Begin {
+    Finalized,
+    Tip,
+    Height(u64),
+}
+
+pub(super) fn read_begin(name: &ChainName, start: Option<&file::Start>) -> Result<Begin, Error> {
+    match start {
+        None => Ok(Begin::Finalized),
+        Some(file::Start::Height(height)) => Ok(Begin::Height(*height)),
+        Some(file::Start::Word(word)) if word == "finalized" => Ok(Begin::Finalized),
+        Some(file::Start::Word(word)) if word == "tip" => Ok(Begin::Tip),
+        Some(file::Start::Word(word)) => {
+            let why = format!("`{word}` must be \"finalized\", \"tip\" or a height");
+            Err(input(&format!("chains.{name}.start"), why))
+        }
+    }
+}
+
+/// An endpoint's name in logs: its own, or its place.
+pub(super) fn endpoint_name(at: usize, endpoint: &file::Endpoint) -> String {
+    let name = endpoint.name.clone();
+    name.unwrap_or_else(|| format!("endpoint-{}", at.saturating_add(1)))
 }
 
 /// The first endpoint that speaks HTTP: the one a tape can be made of.
@@ -141,37 +144,19 @@ fn read_recordable(
     name: &ChainName,
     chain: &file::Chain,
     beside: &Path,
-) -> Result<Option<secret::Secret>, Error> {
+) -> Result<Option<Recordable>, Error> {
     for (at, endpoint) in chain.endpoints.iter().enumerate() {
         let field = format!("chains.{name}.endpoints[{at}].url");
         let (url, file) = (endpoint.url.as_ref(), endpoint.url_file.as_ref());
         let url = secret::read(&field, url, file, beside)?;
         if let Some(url) = url.filter(|url| url.expose().starts_with("http")) {
-            return Ok(Some(url));
+            let (url_of, file) = (&endpoint.solidity_url, &endpoint.solidity_url_file);
+            let field = format!("chains.{name}.endpoints[{at}].solidity_url");
+            let solidity = secret::read(&field, url_of.as_ref(), file.as_ref(), beside)?;
+            return Ok(Some(Recordable { url, solidity }));
         }
     }
     Ok(None)
-}
-
-fn read_endpoint(
-    field: &str,
-    at: usize,
-    endpoint: &file::Endpoint,
-    beside: &Path,
-) -> Result<erc20::EndpointConfig, Error> {
-    let url_field = format!("{field}.url");
-    let url = secret::read(&url_field, endpoint.url.as_ref(), endpoint.url_file.as_ref(), beside)?
-        .ok_or_else(|| input(&url_field, "is missing"))?;
-    let name = match &endpoint.name {
-        Some(name) => name.clone(),
-        None => format!("endpoint-{}", at.saturating_add(1)),
-    };
-    let rate = endpoint.requests_per_second.unwrap_or(0);
-    let mut read =
-        erc20::EndpointConfig::new(&name, url.expose()).map_err(|why| input(&url_field, why))?;
-    read.requests_per_second = rate;
-    read.burst = endpoint.burst.unwrap_or(rate);
-    Ok(read)
 }
 
 /// First match by amount; a line without `up_to` fits every amount and must be the last.

@@ -66,7 +66,7 @@ pub(super) struct Plan {
 #[serde(deny_unknown_fields)]
 pub(super) struct Chain {
     pub(super) kind: Kind,
-    pub(super) chain_id: u64,
+    pub(super) chain_id: Option<u64>,
     pub(super) token: String,
     pub(super) decimals: u8,
     pub(super) genesis: Option<String>,
@@ -82,6 +82,9 @@ pub(super) struct Chain {
     pub(super) check_header_hash: Option<bool>,
     pub(super) prove: Option<ProveWord>,
     pub(super) stalled_after: Option<String>,
+    pub(super) recovery_fee: Option<String>,
+    pub(super) read: Option<ReadWord>,
+    pub(super) accounts: Option<Accounts>,
     #[serde(default)]
     pub(super) addresses: Addresses,
     #[serde(default)]
@@ -92,6 +95,22 @@ pub(super) struct Chain {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     Evm,
+    Tron,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ReadWord {
+    Blocks,
+    Accounts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accounts {
+    pub(super) at_most: Option<u32>,
+    pub(super) linger: Option<String>,
+    pub(super) blocks_behind: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,6 +158,13 @@ pub(super) struct Endpoint {
     pub(super) name: Option<String>,
     pub(super) url: Option<String>,
     pub(super) url_file: Option<String>,
+    pub(super) solidity_url: Option<String>,
+    pub(super) solidity_url_file: Option<String>,
+    pub(super) index_url: Option<String>,
+    pub(super) index_url_file: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) key_file: Option<String>,
     pub(super) requests_per_second: Option<u32>,
     pub(super) burst: Option<u32>,
+    pub(super) requests_per_day: Option<u64>,
 }

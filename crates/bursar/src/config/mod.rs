@@ -5,13 +5,15 @@
 //! Why: a mistake is found before the daemon runs, with its field and what is wrong with it.
 
 mod chain;
+mod evm;
 mod file;
+mod node;
+mod tron;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use payments::address::Spelling;
 use payments::amount::{Credits, Usdt};
 use payments::changes::{ChainRules, Rules};
 use payments::name::ChainName;
@@ -20,6 +22,8 @@ use payments::order::{Policy, Price, Terms};
 use crate::derive::{self, Account};
 use crate::error::{Error, input};
 use crate::secret::{self, Secret};
+
+pub use node::{Node, Recordable, TronNode, Way};
 
 /// A larger config is a mistake.
 const LARGEST: u64 = 1024 * 1024;
@@ -74,18 +78,16 @@ pub enum AddressSource {
 /// One chain.
 #[derive(Debug, Clone)]
 pub struct Chain {
-    /// Its id, as `eth_chainId` answers.
-    pub chain_id: u64,
-    /// How its people write an address.
-    pub spelling: Spelling,
     /// The rules that `payments` needs.
     pub rules: ChainRules,
     /// How its nodes are read.
-    pub node: erc20::Config,
+    pub node: Node,
     /// Where its deposit addresses come from; none where orders on it are not offered.
     pub addresses: Option<AddressSource>,
-    /// The URL of the first HTTP endpoint, for `bursar record`.
-    pub recordable: Option<Secret>,
+    /// What is kept for returning money that arrived here and was meant for another chain.
+    pub recovery_fee: Usdt,
+    /// Where `bursar record` sends on what it records.
+    pub recordable: Option<Recordable>,
     /// How long to wait between two looks where no subscription rings.
     pub poll_interval: Duration,
     /// For how long a block may be unreadable before the chain is told to be stalled.

@@ -38,8 +38,9 @@ fn a_small_config_gets_careful_defaults() {
     assert_eq!(config.orders.terms.underpaid, Policy::Hold);
     let (_, chain) = config.chain("ethereum").unwrap();
     assert_eq!(chain.rules.finality.len(), 2);
-    assert!(chain.node.check_header_hash);
-    assert_eq!(chain.node.prove, erc20::Prove::Suspicious);
+    let Node::Evm(node) = &chain.node else { panic!("kind = \"evm\"") };
+    assert!(node.check_header_hash);
+    assert_eq!(node.prove, erc20::Prove::Suspicious);
     assert!(!format!("{config:?}").contains("0123456789abcdef"), "an API key is shown");
 }
 

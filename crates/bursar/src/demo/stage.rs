@@ -203,10 +203,10 @@ async fn start(
     recorded: Arc<AtomicU64>,
 ) -> Result<JoinHandle<Result<(), Error>>, Error> {
     let (name, chain) = opened.config.chain("ethereum")?;
-    let source = opened.source(name, chain).await?;
+    let node = opened.node(name, chain).await?;
     let watched = Arc::new(Mutex::new(WatchState::default()));
     let books: Books = opened.books.clone();
-    let watcher = Watcher::new(name.clone(), source, books, watched, chain.stalled_after);
+    let watcher = Watcher::new(name.clone(), chain, node, books, watched);
     let interval = chain.poll_interval;
     let seen = move |_: &ChainName, turn: Result<&Changes, &Error>| {
         let Ok(changes) = turn else { return };

@@ -1,0 +1,122 @@
+//! Watching a chain by its accounts: whose money is waited for, and the blocks behind it.
+//!
+//! In: the books and a node with an index. Out: accounts to ask about; what the index lost.
+//! Never: an account left out in silence; a block behind that is skipped.
+//! Why: an index is cheap and forgets; every block, read slowly behind it, does not.
+
+use std::time::Duration;
+
+use payments::chain::Cursor;
+use payments::name::ChainName;
+use payments::time::Time;
+use store::WatchState;
+use tokio::time::Instant;
+
+use crate::books::Books;
+use crate::config::{self, Chain, Way};
+use crate::error::Error;
+use crate::node::Node;
+use crate::rescan::Reader;
+
+/// The clock of the machine and the chain's may differ, and an order may be paid at once.
+const BEFORE: Duration = Duration::from_secs(600);
+/// How long an index may take to show a transfer; what it shows later, the blocks show.
+const LOOKBACK: Duration = Duration::from_secs(86_400);
+/// Milliseconds from one block to the next, and twice as fast: a day behind is read in a day.
+const PACE_MS: u64 = 1_500;
+
+/// How a chain is watched by its accounts.
+pub struct Accounts {
+    at_most: u32,
+    linger: Duration,
+    behind: Option<Behind>,
+}
+
+/// The blocks read again behind the index.
+struct Behind {
+    next: Instant,
+    watched: WatchState,
+}
+
+impl Accounts {
+    /// How `chain` is watched; `None` where by its blocks.
+    #[must_use]
+    pub fn of(chain: &Chain) -> Option<Self> {
+        let config::Node::Tron(tron) = &chain.node else { return None };
+        let Way::Accounts { at_most, linger, behind } = tron.way else { return None };
+        let behind =
+            behind.then(|| Behind { next: Instant::now(), watched: WatchState::default() });
+        Some(Self { at_most, linger, behind })
+    }
+
+    /// The accounts to ask about; `None` where they are too many, and the blocks are to be read.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn open(
+        &self,
+        books: &Books,
+        cursor: &Cursor,
+    ) -> Result<Option<Vec<trc20::Account>>, Error> {
+        let Some(last) = cursor.last() else {
+            // The books begin with blocks, as they would without an index.
+            return Ok(None);
+        };
+        let ended = before(books.clock.now(), self.linger);
+        let waiting = books.store.accounts(ended, self.at_most.saturating_add(1)).await?;
+        if waiting.len() > usize::try_from(self.at_most).unwrap_or(usize::MAX) {
+            return Ok(None);
+        }
+        let old = before(last.time, LOOKBACK);
+        let account = |(address, created)| {
+            let since = before(created, BEFORE).max(old);
+            trc20::Account { address, since }
+        };
+        Ok(Some(waiting.into_iter().map(account).collect()))
+    }
+
+    /// Reads a portion of the blocks behind the cursor again, when it is time; how many deposits
+    /// the index had lost.
+    ///
+    /// # Errors
+    /// As a look at the chain; the portion is read again then.
+    pub async fn catch_up(
+        &mut self,
+        books: &Books,
+        name: &ChainName,
+        node: &Node,
+    ) -> Result<Option<usize>, Error> {
+        let Some(behind) = self.behind.as_mut().filter(|behind| behind.next <= Instant::now())
+        else {
+            return Ok(None);
+        };
+        let cursor = books.store.cursor(name).await?;
+        let Some(finalized) = cursor.finalized.map(|id| id.height) else { return Ok(None) };
+        let last = cursor.last().map_or(0, |header| header.id.height).min(finalized);
+        let Some(done) = books.store.reread(name).await? else {
+            // What was recorded before was read whole.
+            books.store.keep_reread(name, last).await?;
+            return Ok(None);
+        };
+        let from = done.saturating_add(1);
+        if from > last {
+            return Ok(None);
+        }
+        let reader = Reader { books, name, node };
+        let (end, caught) = reader.portion(&mut behind.watched, from, last).await?;
+        books.store.keep_reread(name, end).await?;
+        let blocks = end.saturating_sub(done);
+        let wait = Duration::from_millis(blocks.saturating_mul(PACE_MS));
+        behind.next = Instant::now().checked_add(wait).unwrap_or(behind.next);
+        if caught > 0 {
+            tracing::warn!(chain = %name, from, to = end, caught, "the index had lost deposits");
+        } else {
+            tracing::debug!(chain = %name, from, to = end, "the index had lost nothing");
+        }
+        Ok(Some(caught))
+    }
+}
+
+fn before(time: Time, span: Duration) -> Time {
+    Time(time.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+}

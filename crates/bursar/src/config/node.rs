@@ -1,0 +1,94 @@
+//! How a chain's nodes are read, of whichever kind they are.
+//!
+//! In: the config. Out: what a connection is made from. Never: a key that is shown.
+//! Why: a chain differs in this and in nothing else that stands above it.
+
+use std::time::Duration;
+
+use payments::address::Spelling;
+use payments::chain::BlockHash;
+
+use crate::secret::Secret;
+
+/// How a chain's nodes are read.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// By JSON-RPC.
+    Evm(Box<erc20::Config>),
+    /// By the HTTP API of java-tron and of `TronGrid`.
+    Tron(Box<TronNode>),
+}
+
+/// A TRON chain's nodes, and what of them is read.
+#[derive(Debug, Clone)]
+pub struct TronNode {
+    /// The endpoints and everything about them.
+    pub source: trc20::Config,
+    /// What a look reads.
+    pub way: Way,
+}
+
+/// What a look at a TRON chain reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Every block.
+    Blocks,
+    /// Headers, and what an index says of each account that waits for money.
+    Accounts {
+        /// With more accounts than this, the blocks are read.
+        at_most: u32,
+        /// How long after an order ended its account is still asked about.
+        linger: Duration,
+        /// Whether the blocks are read too, slowly, behind it.
+        behind: bool,
+    },
+}
+
+/// Where `bursar record` sends on what it records.
+#[derive(Debug, Clone)]
+pub struct Recordable {
+    /// The first endpoint that speaks HTTP.
+    pub url: Secret,
+    /// Its solidity interface, where that is elsewhere.
+    pub solidity: Option<Secret>,
+}
+
+impl Node {
+    /// What tells this chain from others: an EVM chain's id, as `eth_chainId` answers it. TRON's
+    /// chains are told apart by their genesis block.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Evm(config) => config.chain_id.to_string(),
+            Self::Tron(_) => "tron".to_owned(),
+        }
+    }
+
+    /// How its people write addresses and transactions.
+    #[must_use]
+    pub const fn spelling(&self) -> Spelling {
+        match self {
+            Self::Evm(_) => Spelling::Evm,
+            Self::Tron(_) => Spelling::Tron,
+        }
+    }
+
+    /// Insists on the genesis block that was found at the first connection, unless the config
+    /// itself says which.
+    pub fn expect_genesis(&mut self, pinned: Option<BlockHash>) {
+        let genesis = match self {
+            Self::Evm(config) => &mut config.genesis,
+            Self::Tron(tron) => &mut tron.source.genesis,
+        };
+        *genesis = genesis.or(pinned);
+    }
+
+    /// Whether scanning begins at a height that does not depend on when it begins.
+    #[must_use]
+    pub const fn starts_at_a_height(&self) -> bool {
+        match self {
+            Self::Evm(config) => matches!(config.start, erc20::Start::Height(_)),
+            Self::Tron(tron) => matches!(tron.source.start, trc20::Start::Height(_)),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A chain's nodes, of whichever kind they are.
+//!
+//! In: one chain's config. Out: scans, headers and transactions in the words of the rules.
+//! Never: a rule, a retry, a wait. Why: everything above this line is the same for every chain.
+
+mod error;
+
+use std::sync::Arc;
+
+use payments::address::Address;
+use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan, Transfer, TxHash};
+use payments::time::Time;
+use payments::watch::WatchSet;
+
+pub use error::{Meaning, NodeError};
+
+use crate::config;
+
+/// An error of the caller's own, carried through.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The nodes of one chain, connected.
+pub enum Node {
+    /// An EVM chain's.
+    Evm(Box<erc20::Source>),
+    /// A TRON chain's.
+    Tron(Box<trc20::Source>),
+}
+
+/// What one look at a chain found.
+#[derive(Debug)]
+pub struct Look {
+    /// What is new.
+    pub scan: Scan,
+    /// Transfers of blocks that were recorded before, which only an index can show late.
+    pub earlier: Vec<Transfer>,
+}
+
+/// What is known of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transaction {
+    /// No endpoint knows it.
+    NotFound,
+    /// It is known and in no block yet.
+    Pending,
+    /// It is in a block of the chain.
+    Mined(Mined),
+}
+
+/// A transaction in a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mined {
+    /// Whether it succeeded; a failed one has no Transfers.
+    pub succeeded: bool,
+    /// Its block.
+    pub block: BlockId,
+    /// The block's time.
+    pub time: Time,
+    /// All Transfers of the token in it, by their place.
+    pub transfers: Vec<Transfer>,
+}
+
+/// What ends the sleep between two looks.
+pub enum Bell {
+    /// A subscription rings it.
+    Rings(erc20::Doorbell),
+    /// The chain offers none.
+    Silent,
+}
+
+impl Bell {
+    /// Ends at the next ring; never, where nothing rings.
+    pub async fn rung(&self) {
+        match self {
+            Self::Rings(bell) => bell.rung().await,
+            Self::Silent => std::future::pending().await,
+        }
+    }
+}
+
+impl Node {
+    /// Connects to the nodes a config names and checks that they are what it says.
+    ///
+    /// # Errors
+    /// What contradicts the config, or that none can be reached.
+    pub async fn connect(config: config::Node) -> Result<Self, NodeError> {
+        Ok(match config {
+            config::Node::Evm(config) => {
+                Self::Evm(Box::new(erc20::Source::connect(*config).await?))
+            }
+            config::Node::Tron(tron) => {
+                Self::Tron(Box::new(trc20::Source::connect(tron.source).await?))
+            }
+        })
+    }
+
+    /// What block 0 is, for the caller to pin.
+    #[must_use]
+    pub fn genesis(&self) -> Option<BlockHash> {
+        match self {
+            Self::Evm(source) => source.genesis(),
+            Self::Tron(source) => source.genesis(),
+        }
+    }
+
+    /// What ends the sleep between two looks.
+    #[must_use]
+    pub fn doorbell(&self) -> Bell {
+        match self {
+            Self::Evm(source) => Bell::Rings(source.doorbell()),
+            Self::Tron(_) => Bell::Silent,
+        }
+    }
+
+    /// What is new since `cursor`, every block read. `refresh` is called after the bytes were
+    /// fetched and before they are filtered.
+    ///
+    /// # Errors
+    /// Any; none of them loses anything.
+    pub async fn poll<Watched>(
+        &self,
+        cursor: &Cursor,
+        refresh: impl Fn() -> Watched,
+    ) -> Result<Look, NodeError>
+    where
+        Watched: Future<Output = Result<Arc<WatchSet>, BoxError>>,
+    {
+        let scan = match self {
+            Self::Evm(source) => source.poll(cursor, refresh).await?,
+            Self::Tron(source) => source.poll(cursor, refresh).await?,
+        };
+        Ok(Look { scan, earlier: Vec::new() })
+    }
+
+    /// What an index knows to be new for `accounts` since `cursor`, each transfer read from its
+    /// solidified block; where there is no such way, `None`.
+    ///
+    /// # Errors
+    /// Any; none of them loses anything.
+    pub async fn poll_accounts(
+        &self,
+        cursor: &Cursor,
+        accounts: &[trc20::Account],
+    ) -> Result<Option<Look>, NodeError> {
+        match self {
+            Self::Evm(_) => Ok(None),
+            Self::Tron(source) => {
+                let trc20::Found { scan, earlier } = source.poll_accounts(cursor, accounts).await?;
+                Ok(Some(Look { scan, earlier }))
+            }
+        }
+    }
+
+    /// The verified header at `height`; none above the tip.
+    ///
+    /// # Errors
+    /// Where no endpoint answers.
+    pub async fn header(&self, height: u64) -> Result<Option<Header>, NodeError> {
+        Ok(match self {
+            Self::Evm(source) => source.header(height).await?,
+            Self::Tron(source) => source.header(height).await?,
+        })
+    }
+
+    /// Reads the blocks from `from` on again, to `to` or as far as one window reaches.
+    ///
+    /// # Errors
+    /// As a poll.
+    pub async fn rescan(&self, from: u64, to: u64, watch: &WatchSet) -> Result<Scan, NodeError> {
+        Ok(match self {
+            Self::Evm(source) => source.rescan(from, to, watch).await?,
+            Self::Tron(source) => source.rescan(from, to, watch).await?,
+        })
+    }
+
+    /// Our Transfers of one block in the strongest way there is: proved by the header on an EVM
+    /// chain; on TRON, whose headers bind no log, as two servers agree on it. Where there is only
+    /// one server of TRON, its word, unless `insist` is set.
+    ///
+    /// # Errors
+    /// Where the block cannot be proved, or the servers do not agree.
+    pub async fn prove(
+        &self,
+        height: u64,
+        watch: &WatchSet,
+        insist: bool,
+    ) -> Result<Vec<Transfer>, NodeError> {
+        match self {
+            Self::Evm(source) => Ok(source.prove(height, watch).await?),
+            Self::Tron(source) => match source.corroborate(height, watch).await {
+                Err(trc20::Error::GaveUp { .. }) if !insist => {
+                    Ok(source.rescan(height, height, watch).await?.transfers)
+                }
+                corroborated => Ok(corroborated?),
+            },
+        }
+    }
+
+    /// What is known of a transaction.
+    ///
+    /// # Errors
+    /// Where an endpoint that might know it did not answer.
+    pub async fn transaction(&self, tx: TxHash) -> Result<Transaction, NodeError> {
+        Ok(match self {
+            Self::Evm(source) => match source.transaction(tx).await? {
+                erc20::Transaction::NotFound => Transaction::NotFound,
+                erc20::Transaction::Pending => Transaction::Pending,
+                erc20::Transaction::Mined(erc20::Mined { succeeded, block, time, transfers }) => {
+                    Transaction::Mined(Mined { succeeded, block, time, transfers })
+                }
+            },
+            Self::Tron(source) => match source.transaction(tx).await? {
+                trc20::Transaction::NotFound => Transaction::NotFound,
+                trc20::Transaction::Pending => Transaction::Pending,
+                trc20::Transaction::Mined(trc20::Mined { succeeded, block, time, transfers }) => {
+                    Transaction::Mined(Mined { succeeded, block, time, transfers })
+                }
+            },
+        })
+    }
+
+    /// Whether the chain knows an address already.
+    ///
+    /// # Errors
+    /// Where no endpoint answers.
+    pub async fn is_used(&self, address: Address) -> Result<bool, NodeError> {
+        Ok(match self {
+            Self::Evm(source) => source.used(address).await?.any(),
+            Self::Tron(source) => source.used(address).await?.any(),
+        })
+    }
+}

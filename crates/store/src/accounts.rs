@@ -1,0 +1,67 @@
+//! What watching by accounts needs of the books: who waits for money, and how far the blocks
+//! were read behind it.
+//!
+//! In: a time, a height. Out: addresses with the time of their orders; a height.
+//! Never: a height that goes back. Why: an index may lose a transfer, and the blocks do not.
+
+use payments::address::Address;
+use payments::name::ChainName;
+use payments::time::Time;
+use sqlx::Row;
+
+use crate::Store;
+use crate::error::Error;
+use crate::row::{self, Fields};
+use crate::sql::Binds;
+
+impl Store {
+    /// The addresses of the orders, on whichever chain, that are open or ended after `ended`, with
+    /// the time each was made; the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn accounts(&self, ended: Time, limit: u32) -> Result<Vec<(Address, Time)>, Error> {
+        let query = "SELECT address, created_at FROM orders \
+            WHERE coalesce(paid, expired, cancelled, $1 + 1) > $1 ORDER BY number DESC LIMIT $2";
+        let mut connection = self.reader().await?;
+        let query = sqlx::query(query).bind(ended.0).bind(i64::from(limit));
+        let mut accounts = Vec::new();
+        for row in query.fetch_all(&mut *connection).await? {
+            let text: String = row.try_get(0)?;
+            let address = Fields::new("orders", &text).parse("address", row::address)?;
+            accounts.push((address, Time(row.try_get(1)?)));
+        }
+        Ok(accounts)
+    }
+
+    /// Up to which height the blocks of a chain were read again.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn reread(&self, chain: &ChainName) -> Result<Option<u64>, Error> {
+        let query = sqlx::query("SELECT height FROM rereads WHERE chain = $1");
+        let mut connection = self.reader().await?;
+        let row = query.bind(chain.to_string()).fetch_optional(&mut *connection).await?;
+        let height: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;
+        Ok(height.and_then(|height| u64::try_from(height).ok()))
+    }
+
+    /// Keeps up to which height the blocks of a chain were read again; a lower one than is kept
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn keep_reread(&self, chain: &ChainName, height: u64) -> Result<(), Error> {
+        let insert = "INSERT INTO rereads (chain, height) VALUES ($1, $2) ON CONFLICT (chain) \
+            DO UPDATE SET height = excluded.height WHERE excluded.height > rereads.height";
+        let kept = i64::try_from(height);
+        let kept = kept.map_err(|_| Error::beyond("rereads", "height", &chain.to_string()))?;
+        let mut binds = Binds::default();
+        binds.text(chain.to_string())?;
+        binds.int(kept)?;
+        let mut transaction = self.writing().await?;
+        self.link(&mut transaction).run(insert, binds).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
