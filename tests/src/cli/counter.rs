@@ -229,10 +229,9 @@ url = "{url}/v3/{KEY}"
 pub(super) async fn follow(folder: &Path, mut goes_on: impl FnMut(bool) -> bool) -> BlockId {
     let opened = Opened::open(&folder.join("bursar.toml")).await.expect("the books open");
     let (name, chain) = opened.config.chain("ethereum").expect("configured");
-    let source = opened.source(name, chain).await.expect("the node answers");
+    let node = opened.node(name, chain).await.expect("the node answers");
     let books = opened.books.clone();
-    let patience = chain.stalled_after;
-    let mut watcher = Watcher::new(name.clone(), source, books, Default::default(), patience);
+    let mut watcher = Watcher::new(name.clone(), chain, node, books, Default::default());
     while goes_on(Box::pin(watcher.step()).await.expect("a turn").more) {}
     let cursor = opened.books.store.cursor(name).await.expect("the cursor");
     opened.books.store.close().await;

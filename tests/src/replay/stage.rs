@@ -175,11 +175,11 @@ impl Stage {
         }
         let opened = Opened::with(config, self.clock.clone()).await.expect("the books open");
         let (name, chain) = opened.config.chain("anvil").expect("configured above");
-        let source = opened.source(name, chain).await;
-        let source = source.unwrap_or_else(|why| panic!("{}", why.line()));
+        let node = opened.node(name, chain).await;
+        let node = node.unwrap_or_else(|why| panic!("{}", why.line()));
         let watched = Arc::new(Mutex::new(WatchState::default()));
         let books = opened.books.clone();
-        let watcher = Watcher::new(name.clone(), source, books, watched, chain.stalled_after);
+        let watcher = Watcher::new(name.clone(), chain, node, books, watched);
         self.up = Some(Up { opened, watcher });
     }
 
