@@ -54,6 +54,7 @@ pub enum KeyError {
 pub struct Account {
     external: XPub,
     fingerprint: String,
+    number: u32,
 }
 
 impl std::fmt::Debug for Account {
@@ -80,13 +81,20 @@ impl Account {
         let external = key.derive_child(ChildNumber(0)).map_err(|_| KeyError::Index(0))?;
         // Long enough to tell accounts apart, too short to be worth anything.
         let fingerprint = lower_hex(&Sha256::digest(text.as_bytes())).chars().take(16).collect();
-        Ok(Self { external, fingerprint })
+        let number = key.attrs().child_number.index();
+        Ok(Self { external, fingerprint, number })
     }
 
     /// A short name of the account, safe to show and to store.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Which account of its coin it is (BIP-44), counted from 0.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
     }
 
     /// The address at `0/index`: the last 20 bytes of keccak256 of the public key.

@@ -112,7 +112,12 @@ impl Story {
             case.amount,
             rfc3339(case.opened_at)
         ));
-        self.json.push(view::case_json(&case));
+        let dossier = match &case.order {
+            Some(id) => opened.books.store.order(id).await?,
+            None => None,
+        };
+        let order = dossier.as_ref().map(|dossier| &dossier.order);
+        self.json.push(opened.view.case_json(&case, order));
         Ok(case.order)
     }
 
@@ -136,7 +141,8 @@ impl Story {
             let of = opened.books.store.cursor(&deposit.id.chain).await?;
             let confirmations = view::confirmations(deposit, Some(&of));
             let why = reason(dossier, deposit, confirmations);
-            self.line(&format!("{} USDT, {}: {why}", deposit.amount, deposit.id.tx));
+            let tx = opened.view.tx(&deposit.id.chain, &deposit.id.tx);
+            self.line(&format!("{} USDT, {tx}: {why}", deposit.amount));
             because.push(json!({ "deposit": deposit.id.to_string(), "because": why }));
         }
         let next = next_step(dossier, cursor.stalled.as_deref(), cursor.paused.as_deref());

@@ -25,6 +25,7 @@ pub mod orders;
 pub mod output;
 pub mod pay;
 pub mod record;
+pub mod recovery;
 pub mod rescan;
 pub mod retry;
 pub mod run;

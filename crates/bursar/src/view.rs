@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use payments::address::{Address, Spelling};
-use payments::case::Case;
-use payments::chain::Cursor;
+use payments::case::{Case, CaseKind};
+use payments::chain::{Cursor, TxHash};
 use payments::deposit::{Deposit, State};
 use payments::ledger::{Entry, Journal};
 use payments::name::ChainName;
@@ -18,23 +18,57 @@ use serde_json::{Value, json};
 use crate::clock::rfc3339;
 use crate::config::Config;
 use crate::output::{fields, table};
+use crate::recovery::{Custody, Recovery};
 
-/// How each chain's people write an address.
+/// How each chain's people write, and who can move what is on it.
 #[derive(Debug, Clone, Default)]
-pub struct View(BTreeMap<ChainName, Spelling>);
+pub struct View(BTreeMap<ChainName, Custody>);
 
 impl View {
-    /// The spellings of the configured chains.
+    /// What is to be shown of the configured chains.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let chains = config.chains.iter();
-        Self(chains.map(|(name, chain)| (name.clone(), chain.node.spelling())).collect())
+        Self(chains.map(|(name, chain)| (name.clone(), Custody::of(chain))).collect())
     }
 
     /// An address in the spelling of `chain`; in hex where the chain is not configured any more.
     #[must_use]
     pub fn spelled(&self, chain: &ChainName, address: &Address) -> String {
-        address.spell(self.0.get(chain).copied().unwrap_or(Spelling::Evm))
+        address.spell(self.spelling(chain))
+    }
+
+    fn spelling(&self, chain: &ChainName) -> Spelling {
+        self.0.get(chain).map_or(Spelling::Evm, Custody::spelling)
+    }
+
+    /// A transaction in the spelling of `chain`.
+    #[must_use]
+    pub fn tx(&self, chain: &ChainName, tx: &TxHash) -> String {
+        match self.spelling(chain) {
+            Spelling::Evm => tx.to_string(),
+            Spelling::Tron => tx.bare(),
+        }
+    }
+
+    /// How what is on another chain than its order's is had back.
+    #[must_use]
+    pub fn recovery(&self, order: &Order, case: &Case) -> Option<Recovery> {
+        (case.kind == CaseKind::WrongNetwork).then(|| {
+            let (home, found) = (self.0.get(&order.chain), self.0.get(&case.chain));
+            Recovery::of(order, &case.chain, home, found)
+        })
+    }
+
+    /// A case as JSON; with its order, what of it can be had back.
+    #[must_use]
+    pub fn case_json(&self, case: &Case, order: Option<&Order>) -> Value {
+        let mut value = case_json(case);
+        let recovery = order.and_then(|order| self.recovery(order, case));
+        if let (Value::Object(fields), Some(recovery)) = (&mut value, recovery) {
+            fields.insert("recovery".to_owned(), recovery.json());
+        }
+        value
     }
 
     /// An order with all that is recorded about it, as JSON.
@@ -59,7 +93,7 @@ impl View {
             "refund_to": order.refund_to.as_ref().map(|to| self.spelled(&order.chain, to)),
             "metadata": order.metadata.as_deref().map(metadata),
             "deposits": dossier.deposits.iter().map(|d| self.deposit_json(d, cursor)).collect::<Vec<_>>(),
-            "cases": dossier.cases.iter().map(case_json).collect::<Vec<_>>(),
+            "cases": dossier.cases.iter().map(|case| self.case_json(case, Some(order))).collect::<Vec<_>>(),
             "journals": dossier.journals.iter().map(journal_json).collect::<Vec<_>>(),
         })
     }
@@ -71,7 +105,7 @@ impl View {
         json!({
             "id": deposit.id.to_string(),
             "chain": deposit.id.chain.as_str(),
-            "tx": deposit.id.tx.to_string(),
+            "tx": self.tx(chain, &deposit.id.tx),
             "order": deposit.order.as_ref().map(payments::name::OrderId::as_str),
             "from": self.spelled(chain, &deposit.from),
             "to": self.spelled(chain, &deposit.to),
@@ -121,17 +155,47 @@ impl View {
         let mut text = fields(&pairs);
         if !dossier.deposits.is_empty() {
             text.push_str("\ndeposits\n");
-            text.push_str(&deposits_text(&dossier.deposits, cursor));
+            text.push_str(&self.deposits_text(&dossier.deposits, cursor));
         }
         if !dossier.cases.is_empty() {
             text.push_str("\ncases\n");
             text.push_str(&cases_text(&dossier.cases));
+            let open = dossier.cases.iter().filter(|case| case.decision.is_none());
+            for recovery in open.filter_map(|case| self.recovery(order, case)) {
+                text.push_str(&format!("  {}\n", recovery.words));
+            }
         }
         if !dossier.journals.is_empty() {
             text.push_str("\nledger\n");
             text.push_str(&journals_text(&dossier.journals));
         }
         text
+    }
+
+    /// Deposits as a table.
+    #[must_use]
+    pub fn deposits_text(&self, deposits: &[Deposit], cursor: Option<&Cursor>) -> String {
+        let rows: Vec<Vec<String>> = deposits
+            .iter()
+            .map(|deposit| {
+                let state = case_word(deposit.state).map_or_else(
+                    || deposit.state.word().to_owned(),
+                    |kind| format!("{}: {kind}", deposit.state.word()),
+                );
+                vec![
+                    deposit.amount.to_string(),
+                    state,
+                    deposit.id.chain.to_string(),
+                    deposit.block.height.to_string(),
+                    confirmations(deposit, cursor)
+                        .map_or_else(|| "-".to_owned(), |n| n.to_string()),
+                    rfc3339(deposit.time),
+                    self.tx(&deposit.id.chain, &deposit.id.tx),
+                ]
+            })
+            .collect();
+        let header = ["amount", "state", "chain", "height", "confirmations", "block time", "tx"];
+        table(&header, &rows)
     }
 }
 
@@ -177,9 +241,7 @@ pub fn confirmations(deposit: &Deposit, cursor: Option<&Cursor>) -> Option<u64> 
     last.checked_sub(deposit.block.height)?.checked_add(1)
 }
 
-/// A case as JSON.
-#[must_use]
-pub fn case_json(case: &Case) -> Value {
+fn case_json(case: &Case) -> Value {
     json!({
         "id": case.id.0,
         "kind": case.kind.word(),
@@ -227,31 +289,6 @@ pub fn micro(value: i128) -> String {
     let fraction = format!("{:06}", digits.checked_rem(1_000_000).unwrap_or_default());
     let short = fraction.trim_end_matches('0');
     format!("{sign}{whole}.{short:0<2}")
-}
-
-/// Deposits as a table.
-#[must_use]
-pub fn deposits_text(deposits: &[Deposit], cursor: Option<&Cursor>) -> String {
-    let rows: Vec<Vec<String>> = deposits
-        .iter()
-        .map(|deposit| {
-            let state = case_word(deposit.state).map_or_else(
-                || deposit.state.word().to_owned(),
-                |kind| format!("{}: {kind}", deposit.state.word()),
-            );
-            vec![
-                deposit.amount.to_string(),
-                state,
-                deposit.id.chain.to_string(),
-                deposit.block.height.to_string(),
-                confirmations(deposit, cursor).map_or_else(|| "-".to_owned(), |n| n.to_string()),
-                rfc3339(deposit.time),
-                deposit.id.tx.to_string(),
-            ]
-        })
-        .collect();
-    let header = ["amount", "state", "chain", "height", "confirmations", "block time", "tx"];
-    table(&header, &rows)
 }
 
 /// Cases as a table.

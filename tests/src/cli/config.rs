@@ -22,7 +22,7 @@ async fn a_field_that_is_wrong_is_named_with_what_is_wrong_with_it() {
             "line 14: invalid type: string \"six\", expected u8",
         ),
         ("decimals = 6", "decimals = 31", "chains.ethereum.decimals: must be 0 to 30"),
-        ("chain_id = 1", "", "line 10: missing field `chain_id`"),
+        ("chain_id = 1", "", "chains.ethereum.chain_id: is missing; Ethereum's is 1"),
         ("\"evm\"", "\"bitcoin\"", "line 11: unknown variant `bitcoin`"),
         (
             "\"200ms\"",

@@ -15,7 +15,7 @@ async fn what_cannot_be_read_again_is_refused() {
     for (more, why) in [
         (vec!["--from=1", "--to=21"], "--to: 21 is above 20, the last scanned height"),
         (vec!["--from=9", "--to=3"], "--from: 9 is above --to 3"),
-        (vec!["--tx=0x12"], "--tx: `0x12` is not 0x and 64 hex digits"),
+        (vec!["--tx=0x12"], "--tx: `0x12` is not 64 hex digits"),
         (vec!["--address=0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"], "is not one of ours"),
         (vec!["--address=0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee"], "look at character 42"),
     ] {

@@ -89,3 +89,90 @@ fn a_private_key_is_refused_and_not_repeated() {
     let line = refusal(&format!("{GOOD}\n[pricing]\nnonsense = [\"{phrase}\"]"));
     assert!(line.contains(": nonsense: this is a seed phrase"), "{line}");
 }
+
+const TRON: &str = r#"
+[chains.tron]
+kind = "tron"
+token = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"
+decimals = 6
+recovery_fee = "0.80"
+confirmations = [{ at = "finalized" }]
+
+[[chains.tron.endpoints]]
+url = "https://api.trongrid.io"
+key = "11111111-2222-3333-4444-555555555555"
+requests_per_second = 15
+requests_per_day = 100000
+"#;
+
+fn tron(text: &str) -> TronNode {
+    let config = parse(text).unwrap_or_else(|why| panic!("{}", why.line()));
+    let (_, chain) = config.chain("tron").unwrap();
+    match &chain.node {
+        Node::Tron(tron) => (**tron).clone(),
+        Node::Evm(_) => panic!("kind = \"tron\""),
+    }
+}
+
+#[test]
+fn one_place_of_trongrid_is_enough_for_everything() {
+    let tron = tron(TRON);
+    let [endpoint] = tron.source.endpoints.as_slice() else { panic!("one endpoint") };
+    assert_eq!(endpoint.full.location, endpoint.solidity.location);
+    assert!(endpoint.index.as_ref().is_some_and(|index| index.key.is_some()));
+    assert!(endpoint.solidity.key.is_some());
+    assert_eq!((endpoint.requests_per_second, endpoint.requests_per_day), (15, 100_000));
+    assert_eq!(tron.way, Way::Blocks);
+    let config = parse(TRON).unwrap();
+    assert!(!format!("{config:?}").contains("5555"), "a key is shown");
+    let (_, chain) = config.chain("tron").unwrap();
+    assert_eq!(chain.recovery_fee.to_string(), "0.80");
+}
+
+#[test]
+fn a_key_goes_nowhere_but_where_it_was_given_for() {
+    let elsewhere = "url = \"http://127.0.0.1:8090\"\nsolidity_url = \"http://other:8091\"";
+    let text = TRON.replace("url = \"https://api.trongrid.io\"", elsewhere);
+    let tron = tron(&text);
+    let [endpoint] = tron.source.endpoints.as_slice() else { panic!("one endpoint") };
+    assert!(endpoint.full.key.is_some());
+    assert!(endpoint.solidity.key.is_none());
+    assert!(endpoint.index.is_none(), "a plain node has no index");
+}
+
+#[test]
+fn accounts_are_watched_where_there_is_an_index() {
+    let accounts = TRON.replace("decimals = 6", "decimals = 6\nread = \"accounts\"");
+    let day = Duration::from_secs(86_400);
+    let wanted = Way::Accounts { at_most: 50, linger: day, behind: true };
+    assert_eq!(tron(&accounts).way, wanted);
+    let plain = "url = \"http://a:1\"\nsolidity_url = \"http://a:2\"";
+    let line = refusal(&accounts.replace("url = \"https://api.trongrid.io\"", plain));
+    assert!(line.contains("chains.tron.read: \"accounts\" needs an index"), "{line}");
+}
+
+#[test]
+fn what_has_no_meaning_for_a_kind_of_chain_is_refused() {
+    let evm = |line: &str| refusal(&GOOD.replace("decimals = 6", &format!("decimals = 6\n{line}")));
+    let tron =
+        |line: &str| refusal(&TRON.replace("decimals = 6", &format!("decimals = 6\n{line}")));
+    let of = |text: &str, from: &str, to: &str| refusal(&text.replace(from, to));
+    for (line, wanted) in [
+        (tron("chain_id = 728126428"), "chains.tron.chain_id: has no meaning"),
+        (tron("prove = \"always\""), "chains.tron.prove: has no meaning"),
+        (tron("finality = 20"), "chains.tron.finality: has no meaning"),
+        (tron("window = 101"), "chains.tron.window: must be 1 to 100"),
+        (tron("[chains.tron.accounts]\nat_most = 5"), "chains.tron.accounts: is only for read"),
+        (evm("read = \"accounts\""), "chains.ethereum.read: has no meaning"),
+        (of(TRON, "at = \"finalized\"", "blocks = 3"), "confirmations[0]: on TRON only"),
+        (of(TRON, "at = \"finalized\"", "at = \"safe\""), "confirmations[0]: on TRON only"),
+        (of(TRON, "gjLj6t", "gjLj6T"), "chains.tron.token: "),
+        (of(TRON, "https://api", "wss://api"), "endpoints[0].url: must be http or https"),
+        (
+            of(GOOD, "[[chains.ethereum.endpoints]]", "[[chains.ethereum.endpoints]]\nkey = \"k\""),
+            "chains.ethereum.endpoints[0].key: has no meaning",
+        ),
+    ] {
+        assert!(line.contains(wanted), "{line}\nwanted: {wanted}");
+    }
+}
