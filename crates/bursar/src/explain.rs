@@ -129,25 +129,27 @@ impl Story {
             opened.view.spelled(chain, &deposit.to),
             deposit.block.height
         ));
-        self.json.push(opened.view.deposit_json(deposit, None));
+        self.json.push(opened.view.deposit_json(deposit, &[]));
     }
 
     async fn tell_order(&mut self, opened: &Opened, dossier: &Dossier) -> Result<(), Error> {
-        let cursor = opened.books.store.cursor(&dossier.order.chain).await?;
-        let text = opened.view.order_text(dossier, Some(&cursor));
+        let cursors = opened.books.store.cursors().await?;
+        let text = opened.view.order_text(dossier, &cursors);
         self.line(&text);
         let mut because = Vec::new();
         for deposit in &dossier.deposits {
-            let of = opened.books.store.cursor(&deposit.id.chain).await?;
-            let confirmations = view::confirmations(deposit, Some(&of));
+            let confirmations = view::confirmations(deposit, &cursors);
             let why = reason(dossier, deposit, confirmations);
             let tx = opened.view.tx(&deposit.id.chain, &deposit.id.tx);
             self.line(&format!("{} USDT, {tx}: {why}", deposit.amount));
             because.push(json!({ "deposit": deposit.id.to_string(), "because": why }));
         }
-        let next = next_step(dossier, cursor.stalled.as_deref(), cursor.paused.as_deref());
+        let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
+        let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
+        let paused = home.and_then(|cursor| cursor.paused.as_deref());
+        let next = next_step(dossier, stalled, paused);
         self.line(&format!("\nWhat to do: {next}"));
-        let mut value = opened.view.order_json(dossier, Some(&cursor));
+        let mut value = opened.view.order_json(dossier, &cursors);
         if let Value::Object(fields) = &mut value {
             fields.insert("because".to_owned(), Value::Array(because));
             fields.insert("next".to_owned(), Value::String(next));

@@ -48,7 +48,7 @@ struct Asked {
 /// Exit 2 for what was asked; exit 1 where no address can be had.
 pub async fn create(opened: &Opened, asked: &OrderCreate, output: Output) -> Result<(), Error> {
     let (dossier, made) = make(opened, asked).await?;
-    let (mut value, text) = shown(opened, &dossier, None);
+    let (mut value, text) = shown(opened, &dossier, &[]);
     if let Value::Object(fields) = &mut value {
         fields.insert("created".to_owned(), json!(made));
     }
@@ -59,9 +59,9 @@ pub async fn create(opened: &Opened, asked: &OrderCreate, output: Output) -> Res
 }
 
 /// An order as JSON and as text, with how to pay it where it still waits for money.
-fn shown(opened: &Opened, dossier: &Dossier, cursor: Option<&Cursor>) -> (Value, String) {
-    let mut value = opened.view.order_json(dossier, cursor);
-    let mut text = opened.view.order_text(dossier, cursor);
+fn shown(opened: &Opened, dossier: &Dossier, cursors: &[Cursor]) -> (Value, String) {
+    let mut value = opened.view.order_json(dossier, cursors);
+    let mut text = opened.view.order_text(dossier, cursors);
     let chain = opened.config.chains.get(&dossier.order.chain);
     if let Some(request) = chain.and_then(|chain| pay::request(dossier, chain)) {
         text.push_str(&format!("\n{}\n{}\n{}", request.words, request.uri, pay::qr(&request.uri)));
@@ -240,8 +240,8 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     let id = OrderId::new(id).map_err(|why| input("order", why))?;
     let dossier = opened.books.store.order(&id).await?;
     let dossier = dossier.ok_or(PlanError::UnknownOrder(id))?;
-    let cursor = opened.books.store.cursor(&dossier.order.chain).await?;
-    let (value, text) = shown(opened, &dossier, Some(&cursor));
+    let cursors = opened.books.store.cursors().await?;
+    let (value, text) = shown(opened, &dossier, &cursors);
     output.print(&value, || text)
 }
 
@@ -262,7 +262,7 @@ pub async fn cancel(opened: &Opened, id: &str, output: Output) -> Result<(), Err
 pub async fn list(opened: &Opened, options: &OrderList, output: Output) -> Result<(), Error> {
     let (orders, next) = select(opened, options).await?;
     let value = json!({
-        "orders": orders.iter().map(|dossier| opened.view.order_json(dossier, None)).collect::<Vec<_>>(),
+        "orders": orders.iter().map(|dossier| opened.view.order_json(dossier, &[])).collect::<Vec<_>>(),
         "next": next,
     });
     output.print(&value, || {

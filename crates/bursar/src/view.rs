@@ -73,7 +73,7 @@ impl View {
 
     /// An order with all that is recorded about it, as JSON.
     #[must_use]
-    pub fn order_json(&self, dossier: &Dossier, cursor: Option<&Cursor>) -> Value {
+    pub fn order_json(&self, dossier: &Dossier, cursors: &[Cursor]) -> Value {
         let order = &dossier.order;
         json!({
             "id": order.id.as_str(),
@@ -92,7 +92,7 @@ impl View {
             "cancelled_at": dossier.cancelled.map(rfc3339),
             "refund_to": order.refund_to.as_ref().map(|to| self.spelled(&order.chain, to)),
             "metadata": order.metadata.as_deref().map(metadata),
-            "deposits": dossier.deposits.iter().map(|d| self.deposit_json(d, cursor)).collect::<Vec<_>>(),
+            "deposits": dossier.deposits.iter().map(|d| self.deposit_json(d, cursors)).collect::<Vec<_>>(),
             "cases": dossier.cases.iter().map(|case| self.case_json(case, Some(order))).collect::<Vec<_>>(),
             "journals": dossier.journals.iter().map(journal_json).collect::<Vec<_>>(),
         })
@@ -100,7 +100,7 @@ impl View {
 
     /// A deposit as JSON. Confirmations are computed from how far the chain is recorded.
     #[must_use]
-    pub fn deposit_json(&self, deposit: &Deposit, cursor: Option<&Cursor>) -> Value {
+    pub fn deposit_json(&self, deposit: &Deposit, cursors: &[Cursor]) -> Value {
         let chain = &deposit.id.chain;
         json!({
             "id": deposit.id.to_string(),
@@ -119,13 +119,13 @@ impl View {
             "state": deposit.state.word(),
             "case": case_word(deposit.state),
             "late": deposit.late,
-            "confirmations": confirmations(deposit, cursor),
+            "confirmations": confirmations(deposit, cursors),
         })
     }
 
     /// An order as text: what support reads out.
     #[must_use]
-    pub fn order_text(&self, dossier: &Dossier, cursor: Option<&Cursor>) -> String {
+    pub fn order_text(&self, dossier: &Dossier, cursors: &[Cursor]) -> String {
         let order = &dossier.order;
         let due = order.due.map_or_else(|| "any".to_owned(), |due| format!("{due} USDT"));
         let received = format!("{} counted, {} pending", dossier.counted(), dossier.pending());
@@ -155,7 +155,7 @@ impl View {
         let mut text = fields(&pairs);
         if !dossier.deposits.is_empty() {
             text.push_str("\ndeposits\n");
-            text.push_str(&self.deposits_text(&dossier.deposits, cursor));
+            text.push_str(&self.deposits_text(&dossier.deposits, cursors));
         }
         if !dossier.cases.is_empty() {
             text.push_str("\ncases\n");
@@ -174,7 +174,7 @@ impl View {
 
     /// Deposits as a table.
     #[must_use]
-    pub fn deposits_text(&self, deposits: &[Deposit], cursor: Option<&Cursor>) -> String {
+    pub fn deposits_text(&self, deposits: &[Deposit], cursors: &[Cursor]) -> String {
         let rows: Vec<Vec<String>> = deposits
             .iter()
             .map(|deposit| {
@@ -187,7 +187,7 @@ impl View {
                     state,
                     deposit.id.chain.to_string(),
                     deposit.block.height.to_string(),
-                    confirmations(deposit, cursor)
+                    confirmations(deposit, cursors)
                         .map_or_else(|| "-".to_owned(), |n| n.to_string()),
                     rfc3339(deposit.time),
                     self.tx(&deposit.id.chain, &deposit.id.tx),
@@ -232,8 +232,8 @@ fn case_word(state: State) -> Option<&'static str> {
 
 /// Tip less height plus one, while the deposit's block is on the recorded chain.
 #[must_use]
-pub fn confirmations(deposit: &Deposit, cursor: Option<&Cursor>) -> Option<u64> {
-    let cursor = cursor.filter(|cursor| cursor.chain == deposit.id.chain)?;
+pub fn confirmations(deposit: &Deposit, cursors: &[Cursor]) -> Option<u64> {
+    let cursor = cursors.iter().find(|cursor| cursor.chain == deposit.id.chain)?;
     if !deposit.state.is_on_chain() {
         return None;
     }

@@ -136,6 +136,17 @@ impl Daemon {
         .await;
     }
 
+    /// Waits until a block of this chain at `height` or above is recorded.
+    pub(crate) async fn recorded_on(&mut self, chain: &str, height: u64) {
+        let above = |line: &Line| {
+            line.field("chain") == chain && line.recorded().is_some_and(|at| at >= height)
+        };
+        self.until(&format!("height {height} of {chain} is recorded"), |heard| {
+            heard.iter().any(above).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until this sentence was said `times` times.
     pub(crate) async fn said_times(&mut self, message: &str, times: usize) {
         self.until(&format!("\"{message}\", {times} times"), |heard| {

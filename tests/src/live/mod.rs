@@ -18,3 +18,4 @@ mod refusals;
 mod reorgs;
 mod shop;
 mod stalls;
+mod tron;

@@ -295,7 +295,8 @@ pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("not a list: {value}"))
 }
 
-async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+/// Runs a command in `folder` to its end: its exit code and what it wrote.
+pub(crate) async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::from(binary::command(folder));
     command.arg("--json").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let ended = tokio::time::timeout(DEADLINE, command.output()).await;

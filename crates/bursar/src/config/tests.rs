@@ -162,7 +162,7 @@ fn what_has_no_meaning_for_a_kind_of_chain_is_refused() {
         (tron("prove = \"always\""), "chains.tron.prove: has no meaning"),
         (tron("finality = 20"), "chains.tron.finality: has no meaning"),
         (tron("window = 101"), "chains.tron.window: must be 1 to 100"),
-        (tron("[chains.tron.accounts]\nat_most = 5"), "chains.tron.accounts: is only for read"),
+        (tron("accounts = { at_most = 5 }"), "chains.tron.accounts: is only for read"),
         (evm("read = \"accounts\""), "chains.ethereum.read: has no meaning"),
         (of(TRON, "at = \"finalized\"", "blocks = 3"), "confirmations[0]: on TRON only"),
         (of(TRON, "at = \"finalized\"", "at = \"safe\""), "confirmations[0]: on TRON only"),

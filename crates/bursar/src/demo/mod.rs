@@ -45,7 +45,7 @@ pub async fn run(options: &Demo, output: Output) -> Result<(), Error> {
     wrong.extend(findings.iter().map(|found| format!("ledger: {} {}", found.name, found.detail)));
     if output.json {
         let orders: Vec<_> =
-            ended.iter().map(|dossier| books.view.order_json(dossier, None)).collect();
+            ended.iter().map(|dossier| books.view.order_json(dossier, &[])).collect();
         output.print(&json!({ "orders": orders, "wrong": wrong }), String::new)?;
     } else {
         line(&closing(&ended, &books.balances().await?, options.keep.as_deref()))?;
@@ -92,6 +92,7 @@ fn closing(ended: &[Dossier], balances: &[(String, String, i128)], kept: Option<
             "The books are kept. Look into them:\n  \
              bursar --config {0} order show TEAM-1\n  \
              bursar --config {0} explain PACK-1\n  \
+             bursar --config {0} explain TRON-2\n  \
              bursar --config {0} ledger entries\n\n",
             config.display()
         ));

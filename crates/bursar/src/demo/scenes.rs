@@ -67,14 +67,18 @@ fn plan(id: &str, plan: &str) -> OrderCreate {
 /// Plays every scene; how each order must end.
 pub(super) async fn play(stage: &mut Stage) -> Result<Vec<End>, Error> {
     stage.say(
-        "Bursar demo: a scripted Ethereum on loopback, the real daemon, a scratch database.",
+        "Bursar demo: a scripted Ethereum and TRON on loopback, the real daemon, a scratch database.",
     )?;
-    stage.say("A deposit of up to 1000 USDT is final after 3 confirmations here.\n")?;
+    stage.say(
+        "Up to 1000 USDT are final after 3 confirmations on Ethereum, on TRON when solidified.\n",
+    )?;
     paid(stage).await?;
     split(stage).await?;
     reorg(stage).await?;
     mistakes(stage).await?;
     expiry(stage).await?;
+    tron(stage).await?;
+    wrong_network(stage).await?;
     let end =
         |order, status, deposits, credits, cases| End { order, status, deposits, credits, cases };
     Ok(vec![
@@ -85,6 +89,9 @@ pub(super) async fn play(stage: &mut Stage) -> Result<Vec<End>, Error> {
         end("MORE-1", Status::Paid, 1, 10_000, &[CaseKind::Overpaid]),
         end("LESS-1", Status::Expired, 1, 0, &[CaseKind::Underpaid]),
         end("NONE-1", Status::Expired, 0, 0, &[]),
+        end("TRON-1", Status::Paid, 1, 1_000, &[]),
+        end("TRON-2", Status::AwaitingPayment, 1, 0, &[CaseKind::WrongNetwork]),
+        end("ETH-2", Status::AwaitingPayment, 1, 0, &[CaseKind::WrongNetwork]),
     ])
 }
 
@@ -135,4 +142,23 @@ async fn expiry(stage: &mut Stage) -> Result<(), Error> {
     stage.skip(31 * 60).await?;
     // An order expires by a finalized block past its time, never by the tip.
     stage.wait(8).await
+}
+
+async fn tron(stage: &mut Stage) -> Result<(), Error> {
+    stage.say("\n6. A pack for 80 USDT, paid in TRC20: credited when its block is solidified")?;
+    let pack = plan("TRON-1", "pack-1000");
+    let pack = stage.order(OrderCreate { chain: "tron".to_owned(), ..pack }).await?;
+    stage.pay_on_tron(pack, 80).await
+}
+
+async fn wrong_network(stage: &mut Stage) -> Result<(), Error> {
+    stage.say(
+        "\n7. A TRON order paid on Ethereum, an Ethereum order paid on TRON: the same 20 bytes",
+    )?;
+    let tron = OrderCreate { chain: "tron".to_owned(), ..plan("TRON-2", "team") };
+    let tron = stage.order(tron).await?;
+    stage.pay(vec![transfer(tron, 100)]).await?;
+    stage.wait(3).await?;
+    let ethereum = stage.order(plan("ETH-2", "team")).await?;
+    stage.pay_on_tron(ethereum, 100).await
 }

@@ -1,4 +1,4 @@
-//! The demo's stage: a chain, a node, the books and the daemon's own watcher.
+//! The demo's stage: two chains, their nodes, the books and the daemon's own watchers.
 //!
 //! In: blocks to mine. Out: each event as it is recorded, as a line a person can follow.
 //! Never: shortcuts; the watcher runs as in `bursar run`. Why: what is seen is what is shipped.
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy::primitives::Address as Account;
-use lab::evm::{BlockRef, Chain, ChainSpec, Node, Tx};
+use lab::evm::{BlockRef, Tx};
+use lab::{evm, tron};
 use payments::event::{Event, EventKind};
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
@@ -38,16 +39,41 @@ const WALLET: Account = Account::repeat_byte(0xaa);
 /// A public test key's account: its private key is in every tutorial.
 const XPUB: &str = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP";
 
+/// A TRON account of the same kind of key.
+const TRON_XPUB: &str = "xpub6BuRy7ZmkGfP2RWhoor1kWB1w9DvrtmJbFBvnC1bQ4SB5NbCHTyQYCJSXZtxDbFyHTmC7wkU2he3nYYdpZ3Vf6qUAkXSnL6RPif4BDtDEKr";
+
+/// The chains of the demo, by the names its config gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    Ethereum,
+    Tron,
+}
+
+impl On {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ethereum => "ethereum",
+            Self::Tron => "tron",
+        }
+    }
+}
+
 pub(super) struct Stage {
-    pub(super) chain: Chain,
-    node: Node,
+    ethereum: (evm::Chain, evm::Node),
+    tron: (tron::Chain, tron::Node),
     opened: Opened,
     turns: mpsc::UnboundedReceiver<Vec<Event>>,
-    daemon: JoinHandle<Result<(), Error>>,
+    daemons: [Daemon; 2],
     stop: watch::Sender<bool>,
-    recorded: Arc<AtomicU64>,
     fast: bool,
     quiet: bool,
+}
+
+/// The daemon's watcher of one chain.
+struct Daemon {
+    task: JoinHandle<Result<(), Error>>,
+    /// The last block it recorded.
+    recorded: Arc<AtomicU64>,
 }
 
 /// The books after the demo.
@@ -58,23 +84,29 @@ pub(super) struct Ended {
 
 impl Stage {
     pub(super) async fn set(folder: &Path, fast: bool, quiet: bool) -> Result<Self, Error> {
-        let chain = Chain::new(ChainSpec { block_time_s: 12, ..ChainSpec::ethereum() });
-        chain.finality_lag(8);
-        chain.mine_empty(12);
         let failed = |why: lab::Error| Error::Failed(format!("the demo's node: {why}"));
-        let node = Node::start(chain.clone()).await.map_err(failed)?;
-        let text = config(&node);
+        let spec = evm::ChainSpec { block_time_s: 12, ..evm::ChainSpec::ethereum() };
+        let ethereum = evm::Chain::new(spec);
+        ethereum.finality_lag(8);
+        ethereum.mine_empty(12);
+        let ethereum_node = evm::Node::start(ethereum.clone()).await.map_err(failed)?;
+        let tron = tron::Chain::new(tron::ChainSpec::tron());
+        tron.mine_empty(30);
+        let tron_node = tron::Node::start(tron.clone()).await.map_err(failed)?;
+        let text = config(&ethereum_node, &tron_node);
         let path = folder.join("bursar.toml");
         std::fs::write(&path, &text).map_err(|source| Error::File { path, source })?;
         let config = Config::parse(&text, folder)?;
         Store::open(config.database.expose(), OpenMode::Migrate).await?.close().await;
-        let clock = Clock::at(time_of(&chain));
-        let opened = Opened::with(config, clock).await?;
+        let opened = Opened::with(config, Clock::at(time_of(&ethereum))).await?;
         let (stop, stopped) = watch::channel(false);
         let (tell, turns) = mpsc::unbounded_channel();
-        let recorded = Arc::new(AtomicU64::new(0));
-        let daemon = start(&opened, tell, stopped, Arc::clone(&recorded)).await?;
-        Ok(Self { chain, node, opened, turns, daemon, stop, recorded, fast, quiet })
+        let daemons = [
+            start(&opened, On::Ethereum, tell.clone(), stopped.clone()).await?,
+            start(&opened, On::Tron, tell, stopped).await?,
+        ];
+        let (ethereum, tron) = ((ethereum, ethereum_node), (tron, tron_node));
+        Ok(Self { ethereum, tron, opened, turns, daemons, stop, fast, quiet })
     }
 
     pub(super) fn say(&self, text: &str) -> Result<(), Error> {
@@ -86,40 +118,60 @@ impl Stage {
         let (dossier, _) = crate::orders::make(&self.opened, &asked).await?;
         let order = &dossier.order;
         let due = order.due.map_or_else(|| "any amount of".to_owned(), |due| due.to_string());
-        self.say(&format!("  {:<9} order made: pay {due} USDT to {}", order.id, order.address))?;
+        let address = self.opened.view.spelled(&order.chain, &order.address);
+        self.say(&format!("  {:<9} order made: pay {due} USDT to {address}", order.id))?;
         Ok(Account::from(order.address.0))
     }
 
-    /// Takes an order back as a shop would.
+    /// Mines a block with these transactions on Ethereum.
     pub(super) async fn pay(&mut self, txs: Vec<Tx>) -> Result<(), Error> {
-        let block = self.chain.mine(txs);
-        self.follow(block).await
+        let block = self.ethereum.0.mine(txs);
+        self.follow(On::Ethereum, block).await
+    }
+
+    /// Mines a block with a transfer from the payer's wallet on TRON, and then as many as it takes
+    /// until that is solidified.
+    pub(super) async fn pay_on_tron(&mut self, to: Account, usdt: u64) -> Result<(), Error> {
+        let now = u64::try_from(self.opened.books.clock.now().0).unwrap_or_default();
+        let payment = tron::Tx::transfer(WALLET, to, units(usdt));
+        let block = self.tron.0.mine_at(now, vec![payment]);
+        self.follow(On::Tron, block).await?;
+        self.say("            19 more witnesses build on it: a minute on TRON")?;
+        while self.tron.0.solid().height < block.height {
+            self.tron.0.mine_empty(1);
+        }
+        let tip = self.tron.0.tip();
+        self.follow(On::Tron, tip).await
     }
 
     /// Mines empty blocks.
     pub(super) async fn wait(&mut self, blocks: u64) -> Result<(), Error> {
         for _ in 0..blocks {
-            let block = self.chain.mine(Vec::new());
-            self.follow(block).await?;
+            let block = self.ethereum.0.mine(Vec::new());
+            self.follow(On::Ethereum, block).await?;
         }
         Ok(())
     }
 
     /// Mines one empty block so much later that orders expire.
     pub(super) async fn skip(&mut self, seconds: u64) -> Result<(), Error> {
-        let last = self.chain.time(self.chain.tip().height).unwrap_or_default();
-        let block = self.chain.mine_at(last.saturating_add(seconds), Vec::new());
-        self.follow(block).await
+        let chain = &self.ethereum.0;
+        let last = chain.time(chain.tip().height).unwrap_or_default();
+        let block = chain.mine_at(last.saturating_add(seconds), Vec::new());
+        self.follow(On::Ethereum, block).await
     }
 
     pub(super) async fn reorg(&mut self, depth: u64, blocks: Vec<Vec<Tx>>) -> Result<(), Error> {
-        let block = self.chain.reorg(depth, blocks);
-        self.follow(block).await
+        let block = self.ethereum.0.reorg(depth, blocks);
+        self.follow(On::Ethereum, block).await
     }
 
     /// Waits until the daemon has recorded `block`, and tells what it found.
-    async fn follow(&mut self, block: BlockRef) -> Result<(), Error> {
-        self.opened.books.clock.set(time_of(&self.chain));
+    async fn follow(&mut self, on: On, block: BlockRef) -> Result<(), Error> {
+        let tron = self.tron.0.time(self.tron.0.tip().height).unwrap_or_default();
+        let tron = Time(i64::try_from(tron).unwrap_or_default());
+        let now = self.opened.books.clock.now();
+        self.opened.books.clock.set(time_of(&self.ethereum.0).max(tron).max(now));
         let deadline = tokio::time::Instant::now().checked_add(PATIENCE);
         let wanted = block.height;
         loop {
@@ -132,9 +184,11 @@ impl Stage {
                 return Err(Error::Failed(format!("the daemon did not record block {wanted}")));
             };
             for event in &events {
-                self.tell(event, wanted)?;
+                self.tell(on, event, wanted)?;
             }
-            if self.recorded.load(Ordering::Acquire) == fingerprint(&block) {
+            let [ethereum, tron] = &self.daemons;
+            let daemon = if on == On::Ethereum { ethereum } else { tron };
+            if daemon.recorded.load(Ordering::Acquire) == fingerprint(&block) {
                 break;
             }
         }
@@ -144,7 +198,7 @@ impl Stage {
         Ok(())
     }
 
-    fn tell(&self, event: &Event, height: u64) -> Result<(), Error> {
+    fn tell(&self, on: On, event: &Event, height: u64) -> Result<(), Error> {
         let order = event.order.as_ref().map_or("", OrderId::as_str);
         let fact = |name: &str| {
             let found = event.data.iter().find(|(known, _)| *known == name);
@@ -163,14 +217,18 @@ impl Stage {
             EventKind::CaseResolved => format!("case       {kind} settled: {}", fact("why")),
             _ => return Ok(()),
         };
-        self.say(&format!("  {order:<9} block {height:<3} {text}"))
+        let place = if on == On::Ethereum { "block" } else { on.name() };
+        self.say(&format!("  {order:<9} {place:<5} {height:<3} {text}"))
     }
 
     /// Stops the daemon and gives the books.
     pub(super) async fn close(self) -> Result<Ended, Error> {
         let _ = self.stop.send(true);
-        self.daemon.await.map_err(|why| Error::Failed(why.to_string()))??;
-        self.node.stop().await;
+        for daemon in self.daemons {
+            daemon.task.await.map_err(|why| Error::Failed(why.to_string()))??;
+        }
+        self.ethereum.1.stop().await;
+        self.tron.1.stop().await;
         Ok(Ended { store: self.opened.books.store, view: self.opened.view })
     }
 }
@@ -195,39 +253,43 @@ impl Ended {
     }
 }
 
-/// Starts the daemon's watcher on the demo's chain.
+/// Starts the daemon's watcher on one of the demo's chains.
 async fn start(
     opened: &Opened,
+    on: On,
     tell: mpsc::UnboundedSender<Vec<Event>>,
     stopped: watch::Receiver<bool>,
-    recorded: Arc<AtomicU64>,
-) -> Result<JoinHandle<Result<(), Error>>, Error> {
-    let (name, chain) = opened.config.chain("ethereum")?;
+) -> Result<Daemon, Error> {
+    let (name, chain) = opened.config.chain(on.name())?;
     let node = opened.node(name, chain).await?;
     let watched = Arc::new(Mutex::new(WatchState::default()));
     let books: Books = opened.books.clone();
     let watcher = Watcher::new(name.clone(), chain, node, books, watched);
     let interval = chain.poll_interval;
+    let recorded = Arc::new(AtomicU64::new(0));
+    let written = Arc::clone(&recorded);
     let seen = move |_: &ChainName, turn: Result<&Changes, &Error>| {
         let Ok(changes) = turn else { return };
         if let Some(last) = changes.cursor.as_ref().and_then(|mv| mv.kept.last()) {
             let hash = alloy::primitives::B256::from(last.id.hash.0);
             let block = BlockRef { height: last.id.height, hash };
-            recorded.store(fingerprint(&block), Ordering::Release);
+            written.store(fingerprint(&block), Ordering::Release);
         }
         // The stage may be gone already; then nobody is looking.
         let _ = tell.send(changes.events.clone());
     };
-    Ok(tokio::spawn(async move { watcher.run(interval, stopped, seen).await }))
+    let task = tokio::spawn(async move { watcher.run(interval, stopped, seen).await });
+    Ok(Daemon { task, recorded })
 }
 
 /// Enough of a block's hash to know it again.
 fn fingerprint(block: &BlockRef) -> u64 {
-    let bytes: [u8; 8] = block.hash.0.first_chunk().copied().unwrap_or_default();
+    // A TRON block's id begins with its height.
+    let bytes: [u8; 8] = block.hash.0.last_chunk().copied().unwrap_or_default();
     u64::from_be_bytes(bytes)
 }
 
-fn time_of(chain: &Chain) -> Time {
+fn time_of(chain: &evm::Chain) -> Time {
     let seconds = chain.time(chain.tip().height).unwrap_or_default();
     Time::from_seconds(seconds).unwrap_or(Time(0))
 }
@@ -246,21 +308,23 @@ const fn units(usdt: u64) -> u64 {
     usdt.saturating_mul(1_000_000)
 }
 
-fn config(node: &Node) -> String {
+fn config(ethereum: &evm::Node, tron: &tron::Node) -> String {
     format!(
-        r#"# The demo's config: a chain on loopback that ends with the demo.
+        r#"# The demo's config: chains on loopback that end with the demo.
 [pricing]
 credits_per_usdt = "100"
 
 [pricing.plans]
 team = {{ amount = "100", credits = "10000" }}
 pack-500 = {{ amount = "45", credits = "500" }}
+pack-1000 = {{ amount = "80", credits = "1000" }}
 
 [chains.ethereum]
 kind = "evm"
 chain_id = 1
 token = "0xdAC17F958D2ee523a2206206994597C13D831ec7"
 decimals = 6
+recovery_fee = "5.00"
 confirmations = [{{ up_to = "1000", blocks = 3 }}, {{ at = "finalized" }}]
 poll_interval = "200ms"
 
@@ -274,8 +338,25 @@ url = "{}"
 [[chains.ethereum.endpoints]]
 name = "websocket"
 url = "{}"
+
+[chains.tron]
+kind = "tron"
+token = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"
+decimals = 6
+recovery_fee = "0.80"
+poll_interval = "50ms"
+
+[chains.tron.addresses]
+xpub = "{TRON_XPUB}"
+
+[[chains.tron.endpoints]]
+name = "node"
+url = "{}"
+solidity_url = "{}"
 "#,
-        node.http_url(),
-        node.ws_url()
+        ethereum.http_url(),
+        ethereum.ws_url(),
+        tron.url(),
+        tron.solidity_url(),
     )
 }
