@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use payments::Changes;
 use payments::chain::Cursor;
 use payments::name::ChainName;
 use payments::time::Time;
@@ -16,7 +17,7 @@ use crate::books::Books;
 use crate::config::{self, Chain, Way};
 use crate::error::Error;
 use crate::node::Node;
-use crate::rescan::Reader;
+use crate::rescan::{Reader, detected};
 
 /// The clock of the machine and the chain's may differ, and an order may be paid at once.
 const BEFORE: Duration = Duration::from_secs(600);
@@ -75,8 +76,8 @@ impl Accounts {
         Ok(Some(waiting.into_iter().map(account).collect()))
     }
 
-    /// Reads a portion of the blocks behind the cursor again, when it is time; how many deposits
-    /// the index had lost.
+    /// Reads a portion of the blocks behind the cursor again, when it is time; what the index had
+    /// lost.
     ///
     /// # Errors
     /// As a look at the chain; the portion is read again then.
@@ -85,7 +86,7 @@ impl Accounts {
         books: &Books,
         name: &ChainName,
         node: &Node,
-    ) -> Result<Option<usize>, Error> {
+    ) -> Result<Option<Changes>, Error> {
         let Some(behind) = self.behind.as_mut().filter(|behind| behind.next <= Instant::now())
         else {
             return Ok(None);
@@ -103,17 +104,18 @@ impl Accounts {
             return Ok(None);
         }
         let reader = Reader { books, name, node };
-        let (end, caught) = reader.portion(&mut behind.watched, from, last).await?;
+        let (end, changes) = reader.portion(&mut behind.watched, from, last).await?;
         books.store.keep_reread(name, end).await?;
         let blocks = end.saturating_sub(done);
         let wait = Duration::from_millis(blocks.saturating_mul(PACE_MS));
         behind.next = Instant::now().checked_add(wait).unwrap_or(behind.next);
+        let caught = detected(&changes);
         if caught > 0 {
             tracing::warn!(chain = %name, from, to = end, caught, "the index had lost deposits");
         } else {
             tracing::debug!(chain = %name, from, to = end, "the index had lost nothing");
         }
-        Ok(Some(caught))
+        Ok(Some(changes))
     }
 }
 

@@ -4,11 +4,11 @@
 //! Never: moves the cursor, records anything twice, reads above what was scanned.
 //! Why: the answer to "the customer says they paid and we see nothing" is to look again.
 
-use payments::Update;
 use payments::address::Address;
 use payments::chain::{Transfer, TxHash};
-use payments::event::EventKind;
+use payments::event::{Event, EventKind};
 use payments::name::ChainName;
+use payments::{Changes, Update};
 use serde_json::json;
 use store::{Found, WatchState};
 use tokio::sync::watch;
@@ -56,7 +56,7 @@ pub async fn run(
         } else {
             reader.portion(&mut watched, at, to).await?
         };
-        found = found.saturating_add(new);
+        found = found.saturating_add(detected(&new));
         tracing::info!(from, to, done = end, found, "read again");
         at = end.saturating_add(1);
     }
@@ -80,14 +80,13 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads one portion from `from` on and records it: its last height, and how many deposits
-    /// were new.
+    /// Reads one portion from `from` on and records it: its last height, and what was new.
     pub(crate) async fn portion(
         &self,
         watched: &mut WatchState,
         from: u64,
         to: u64,
-    ) -> Result<(u64, usize), Error> {
+    ) -> Result<(u64, Changes), Error> {
         let watched = self.books.store.watch(watched).await?;
         let scan = self.node.rescan(from, to, &watched).await;
         let scan = scan.map_err(|source| Error::chain(self.name, source))?;
@@ -101,7 +100,7 @@ impl Reader<'_> {
         watched: &mut WatchState,
         height: u64,
         insist: bool,
-    ) -> Result<(u64, usize), Error> {
+    ) -> Result<(u64, Changes), Error> {
         let watched = self.books.store.watch(watched).await?;
         let transfers = self.node.prove(height, &watched, insist).await;
         let transfers = transfers.map_err(|source| Error::chain(self.name, source))?;
@@ -110,12 +109,15 @@ impl Reader<'_> {
 
     /// The rules refuse a transfer of a block that is not the recorded one: a fork is the daemon's
     /// to find.
-    async fn record(&self, transfers: Vec<Transfer>) -> Result<usize, Error> {
-        let update = Update::Rescan { chain: self.name.clone(), transfers };
-        let changes = self.books.record(&update).await?;
-        let detected = |kind: &EventKind| *kind == EventKind::DepositDetected;
-        Ok(changes.events.iter().filter(|event| detected(&event.kind)).count())
+    async fn record(&self, transfers: Vec<Transfer>) -> Result<Changes, Error> {
+        self.books.record(&Update::Rescan { chain: self.name.clone(), transfers }).await
     }
+}
+
+/// How many deposits were new.
+pub(crate) fn detected(changes: &Changes) -> usize {
+    let detected = |event: &&Event| event.kind == EventKind::DepositDetected;
+    changes.events.iter().filter(detected).count()
 }
 
 /// The heights that the options mean.

@@ -173,10 +173,15 @@ impl Watcher {
     }
 
     /// Reads some of the blocks behind the index again. A failure costs time only.
-    async fn catch_up(&mut self) {
-        let Some(accounts) = &mut self.accounts else { return };
-        if let Err(error) = accounts.catch_up(&self.books, &self.chain, &self.node).await {
-            tracing::warn!(chain = %self.chain, error = error.line(), "blocks behind the index");
+    async fn catch_up(&mut self) -> Option<Changes> {
+        let accounts = self.accounts.as_mut()?;
+        match accounts.catch_up(&self.books, &self.chain, &self.node).await {
+            Ok(caught) => caught,
+            Err(error) => {
+                let error = error.line();
+                tracing::warn!(chain = %self.chain, error, "blocks behind the index are not read");
+                None
+            }
         }
     }
 
@@ -217,7 +222,11 @@ impl Watcher {
                     tokio::select! {
                         biased;
                         _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                        () = self.catch_up() => {}
+                        caught = self.catch_up() => {
+                            if let Some(changes) = caught {
+                                seen(&self.chain, Ok(&changes));
+                            }
+                        }
                     }
                     tokio::select! {
                         () = bell.rung() => {}

@@ -80,12 +80,12 @@ fn finding(stdout: &str, what: &str) -> Value {
 #[tokio::test]
 async fn support_is_told_of_what_is_ours_and_what_is_not() {
     let shop = Shop::open(Engine::Sqlite, "").await;
+    let mut daemon = shop.watching().await;
     let to = shop.order("T-1", "tron", "100").await;
     let order = shop.show("T-1").await;
     let address = text(&order["address"]).to_owned();
     assert!(address.starts_with('T'), "{order}");
     assert_eq!(order["payment_uri"], address.as_str(), "TRON's wallets agree on no URI");
-    let mut daemon = shop.watching().await;
     let stranger = alloy::primitives::Address::repeat_byte(0xbb);
     let block = shop.chain.mine(vec![
         payment(to, 100),
