@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 
 use bursar::books::Books;
 use bursar::clock::Clock;
+use bursar::config::Chain;
+use bursar::node::Node;
 use bursar::watch::Watcher;
 use bytes::Bytes;
 use lab::evm::ChainSpec;
 use payments::address::{Address, lower_hex};
+use payments::amount::Usdt;
 use payments::changes::{ChainRules, FinalityRule, Rules};
 use payments::name::ChainName;
 use serde_json::{Value, json};
@@ -222,8 +225,17 @@ pub(crate) fn config(urls: &[String], start: erc20::Start) -> erc20::Config {
 
 /// The daemon's loop over these nodes and these books.
 pub(crate) async fn watcher(store: &Store, rules: Rules, config: erc20::Config) -> Watcher {
+    let chain = Chain {
+        rules: rules.get(&config.chain).expect("the chain's rules").clone(),
+        node: bursar::config::Node::Evm(Box::new(config)),
+        addresses: None,
+        recovery_fee: Usdt::ZERO,
+        recordable: None,
+        poll_interval: Duration::from_secs(4),
+        stalled_after: Duration::from_secs(60),
+    };
     let books = Books { store: store.clone(), rules: Arc::new(rules), clock: Clock::System };
-    let source = erc20::Source::connect(config).await.unwrap();
+    let node = Node::connect(chain.node.clone()).await.unwrap();
     let watched = Arc::new(Mutex::new(WatchState::default()));
-    Watcher::new(chain_name(), source, books, watched, Duration::from_secs(60))
+    Watcher::new(chain_name(), &chain, node, books, watched)
 }

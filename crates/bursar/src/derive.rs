@@ -52,7 +52,7 @@ pub enum KeyError {
 /// An account whose addresses can be derived and not spent from.
 #[derive(Clone)]
 pub struct Account {
-    external: XPub,
+    external: Box<XPub>,
     fingerprint: String,
     number: u32,
 }
@@ -82,7 +82,7 @@ impl Account {
         // Long enough to tell accounts apart, too short to be worth anything.
         let fingerprint = lower_hex(&Sha256::digest(text.as_bytes())).chars().take(16).collect();
         let number = key.attrs().child_number.index();
-        Ok(Self { external, fingerprint, number })
+        Ok(Self { external: Box::new(external), fingerprint, number })
     }
 
     /// A short name of the account, safe to show and to store.

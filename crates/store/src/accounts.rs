@@ -55,7 +55,7 @@ impl Store {
         let insert = "INSERT INTO rereads (chain, height) VALUES ($1, $2) ON CONFLICT (chain) \
             DO UPDATE SET height = excluded.height WHERE excluded.height > rereads.height";
         let kept = i64::try_from(height);
-        let kept = kept.map_err(|_| Error::beyond("rereads", "height", &chain.to_string()))?;
+        let kept = kept.map_err(|_| Error::beyond("rereads", "height", chain.as_str()))?;
         let mut binds = Binds::default();
         binds.text(chain.to_string())?;
         binds.int(kept)?;

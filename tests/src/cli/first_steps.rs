@@ -78,11 +78,26 @@ async fn init_writes_a_config_that_works_once_it_is_filled_in() {
     assert!(said.starts_with("fresh.toml: chains.ethereum."), "{said}");
     let filled = template.replacen("FILL IN", XPUB, 1);
     let filled = filled.replacen("FILL IN", &format!("{}/{KEY}", counter.node.http_url()), 1);
-    assert!(!filled.contains("FILL IN"));
-    std::fs::write(counter.path("fresh.toml"), filled).expect("written");
+    assert!(!filled.lines().any(|line| !line.starts_with('#') && line.contains("FILL IN")));
+    std::fs::write(counter.path("fresh.toml"), &filled).expect("written");
     counter.good(&[&fresh[..], &["migrate"]].concat()).await;
     let checks = counter.json(&[&fresh[..], &["check"]].concat()).await;
     assert!(all(&checks).iter().all(|(_, good, _)| *good), "{checks}");
+    // And once its second part is: a chain of another kind.
+    let chain = lab::tron::Chain::new(lab::tron::ChainSpec::tron());
+    chain.mine_empty(30);
+    let node = lab::tron::Node::start_grid(chain).await.expect("a port");
+    let (first, second) = filled.split_once("# ---- TRON").expect("the second part");
+    let second: Vec<&str> =
+        second.lines().skip(1).map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
+    let second = second.join("\n").replacen("FILL IN", XPUB, 1);
+    let second = second.replace("https://api.trongrid.io", &node.url());
+    std::fs::write(counter.path("trongrid.key"), "0123456789\n").expect("written");
+    std::fs::write(counter.path("fresh.toml"), format!("{first}\n{second}\n")).expect("written");
+    let checks = counter.json(&[&fresh[..], &["check"]].concat()).await;
+    let checks = all(&checks);
+    assert!(checks.iter().all(|(_, good, _)| *good), "{checks:?}");
+    assert!(checks.iter().any(|(what, ..)| *what == "tron trongrid budget"), "{checks:?}");
     counter.good(&[&fresh[..], &["init", "--force"]].concat()).await;
     let again = std::fs::read_to_string(counter.path("fresh.toml")).expect("the template");
     assert_eq!(again, template);

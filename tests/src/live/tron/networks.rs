@@ -7,7 +7,10 @@ use alloy::primitives::Address as RawAddress;
 
 use super::{Engine, Shop, list, on_both_engines, payment, text};
 
-on_both_engines!(a_tron_order_paid_on_ethereum_is_a_case, an_ethereum_order_paid_on_tron_is_a_case,);
+on_both_engines! {
+    a_tron_order_paid_on_ethereum_is_a_case,
+    an_ethereum_order_paid_on_tron_is_a_case,
+}
 
 async fn a_tron_order_paid_on_ethereum_is_a_case(engine: Engine) {
     let shop = Shop::open(engine, "").await;
