@@ -78,17 +78,21 @@ impl Watcher {
         };
         let last = scan.blocks.last().map(|header| header.id.height);
         let more = last.is_some_and(|last| last < scan.tip) && !self.reads_to_finality(&scan);
-        let mut changes = match self.books.record(&Update::Scan(scan)).await {
-            Ok(changes) => changes,
-            Err(Error::Refused(why)) => return Err(self.refused(*why).await),
-            Err(error) => return Err(self.unwritten(error).await),
-        };
+        let mut changes = self.write(&Update::Scan(scan)).await?;
         self.unread_since = None;
         if !earlier.is_empty() {
             let late = Update::Rescan { chain: self.chain.clone(), transfers: earlier };
-            changes.events.append(&mut self.books.record(&late).await?.events);
+            changes.events.append(&mut self.write(&late).await?.events);
         }
         Ok(Turn { changes, more })
+    }
+
+    async fn write(&self, update: &Update) -> Result<Changes, Error> {
+        match self.books.record(update).await {
+            Ok(changes) => Ok(changes),
+            Err(Error::Refused(why)) => Err(self.refused(*why).await),
+            Err(error) => Err(self.unwritten(error).await),
+        }
     }
 
     /// Whether a look by accounts has come to its end: it never goes above what is final.
