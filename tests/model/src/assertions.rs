@@ -71,7 +71,15 @@ impl World {
         for chain in &self.chains {
             let looked = looked == Some(&chain.name);
             self.check_cursor(chain)?;
-            self.check_deposits(chain, looked, &news, &mut seal)?;
+            let of_chain = |(_, deposit): &(_, Arc<Deposit>)| deposit.id.chain == chain.name;
+            let about = looked
+                || news.all
+                || !chain.shown.news.is_empty()
+                || matches!(update, Update::Rescan { chain: of, .. } if *of == chain.name)
+                || news.deposits.iter().any(of_chain);
+            if about {
+                self.check_deposits(chain, looked, &news, &mut seal)?;
+            }
         }
         for (id, kept) in &seal.kept {
             if news.all || news.orders.contains(id) {

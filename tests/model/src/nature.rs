@@ -15,8 +15,8 @@ use payments::time::Time;
 use ruint::aliases::U256;
 
 use crate::random::Random;
-use crate::reference::Block;
-use crate::transitions::{BOUND, World};
+use crate::reference::{Block, Habit};
+use crate::transitions::World;
 
 pub(crate) const TOKEN: Address = Address([0xda; 20]);
 const LOOKALIKE: Address = Address([0xfa; 20]);
@@ -25,10 +25,18 @@ const PAYER: Address = Address([0xee; 20]);
 impl World {
     /// A block on the tip, with what is paid in it.
     pub(crate) fn mine(&mut self, at: usize) {
+        if let Some(gone) = self.chains[at].forgotten.take() {
+            let (shared, branch) = self.chains[at].leave(gone, &self.chains[at].truth);
+            self.leave_outside(at, shared, &branch);
+        }
         let mut transfers: Vec<Transfer> = Vec::new();
         while self.random.chance(40) && !self.chains[at].outside.is_empty() {
             let left = self.chains[at].outside.len();
             let mut again = self.chains[at].outside.remove(self.random.place(left));
+            // It fails this time, and moves nothing.
+            if self.random.chance(4) {
+                continue;
+            }
             for transfer in &mut again {
                 // What a contract sends may depend on the block that runs it.
                 if self.random.chance(4) {
@@ -117,7 +125,11 @@ impl World {
 
     /// The node calls more of the chain safe and final.
     pub(crate) fn finalize(&mut self, at: usize) {
-        let deep = self.random.below(6);
+        let deep = match self.chains[at].habit {
+            Habit::Ethereum => self.random.below(6),
+            // More where witnesses miss their turns.
+            Habit::Tron => self.random.between(18, 21),
+        };
         let chain = &mut self.chains[at];
         let tip = chain.height(chain.tip());
         chain.finalized = chain.finalized.max(tip.saturating_sub(deep));
@@ -126,24 +138,68 @@ impl World {
 
     /// The chain leaves its last blocks and goes on beside them; it may be shorter at first.
     pub(crate) fn fork(&mut self, at: usize) {
-        let depth = usize::try_from(self.random.between(1, 5)).unwrap();
+        let deepest = if self.chains[at].habit == Habit::Tron { 18 } else { 5 };
+        let depth = usize::try_from(self.random.between(1, deepest)).unwrap();
         let chain = &mut self.chains[at];
         let line = &chain.truth;
         let least = usize::try_from(chain.finalized).unwrap();
         let fork = line.len().saturating_sub(depth + 1).max(least);
         let (shared, _) = chain.leave(line[fork], &chain.path);
-        let bound = usize::try_from(BOUND).unwrap();
+        let bound = usize::try_from(chain.habit.bound()).unwrap();
         if fork + 1 == line.len() || chain.path.len() > shared + bound {
             return;
         }
-        let left = chain.truth[fork + 1..].iter().map(|block| &chain.blocks[*block]);
-        let left: Vec<Vec<Transfer>> = left.flat_map(transactions).collect();
-        chain.outside.extend(left);
-        chain.end_with(chain.truth[fork]);
+        let left = chain.truth.split_off(fork + 1);
+        chain.forgotten = None;
         let safe = u64::try_from(fork).unwrap();
         chain.safe = chain.safe.min(safe);
+        self.leave_outside(at, fork + 1, &left);
         for _ in 0..self.random.between(1, 6) {
             self.mine(at);
+        }
+    }
+
+    /// Blocks from this height on are no longer the chain's: what they held may be mined again.
+    fn leave_outside(&mut self, at: usize, height: usize, left: &[usize]) {
+        let mut kept = Vec::new();
+        let chain = &self.chains[at];
+        let recorded = chain.path.len().saturating_sub(height);
+        for (place, block) in left.iter().enumerate() {
+            let seen = chain.path.get(height + place) == Some(block);
+            for transaction in transactions(&chain.blocks[*block]) {
+                if chain.habit == Habit::Ethereum || self.random.chance(40) {
+                    kept.push(transaction);
+                } else if seen && recorded - place >= 8 {
+                    self.marks.insert("a payment with 8 confirmations is gone for good");
+                }
+            }
+        }
+        self.chains[at].outside.append(&mut kept);
+    }
+
+    /// A node restarts: all but one block above the final one is forgotten.
+    pub(crate) fn restart(&mut self, at: usize) {
+        let chain = &mut self.chains[at];
+        let keep = usize::try_from(chain.finalized).unwrap() + 2;
+        let Some(tip) = chain.truth.last().copied().filter(|_| chain.truth.len() > keep) else {
+            return;
+        };
+        let (shared, _) = chain.leave(chain.truth[keep - 1], &chain.path);
+        if chain.path.len() > shared + usize::try_from(chain.habit.bound()).unwrap() {
+            return;
+        }
+        if chain.path.len() >= keep + 17 {
+            self.marks.insert("a tip went back by 17 recorded blocks");
+        }
+        chain.truth.truncate(keep);
+        chain.forgotten = chain.forgotten.or(Some(tip));
+    }
+
+    /// The node has what it had forgotten, unless another block came meanwhile.
+    pub(crate) fn remember(&mut self, at: usize) {
+        let chain = &mut self.chains[at];
+        if let Some(tip) = chain.forgotten.take() {
+            chain.end_with(tip);
         }
     }
 

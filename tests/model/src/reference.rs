@@ -25,10 +25,31 @@ pub(crate) struct Block {
 /// A transfer as it was shown: its block, its transaction, its place, its token.
 pub(crate) type Seen = (usize, TxHash, u32, Address);
 
+/// How a chain and its nodes behave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// Blocks come one by one and are safe, then final, a few later.
+    Ethereum,
+    /// A block is final 18 or more later; a node that restarts forgets all above; what a fork
+    /// switch removed is mostly gone for good; accounts can be polled instead of blocks.
+    Tron,
+}
+
+impl Habit {
+    /// How many blocks a reorg may orphan.
+    pub(crate) const fn bound(self) -> u64 {
+        match self {
+            Self::Ethereum => 8,
+            Self::Tron => 27,
+        }
+    }
+}
+
 /// A chain: the tree of its blocks, what is true of it now, what the watcher recorded of it.
 #[derive(Clone)]
 pub(crate) struct Chain {
     pub(crate) name: ChainName,
+    pub(crate) habit: Habit,
     pub(crate) blocks: Vec<Block>,
     /// The blocks from genesis to the tip; the place is the height.
     pub(crate) truth: Vec<usize>,
@@ -36,6 +57,10 @@ pub(crate) struct Chain {
     pub(crate) safe: u64,
     /// Transactions that a reorg left outside.
     pub(crate) outside: Vec<Vec<Transfer>>,
+    /// The tip a restart has forgotten, while it may come back.
+    pub(crate) forgotten: Option<usize>,
+    /// Whether accounts are polled, and of the blocks only headers are read.
+    pub(crate) polled: bool,
     /// The recorded blocks; the place is the height.
     pub(crate) path: Vec<usize>,
     pub(crate) known_final: Option<u64>,
@@ -115,16 +140,19 @@ pub(crate) struct Joined {
 }
 
 impl Chain {
-    pub(crate) fn new(name: &str, start: i64) -> Self {
+    pub(crate) fn new(name: &str, habit: Habit, start: i64) -> Self {
         let id = BlockId { height: 0, hash: hash_of(name, 0) };
         let header = Header { id, parent: BlockHash([0; 32]), time: Time(start) };
         Self {
             name: ChainName::new(name).unwrap(),
+            habit,
             blocks: vec![Block { header, parent: None, transfers: Vec::new() }],
             truth: vec![0],
             finalized: 0,
             safe: 0,
             outside: Vec::new(),
+            forgotten: None,
+            polled: false,
             path: Vec::new(),
             known_final: None,
             known_safe: None,
@@ -190,7 +218,7 @@ impl Chain {
     }
 
     /// What a scan does, or nothing where it must be refused.
-    pub(crate) fn join(&self, scan: &Scan, bound: u64) -> Option<Joined> {
+    pub(crate) fn join(&self, scan: &Scan) -> Option<Joined> {
         let last = match scan.blocks.last() {
             Some(header) => self.find(&header.id.hash)?,
             None => self.find(&scan.base?.hash)?,
@@ -205,7 +233,7 @@ impl Chain {
             let depth = wide(self.path.len() - shared);
             let forks = !branch.is_empty() && shared < self.path.len();
             let below = self.known_final.is_some_and(|known| wide(shared) <= known);
-            if !stands || !reaches || (forks && (below || depth > bound)) {
+            if !stands || !reaches || (forks && (below || depth > self.habit.bound())) {
                 return None;
             }
             if branch.is_empty() {

@@ -1,9 +1,11 @@
 //! The histories are run, portioned anew, and broken.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use payments::case::CaseKind;
+use payments::deposit::{Deposit, State};
 use payments::event::EventKind;
 
 use crate::batching;
@@ -22,6 +24,7 @@ struct Failure {
 struct End {
     mutated: u32,
     memory: Memory,
+    marks: BTreeSet<&'static str>,
 }
 
 fn run(seed: u64, steps: u64, mutation: Option<Mutation>) -> Result<End, Failure> {
@@ -30,7 +33,7 @@ fn run(seed: u64, steps: u64, mutation: Option<Mutation>) -> Result<End, Failure
         world.step().map_err(|what| Failure { seed, step, what })?;
     }
     world.calm_down().map_err(|what| Failure { seed, step: steps, what })?;
-    Ok(End { mutated: world.mutated, memory: world.memory })
+    Ok(End { mutated: world.mutated, memory: world.memory, marks: world.marks })
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -76,7 +79,11 @@ fn every_history_keeps_the_invariants() {
 fn the_histories_hold_everything_that_can_happen() {
     let mut words = BTreeSet::new();
     for seed in 0..20 {
-        let Ok(End { memory, .. }) = run(seed, 300, None) else { continue };
+        let Ok(End { memory, marks, .. }) = run(seed, 300, None) else { continue };
+        words.extend(marks.iter().map(|mark| (*mark).to_owned()));
+        let astray = |d: &&Arc<Deposit>| d.state == State::Suspended(CaseKind::WrongNetwork);
+        let astray = memory.deposits().iter().filter(astray);
+        words.extend(astray.map(|deposit| format!("wrong network on {}", deposit.id.chain)));
         words.extend(memory.events().iter().map(|event| event.kind.word().to_owned()));
         words.extend(memory.cases().iter().map(|case| case.kind.word().to_owned()));
         words.extend(memory.deposits().iter().map(|deposit| deposit.state.word().to_owned()));
@@ -97,6 +104,15 @@ fn the_histories_hold_everything_that_can_happen() {
     let again = ["deposit", "paid", "suspend"].map(|word| format!("{word} again"));
     wanted.extend(again);
     wanted.extend(["release", "late deposit"].map(str::to_owned));
+    wanted.extend(["wrong network on ethereum", "wrong network on tron"].map(str::to_owned));
+    let marks = [
+        "a payment with 8 confirmations is gone for good",
+        "a tip went back by 17 recorded blocks",
+        "an index left a payment out",
+        "an index shows a payment twice",
+        "a payment that an index left out is found",
+    ];
+    wanted.extend(marks.map(str::to_owned));
     wanted.retain(|word| !words.contains(word));
     assert!(wanted.is_empty(), "never happened: {wanted:?}");
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockId, Header, Scan, Transfer};
-use payments::changes::{ChainRules, Changes, Rules, Update};
+use payments::changes::{ChainRules, Changes, Finality, FinalityRule, Rules, Update};
 use payments::deposit::{Deposit, State};
 use payments::name::{ChainName, OrderId};
 use payments::order::Order;
@@ -21,10 +21,8 @@ use crate::memory::{Memory, Refused, changes_text};
 use crate::mutations::Mutation;
 use crate::nature::{TOKEN, address, finality};
 use crate::random::Random;
-use crate::reference::{Block, Chain, hash_of, wide};
+use crate::reference::{Block, Chain, Habit, hash_of, wide};
 
-/// How many blocks a reorg may orphan.
-pub(crate) const BOUND: u64 = 8;
 /// Orders of one history.
 const MOST_ORDERS: usize = 100;
 
@@ -46,6 +44,8 @@ pub(crate) struct World {
     stale: Vec<Scan>,
     pub(crate) transactions: u64,
     pub(crate) mutation: Option<Mutation>,
+    /// What happened that the books alone do not show.
+    pub(crate) marks: BTreeSet<&'static str>,
     /// How often the mutation found something to break.
     pub(crate) mutated: u32,
     /// What happened, in words, where it is asked for.
@@ -57,15 +57,24 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
         let mut random = Random::new(seed);
-        let names: &[(&str, u8)] =
-            if random.chance(50) { &[("ethereum", 6)] } else { &[("ethereum", 6), ("bsc", 18)] };
+        let all = [
+            ("ethereum", 6, Habit::Ethereum),
+            ("tron", 6, Habit::Tron),
+            ("bsc", 18, Habit::Ethereum),
+        ];
+        let names = if random.chance(60) { &all[..2] } else { &all[..] };
         let mut rules = Rules::new();
         let mut chains = Vec::new();
-        for (name, decimals) in names {
-            let chain = Chain::new(name, 1_000_000);
-            let finality = finality(&mut random);
-            let decimals = *decimals;
-            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg: BOUND, finality };
+        for (name, decimals, habit) in names {
+            let chain = Chain::new(name, *habit, 1_000_000);
+            let solidified = *habit == Habit::Tron && random.chance(70);
+            let finality = if solidified {
+                vec![FinalityRule { up_to: None, finality: Finality::Finalized }]
+            } else {
+                finality(&mut random)
+            };
+            let (decimals, max_reorg) = (*decimals, habit.bound());
+            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg, finality };
             rules.insert(chain.name.clone(), of_chain);
             chains.push(chain);
         }
@@ -87,6 +96,7 @@ impl World {
             transactions: 0,
             mutation,
             mutated: 0,
+            marks: BTreeSet::new(),
             trace: None,
             diary: None,
         }
@@ -98,6 +108,11 @@ impl World {
         match self.random.below(100) {
             0..30 => {
                 self.mine(at);
+                if self.chains[at].habit == Habit::Tron {
+                    for _ in 0..self.random.below(3) {
+                        self.mine(at);
+                    }
+                }
                 Ok(())
             }
             30..58 => self.happen(at),
@@ -106,7 +121,12 @@ impl World {
                 self.happen(at)
             }
             70..75 => {
-                self.fork(at);
+                let tron = self.chains[at].habit == Habit::Tron;
+                match self.random.below(3) {
+                    0 if tron => self.restart(at),
+                    1 if tron => self.remember(at),
+                    _ => self.fork(at),
+                }
                 self.happen(at)
             }
             75..83 => self.two_at_once(),
@@ -198,7 +218,7 @@ impl World {
     /// Writes what was planned, and lets the reference follow.
     fn commit(&mut self, update: &Update, changes: &Changes) -> Result<(), Refused> {
         let joined = match update {
-            Update::Scan(scan) => self.chain(&scan.chain).join(scan, BOUND),
+            Update::Scan(scan) => self.chain(&scan.chain).join(scan),
             _ => None,
         };
         self.memory.commit(changes)?;
@@ -233,7 +253,7 @@ impl World {
         planned: &Result<Changes, PlanError>,
     ) -> Result<(), String> {
         let accepted = match update {
-            Update::Scan(scan) => self.chain(&scan.chain).join(scan, BOUND).is_some(),
+            Update::Scan(scan) => self.chain(&scan.chain).join(scan).is_some(),
             Update::Rescan { chain, transfers } => {
                 let chain = self.chain(chain);
                 let at = |t: &Transfer| chain.find(&t.block.hash);
@@ -363,7 +383,8 @@ impl World {
     fn rogue(&mut self, at: usize) -> Option<Scan> {
         let chain = &self.chains[at];
         let known = usize::try_from(chain.known_final?).ok()?;
-        let deep = chain.path.len().checked_sub(usize::try_from(BOUND).ok()? + 2);
+        let bound = usize::try_from(chain.habit.bound()).ok()?;
+        let deep = chain.path.len().checked_sub(bound + 2);
         let fork = if self.random.chance(50) { known.checked_sub(1)? } else { deep? };
         let below = chain.blocks[chain.path[fork]].header;
         let hash = hash_of(chain.name.as_str(), chain.blocks.len());
@@ -384,7 +405,11 @@ impl World {
             }
         }
         let most = self.random.chance(50).then(|| self.random.place(5) + 1);
-        let scan = self.scan_of(at, most);
+        if self.chains[at].habit == Habit::Tron && self.random.chance(4) {
+            self.chains[at].polled = !self.chains[at].polled;
+        }
+        let scan =
+            if self.chains[at].polled { self.headers_of(at) } else { self.scan_of(at, most) };
         if self.random.chance(25) {
             self.stale.push(scan.clone());
         }
@@ -397,7 +422,7 @@ impl World {
         let last = scan.blocks.last().map(|header| header.id).or(scan.base);
         let Some(last) = last.and_then(|last| chain.find(&last.hash)) else { return false };
         let (shared, branch) = chain.leave(last, &chain.truth);
-        let bound = usize::try_from(BOUND).unwrap() - 4;
+        let bound = usize::try_from(chain.habit.bound()).unwrap() - 4;
         branch.len() <= bound && wide(shared) > chain.finalized
     }
 
@@ -413,14 +438,53 @@ impl World {
         let claim = usize::try_from(chain.finalized).ok().and_then(|at| line.get(at));
         let finalized = claim.map(|at| chain.id(*at)).filter(|_| self.random.chance(95));
         let all = blocks.iter().flat_map(|block| &block.transfers);
-        let transfers = all.filter(|_| !self.random.chance(2)).cloned().collect();
+        let mut transfers: Vec<Transfer> =
+            all.filter(|_| !self.random.chance(2)).cloned().collect();
+        if self.random.chance(4) {
+            transfers.extend(transfers.clone());
+        }
+        let with_safe = chain.habit == Habit::Ethereum && self.random.chance(90);
         Scan {
             chain: chain.name.clone(),
             base: from.checked_sub(1).map(|below| chain.id(line[below])),
             blocks: blocks.iter().map(|block| block.header).collect(),
             transfers,
             finalized,
-            safe: self.random.chance(90).then_some(chain.safe),
+            safe: with_safe.then_some(chain.safe),
+            tip: chain.height(chain.tip()),
+        }
+    }
+
+    /// What account polling finds: headers up to the final block, of the transfers in them those
+    /// that the index knows, each of them once or twice.
+    fn headers_of(&mut self, at: usize) -> Scan {
+        let chain = &self.chains[at];
+        let (shared, _) = chain.leave(chain.tip(), &chain.path);
+        let end = usize::try_from(chain.finalized).unwrap() + 1;
+        let next = if end > chain.path.len() { shared.min(end) } else { end };
+        // Nothing is final that is not recorded: it stands on what is.
+        let recorded = chain.path.last().filter(|_| end <= chain.path.len()).copied();
+        let below = next.checked_sub(1).map(|below| chain.truth[below]);
+        let blocks = chain.truth[next..end].iter().map(|at| &chain.blocks[*at]);
+        let mut transfers = Vec::new();
+        for transfer in blocks.clone().flat_map(|block| &block.transfers) {
+            if self.random.chance(25) {
+                self.marks.insert("an index left a payment out");
+                continue;
+            }
+            transfers.push(transfer.clone());
+            if self.random.chance(10) {
+                self.marks.insert("an index shows a payment twice");
+                transfers.push(transfer.clone());
+            }
+        }
+        Scan {
+            chain: chain.name.clone(),
+            base: recorded.or(below).map(|at| chain.id(at)),
+            blocks: blocks.map(|block| block.header).collect(),
+            transfers,
+            finalized: chain.truth.get(end - 1).map(|at| chain.id(*at)),
+            safe: None,
             tip: chain.height(chain.tip()),
         }
     }
@@ -467,7 +531,23 @@ impl World {
             }
         }
         let all = blocks.iter().flat_map(|at| &chain.blocks[*at].transfers);
-        Update::Rescan { chain: chain.name.clone(), transfers: all.cloned().collect() }
+        let mut transfers: Vec<Transfer> = all.cloned().collect();
+        if self.random.chance(10) {
+            transfers.extend(transfers.clone());
+        }
+        if transfers.iter().any(|transfer| self.is_lost(transfer)) {
+            self.marks.insert("a payment that an index left out is found");
+        }
+        Update::Rescan { chain: chain.name.clone(), transfers }
+    }
+
+    /// Whether a transfer to us is in a final block, and recorded nowhere.
+    fn is_lost(&self, transfer: &Transfer) -> bool {
+        let place = |deposit: &Arc<Deposit>| (deposit.id.tx, deposit.id.n);
+        let known = |deposit: &Arc<Deposit>| place(deposit) == (transfer.tx, transfer.n);
+        let ours = self.memory.owners().contains_key(&transfer.to);
+        let empty = transfer.raw.is_zero() || transfer.from == transfer.to;
+        ours && !empty && !self.memory.deposits().iter().any(known)
     }
 
     pub(crate) fn chain(&self, name: &ChainName) -> &Chain {
