@@ -16,7 +16,7 @@ mod facts;
 pub mod memory;
 mod mutations;
 mod nature;
-mod random;
+pub mod random;
 mod reference;
 mod shares;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use payments::chain::{Scan, Transfer, TxHash, final_time};
 use payments::changes::{Snapshot, Update};
-use payments::deposit::{Deposit, State};
+use payments::deposit::{Deposit, DepositId, State};
+use payments::ledger::Journal;
 use payments::name::{ChainName, OrderId};
 
 use super::{Filed, Memory};
@@ -73,11 +74,12 @@ impl Memory {
                     orders.insert(order.clone());
                 }
                 None if open || is_asked(deposit) => {
-                    self.remember_unassigned(deposit, snapshot);
+                    snapshot.unassigned.push((**deposit).clone());
                 }
                 _ => {}
             }
         }
+        self.remember_nobodys(snapshot);
     }
 
     /// Whether a deposit may be seen at another address than its order's.
@@ -86,14 +88,16 @@ impl Memory {
         !deposit.state.is_on_chain() || owner != deposit.order.as_ref()
     }
 
-    fn remember_unassigned(&self, deposit: &Deposit, snapshot: &mut Snapshot) {
-        snapshot.unassigned.push(deposit.clone());
-        let cases = self.nobodys.0.iter().map(|at| &self.cases[*at]);
-        let about = cases.filter(|case| case.deposits.contains(&deposit.id));
-        snapshot.unassigned_cases.extend(about.map(|case| (**case).clone()));
-        let journals = self.nobodys.1.iter().map(|at| &self.journals[*at]);
-        let about = journals.filter(|journal| journal.deposit.as_ref() == Some(&deposit.id));
-        snapshot.unassigned_journals.extend(about.map(|journal| (**journal).clone()));
+    /// Cases and journals of the unassigned deposits, each list the oldest first.
+    fn remember_nobodys(&self, snapshot: &mut Snapshot) {
+        let ids: BTreeSet<&DepositId> = snapshot.unassigned.iter().map(|d| &d.id).collect();
+        let cases = self.nobodys.0.iter().map(|at| self.cases[*at].as_ref());
+        let about = cases.filter(|case| case.deposits.iter().any(|id| ids.contains(id)));
+        snapshot.unassigned_cases = about.cloned().collect();
+        let journals = self.nobodys.1.iter().map(|at| self.journals[*at].as_ref());
+        let about =
+            |journal: &&Journal| journal.deposit.as_ref().is_some_and(|id| ids.contains(id));
+        snapshot.unassigned_journals = journals.filter(about).cloned().collect();
     }
 
     fn remember_expiring(&self, scan: &Scan, orders: &mut BTreeSet<OrderId>) {
