@@ -211,15 +211,16 @@ async fn linked(pool: &Pool, node: &Node, from: u64, to: u64) -> Result<Vec<Head
     let asked: Vec<_> = (from..=to).map(|height| node.header(height)).collect();
     let found: Vec<Option<Header>> =
         stream::iter(asked).buffered(pool.in_flight).try_collect().await?;
-    let headers: Vec<Header> = found.into_iter().flatten().collect();
+    // Whatever is left out, at the low end too, leaves the rest without ground.
+    let whole: Option<Vec<Header>> = found.into_iter().collect();
+    let Some(headers) = whole else {
+        return Err(Refusal::behind(format!("it does not have every height from {from} to {to}")));
+    };
     for (below, above) in headers.iter().zip(headers.iter().skip(1)) {
         if above.parent != below.id.hash {
             let height = above.id.height;
             return Err(Refusal::lie(format!("its block at height {height} has another parent")));
         }
     }
-    match headers.last() {
-        Some(last) if last.id.height == to => Ok(headers),
-        _ => Err(Refusal::behind(format!("it does not have height {to}"))),
-    }
+    Ok(headers)
 }

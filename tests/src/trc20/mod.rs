@@ -12,4 +12,5 @@ mod limits;
 mod near;
 mod rig;
 mod startup;
+mod storm;
 mod windows;
