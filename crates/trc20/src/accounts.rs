@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use payments::address::Address;
-use payments::chain::{Cursor, Header, Scan, Transfer, TxHash};
+use payments::chain::{BlockId, Cursor, Header, Scan, Transfer, TxHash};
 use payments::time::Time;
 use payments::watch::WatchSet;
 
@@ -63,9 +63,11 @@ impl Source {
         let mut progress = self.progress.lock().await;
         let view = self.view(&mut progress, cursor).await?;
         let ground = self.ground(cursor, &view).await?;
-        let solidified = view.finalized().map(|claim| claim.id.height.min(view.tip.id.height));
-        let standing = match (&ground, solidified) {
-            (Some(ground), Some(to)) => standing(&self.pool, ground, to).await?,
+        let standing = match (&ground, view.finalized()) {
+            (Some(ground), Some(claim)) => {
+                let to = claim.id.height.min(view.tip.id.height);
+                standing(&self.pool, ground, (to, claim.id)).await?
+            }
             (ground, _) => (ground.clone(), Stretch::default()),
         };
         let (ground, stretch) = standing;
@@ -181,15 +183,20 @@ impl Source {
 async fn standing(
     pool: &Pool,
     ground: &Ground,
-    solidified: u64,
+    (solidified, claimed): (u64, BlockId),
 ) -> Result<(Option<Ground>, Stretch), Error> {
     if solidified < ground.next {
-        return Ok((Some(ground.clone()), Stretch::default()));
-    }
-    let headers = headers(pool, ground.next, solidified).await?;
-    let stands = headers.first().map(|first| first.parent) == ground.last().map(|last| last.hash);
-    if stands || ground.kept.len() < 2 {
-        return Ok((Some(ground.clone()), Stretch { headers, rows: Vec::new() }));
+        // A branch that was recorded may have been longer than what is solidified of its rival.
+        let replaced = ground.at(claimed.height).is_some_and(|kept| kept.id != claimed);
+        if !replaced || ground.kept.len() < 2 {
+            return Ok((Some(ground.clone()), Stretch::default()));
+        }
+    } else {
+        let headers = headers(pool, ground.next, solidified).await?;
+        let first = headers.first().map(|first| first.parent);
+        if first == ground.last().map(|last| last.hash) || ground.kept.len() < 2 {
+            return Ok((Some(ground.clone()), Stretch { headers, rows: Vec::new() }));
+        }
     }
     let lowest = ground.kept.first().copied();
     let next = lowest.map_or(ground.next, |first| first.id.height.saturating_add(1));

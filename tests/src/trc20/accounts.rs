@@ -116,6 +116,27 @@ async fn it_goes_on_where_a_block_scan_left_off() {
     assert_eq!(polled.inner.seen(), paid);
 }
 
+/// A recorded branch was longer than what is solidified of the one that replaced it.
+#[tokio::test]
+async fn a_longer_branch_that_lost_is_left_at_once() {
+    let chain = chain();
+    let node = grid(&chain).await;
+    let mut paid = traffic(&chain, 60);
+    let mut blocks = Follower::new(&[&node]).await;
+    blocks.catch_up().await;
+    chain.reorg(16, vec![vec![pay(8, 1)]]);
+    paid.retain(|row| row.0 <= 44);
+    paid.push(seen(45, 8, 1));
+    chain.mine_empty(20);
+    assert!(chain.solid().height < blocks.height());
+    let mut polled = Polled::new(config(&[&node])).await;
+    polled.inner.cursor = blocks.cursor.clone();
+    polled.catch_up().await;
+    assert_eq!(polled.inner.height(), chain.solid().height);
+    assert_eq!(polled.inner.seen(), paid);
+    assert_eq!(polled.inner.source.health()[0].failed, 0, "the node said nothing wrong");
+}
+
 #[tokio::test]
 async fn it_needs_an_index_and_begins_anywhere() {
     let chain = chain();

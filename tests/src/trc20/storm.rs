@@ -447,15 +447,15 @@ async fn weather(readings: &[Reading], seeds: u64) {
 
 #[tokio::test]
 async fn blocks_in_any_weather() {
-    weather(&[Reading::Blocks], 24).await;
+    weather(&[Reading::Blocks], 30).await;
 }
 
 #[tokio::test]
 async fn accounts_in_any_weather() {
-    weather(&[Reading::Accounts], 24).await;
+    weather(&[Reading::Accounts], 30).await;
 }
 
 #[tokio::test]
 async fn one_reading_takes_over_from_the_other_in_any_weather() {
-    weather(&[Reading::Blocks, Reading::Accounts], 24).await;
+    weather(&[Reading::Blocks, Reading::Accounts], 30).await;
 }
