@@ -303,13 +303,28 @@ mod tests {
     #[test]
     fn every_single_letter_change_of_base58_is_refused() {
         let good = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t";
-        for at in 0..good.len() {
-            for c in BASE58.chars() {
-                let mut text = good.to_owned();
+        for (at, c) in (0..good.len()).flat_map(|at| BASE58.chars().map(move |c| (at, c))) {
+            let mut text = good.to_owned();
+            text.replace_range(at..=at, &c.to_string());
+            assert_eq!(Address::parse(&text).is_ok(), text == good, "{text}");
+        }
+    }
+
+    /// Without the search for the letter that is meant, which makes a refusal slow.
+    #[test]
+    fn every_single_letter_change_of_a_thousand_addresses_is_refused() {
+        let mut refused = 0;
+        for n in 0..1_000u32 {
+            let hash: [u8; 32] = Sha256::digest(n.to_be_bytes()).into();
+            let good = Address(hash[..20].try_into().unwrap()).tron();
+            for (at, c) in (0..good.len()).flat_map(|at| BASE58.chars().map(move |c| (at, c))) {
+                let mut text = good.clone();
                 text.replace_range(at..=at, &c.to_string());
-                assert_eq!(Address::parse(&text).is_ok(), text == good, "{text}");
+                assert_eq!(base58check(&text).is_some(), text == good, "{text}");
+                refused += usize::from(text != good);
             }
         }
+        assert_eq!(refused, 1_000 * 34 * 57);
     }
 
     #[test]

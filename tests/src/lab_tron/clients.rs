@@ -10,18 +10,36 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// What tronweb says.
+/// What tronweb says of a node.
 pub(super) async fn tronweb(request: &Value) -> Value {
-    let installed = cached("node/node_modules/tronweb/package.json");
-    assert!(installed.is_file(), "tronweb is missing: tests/run installs it");
-    said(Path::new("node"), "read.mjs", request).await
+    by_tronweb("read.mjs", request).await
 }
 
-/// What tronpy says.
+/// What tronweb says of keys.
+pub(super) async fn tronweb_keys(request: &Value) -> Value {
+    by_tronweb("keys.mjs", request).await
+}
+
+/// What tronpy says of a node.
 pub(super) async fn tronpy(request: &Value) -> Value {
+    by_tronpy("read.py", request).await
+}
+
+/// What tronpy says of keys.
+pub(super) async fn tronpy_keys(request: &Value) -> Value {
+    by_tronpy("keys.py", request).await
+}
+
+async fn by_tronweb(script: &str, request: &Value) -> Value {
+    let installed = cached("node/node_modules/tronweb/package.json");
+    assert!(installed.is_file(), "tronweb is missing: tests/run installs it");
+    said(Path::new("node"), script, request).await
+}
+
+async fn by_tronpy(script: &str, request: &Value) -> Value {
     let python = cached("python/bin/python");
     assert!(python.is_file(), "tronpy is missing: tests/run installs it");
-    said(&python, "read.py", request).await
+    said(&python, script, request).await
 }
 
 fn cached(name: &str) -> PathBuf {

@@ -6,6 +6,7 @@
 
 mod chain;
 mod clients;
+mod keys;
 
 use std::collections::BTreeMap;
 
