@@ -1,27 +1,36 @@
 //! What a node once said, played again through everything that is shipped.
 //!
-//! In: `fixtures/erc20/<scenario>/script.txt` and its tapes. Out: prose, held against
-//! `expected.txt`. Never: a node, unless `RECORD` asks for new tapes.
+//! In: `fixtures/erc20/<scenario>/script.txt` and its tapes, and TRON's twins in `trc20/`. Out:
+//! prose, held against `expected.txt`. Never: a node, unless `RECORD` asks for new tapes.
 //! Why: `fixtures/README.md`; it says how to read, change and record them.
 
+mod behind;
+mod java_tron;
 mod node;
 mod prose;
 mod script;
 mod stage;
+mod trc20;
+mod tron;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use behind::Kind;
+
+/// A test for each scenario of a kind of chain, and the list of them.
 macro_rules! scenarios {
-    ($($name:ident),+ $(,)?) => {
+    ($kind:expr; $($name:ident),+ $(,)?) => {
         const SCENARIOS: &[&str] = &[$(stringify!($name)),+];
         $(#[tokio::test]
         async fn $name() {
-            scenario(stringify!($name)).await;
+            $crate::replay::scenario($kind, stringify!($name)).await;
         })+
     };
 }
+pub(crate) use scenarios;
 
 scenarios!(
+    Kind::Evm;
     exact,
     together,
     fee,
@@ -43,18 +52,15 @@ scenarios!(
     crash,
 );
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/erc20")
-}
-
-async fn scenario(name: &str) {
-    let folder = fixtures().join(name);
+async fn scenario(kind: Kind, name: &str) {
+    let folder = kind.fixtures().join(name);
     let script = read(&folder.join("script.txt"));
-    if std::env::var_os("RECORD").is_some() {
-        let seen = stage::record(&script, &folder).await;
-        assert_eq!(stage::replay(&script, &folder).await, seen, "a replay tells what was seen");
+    if std::env::var_os("RECORD").is_some() && kind != Kind::JavaTron {
+        let seen = stage::record(kind, &script, &folder).await;
+        let replayed = stage::replay(kind, &script, &folder).await;
+        assert_eq!(replayed, seen, "a replay tells what was seen");
     }
-    compare(&folder.join("expected.txt"), &stage::replay(&script, &folder).await);
+    compare(&folder.join("expected.txt"), &stage::replay(kind, &script, &folder).await);
 }
 
 /// Holds prose against a file, or writes it where `UPDATE_EXPECT` says so.
@@ -79,21 +85,31 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
-#[test]
-fn every_fixture_is_played() {
-    let folders = std::fs::read_dir(fixtures()).expect("fixtures");
+/// No folder beside the scenarios that are played.
+fn assert_all_played(kind: Kind, played: &[&str]) {
+    let folders = std::fs::read_dir(kind.fixtures()).expect("fixtures");
     for folder in folders {
         let name = folder.expect("a folder").file_name().into_string().expect("a plain name");
-        assert!(SCENARIOS.contains(&name.as_str()), "{name} is played by no test");
+        assert!(played.contains(&name.as_str()), "{name} is played by no test");
     }
 }
 
 /// The node of today says what the tape says.
+async fn assert_recorded_the_same(kind: Kind, name: &str) {
+    let fixture = kind.fixtures().join(name);
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let script = read(&fixture.join("script.txt"));
+    let seen = stage::record(kind, &script, folder.path()).await;
+    assert_eq!(seen, read(&fixture.join("expected.txt")));
+    assert_eq!(stage::replay(kind, &script, folder.path()).await, seen);
+}
+
+#[test]
+fn every_fixture_is_played() {
+    assert_all_played(Kind::Evm, SCENARIOS);
+}
+
 #[tokio::test]
 async fn a_fresh_recording_tells_the_same() {
-    let folder = tempfile::tempdir().expect("a scratch folder");
-    let script = read(&fixtures().join("exact/script.txt"));
-    let seen = stage::record(&script, folder.path()).await;
-    assert_eq!(seen, read(&fixtures().join("exact/expected.txt")));
-    assert_eq!(stage::replay(&script, folder.path()).await, seen);
+    assert_recorded_the_same(Kind::Evm, "exact").await;
 }

@@ -40,8 +40,8 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// A chain with the token, a payer, and a few blocks, recorded as `tape.jsonl`.
-    pub(super) async fn start(folder: &Path, note: &str) -> Self {
+    /// A chain with the token, a payer, and a few blocks, recorded as a tape of this name.
+    pub(super) async fn start(folder: &Path, tape: &str, note: &str) -> Self {
         let options = Options { accounts: 3, slots_in_an_epoch: 4, ..Options::default() };
         let anvil = Anvil::start(options).await;
         let token = anvil.deploy_token(2 * PURSE, 6).await;
@@ -51,7 +51,7 @@ impl Live {
         anvil.transfer(token, anvil.owner(), payer, PURSE).await;
         let multisend = anvil.deploy_multisend(payer, &[token]).await;
         anvil.mine(6).await;
-        let recorder = record(&anvil, folder, "tape", note).await;
+        let recorder = record(&anvil, folder, tape, note).await;
         let (folder, note) = (folder.to_owned(), note.to_owned());
         let (sent, finished) = (BTreeMap::new(), Vec::new());
         let remembered = None;
@@ -132,6 +132,7 @@ impl Live {
                 let remembered = self.remembered.take().expect("`remember` comes before `back`");
                 self.anvil.revert(remembered).await;
             }
+            of_tron => panic!("no anvil does this: {of_tron:?}"),
         }
     }
 

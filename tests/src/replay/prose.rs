@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bursar::view::micro;
+use payments::address::Address;
 use payments::case::Case;
 use payments::deposit::{Deposit, State};
 use payments::order::{Dossier, Order};
@@ -36,7 +37,7 @@ impl Prose {
     /// A new order: its address is called after it.
     pub(super) fn order(&mut self, order: &Order) {
         let id = &order.id;
-        self.names.insert(order.address.evm().to_lowercase(), format!("address-of-{id}"));
+        self.names.insert(key(&order.address), format!("address-of-{id}"));
     }
 
     pub(super) fn event(&mut self, told: &Told) {
@@ -92,11 +93,14 @@ impl Prose {
             self.line(&line);
         }
         self.line("chain");
-        for cursor in store.cursors().await.expect("cursors") {
+        let cursors = store.cursors().await.expect("cursors");
+        let several = cursors.len() > 1;
+        for cursor in cursors {
             let height = |height: Option<u64>| height.map_or("-".to_owned(), |h| h.to_string());
             let last = height(cursor.last().map(|header| header.id.height));
             let finalized = height(cursor.finalized.map(|block| block.height));
-            let mut line = format!("  scanned to {last}, final to {finalized}");
+            let whose = if several { format!("{}: ", cursor.chain) } else { String::new() };
+            let mut line = format!("  {whose}scanned to {last}, final to {finalized}");
             for (word, why) in [("paused", cursor.paused), ("stalled", cursor.stalled)] {
                 if let Some(why) = why {
                     let _ = write!(line, "; {word}: {why}");
@@ -162,23 +166,44 @@ impl Prose {
     pub(super) fn name(&mut self, text: &str) -> String {
         let mut named = String::new();
         let mut rest = text;
-        while let Some(at) = rest.find("0x") {
+        while let Some(at) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
             let (before, from) = rest.split_at(at);
             named.push_str(before);
-            let digits = from.bytes().skip(2).take_while(u8::is_ascii_hexdigit).count();
-            let (hex, after) = from.split_at(2 + digits);
-            let kind = match digits {
-                64 if before.ends_with("anvil:") => "tx",
-                64 => "hash",
-                40 => "account",
-                _ => panic!("{hex} is no hash and no address: {text}"),
-            };
-            let next = self.names.values().filter(|name| name.starts_with(kind)).count() + 1;
-            let name = self.names.entry(hex.to_lowercase());
-            named.push_str(name.or_insert_with(|| format!("{kind}{next}")));
+            let end = from.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(from.len());
+            let (word, after) = from.split_at(end);
+            let of_a_chain = named.ends_with("anvil:") || named.ends_with("tron:");
+            match kind(word, of_a_chain) {
+                None => named.push_str(word),
+                Some((kind, key)) => {
+                    let taken = self.names.values().filter(|name| name.starts_with(kind));
+                    let next = taken.count() + 1;
+                    let name = self.names.entry(key);
+                    named.push_str(name.or_insert_with(|| format!("{kind}{next}")));
+                }
+            }
             rest = after;
         }
         named.push_str(rest);
         named
     }
+}
+
+/// What a word names, and the lower-case hex it is known by, in whichever spelling it stands.
+fn kind(word: &str, of_a_chain: bool) -> Option<(&'static str, String)> {
+    let hex = word.strip_prefix("0x");
+    let digits = hex.unwrap_or(word);
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match digits.len() {
+        64 if is_hex && of_a_chain => Some(("tx", digits.to_lowercase())),
+        64 if is_hex => Some(("hash", digits.to_lowercase())),
+        40 if is_hex && hex.is_some() => Some(("account", digits.to_lowercase())),
+        34 if word.starts_with('T') => Some(("account", key(&Address::parse(word).ok()?))),
+        _ if hex.is_some() => panic!("{word} is no hash and no address"),
+        _ => None,
+    }
+}
+
+/// What an address is known by.
+fn key(address: &Address) -> String {
+    address.evm().trim_start_matches("0x").to_lowercase()
 }

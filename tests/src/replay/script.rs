@@ -10,6 +10,8 @@ use payments::amount::Usdt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) text: String,
+    /// The chain it happens on, where that is not the scenario's own.
+    pub(super) chain: Option<String>,
     pub(super) step: Step,
 }
 
@@ -32,6 +34,10 @@ pub(super) enum Node {
     LookAlike(Payment),
     /// A transaction whose inner call transfers and is reverted.
     Undone(Payment),
+    /// A transfer that runs out of time: its log is shown, and nothing was moved.
+    OutOfTime(Payment),
+    /// Leave to take so much; an Approval moves nothing.
+    Approve(Payment),
     /// The fee switched on: basis points, and the most in whole tokens.
     Fee(u64, u64),
     /// Blocks; what waits goes into the first.
@@ -44,6 +50,25 @@ pub(super) enum Node {
     Remember,
     /// Goes back to the chain that was remembered.
     Back,
+    /// A TRON node throws away what it has above the block after the solidified one.
+    Restart,
+    /// It has again what it threw away.
+    Resume,
+    /// What is wrong with the index from now on.
+    Index(Index),
+    /// The newest block and the newest solidified one, of a chain that was recorded as files.
+    Stands { tip: u64, solid: u64 },
+}
+
+/// One way in which an index is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Index {
+    /// It has no row of this transaction.
+    Loses(String),
+    /// It lists each row twice.
+    Repeats,
+    /// It has rows for approvals.
+    Approvals,
 }
 
 /// An amount to an order's address, or to `nobody`.
@@ -60,8 +85,13 @@ pub(super) enum Ours {
     Order {
         id: String,
         amount: Option<String>,
+        chain: Option<String>,
     },
     Cancel(String),
+    /// The chain is watched by its accounts: the first line, or not at all.
+    ByAccounts,
+    /// The blocks behind an index are read.
+    Reread,
     /// The watcher turns until it finds nothing more.
     Play,
     /// Everything in memory is gone.
@@ -78,25 +108,48 @@ pub(super) fn parse(text: &str) -> Result<Vec<Line>, String> {
     let lines = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
     lines
         .map(|(at, text)| {
-            let step = step(text).ok_or_else(|| format!("line {at}: what is `{text}`?"))?;
-            Ok(Line { text: text.to_owned(), step })
+            let (chain, step) = on_a_chain(text).ok_or_else(|| unknown(at, text))?;
+            Ok(Line { text: text.to_owned(), chain, step })
         })
         .collect()
 }
 
-/// What the script makes the node do, in one line: a tape keeps it as its note.
-pub(super) fn at_the_node(lines: &[Line]) -> String {
-    let done = lines.iter().filter(|line| !matches!(line.step, Step::Ours(_)));
+fn unknown(at: u32, text: &str) -> String {
+    format!("line {at}: what is `{text}`?")
+}
+
+/// What the script makes the node of a chain do, in one line: a tape keeps it as its note.
+pub(super) fn at_the_node(lines: &[Line], chain: Option<&str>) -> String {
+    let there = lines.iter().filter(|line| line.chain.as_deref() == chain);
+    let done = there.filter(|line| !matches!(line.step, Step::Ours(_)));
     done.map(|line| line.text.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+/// The chain beside the scenario's own on which something happens.
+pub(super) fn beside(lines: &[Line]) -> Option<String> {
+    lines.iter().find_map(|line| line.chain.clone())
+}
+
+/// `anvil: mine` happens on another chain.
+fn on_a_chain(text: &str) -> Option<(Option<String>, Step)> {
+    match text.split_once(": ") {
+        None => Some((None, step(text)?)),
+        Some((chain, rest)) => {
+            let step = step(rest).filter(|step| matches!(step, Step::Node(_)))?;
+            Some((Some(chain.to_owned()), step))
+        }
+    }
 }
 
 fn step(text: &str) -> Option<Step> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let step = match words.as_slice() {
         ["wait", blocks, "blocks" | "block"] => Step::Wait(blocks.parse().ok()?),
-        ["order", id, "top-up"] => Step::Ours(order(id, None)),
-        ["order", id, amount] => Step::Ours(order(id, Some(Usdt::parse(amount).ok()?.to_string()))),
+        ["order", id, amount] => Step::Ours(order(id, amount, None)?),
+        ["order", id, amount, "on", chain] => Step::Ours(order(id, amount, Some(chain))?),
         ["cancel", id] => Step::Ours(Ours::Cancel((*id).to_owned())),
+        ["by", "accounts"] => Step::Ours(Ours::ByAccounts),
+        ["reread"] => Step::Ours(Ours::Reread),
         ["play"] => Step::Ours(Ours::Play),
         ["crash"] => Step::Ours(Ours::Crash),
         ["start"] => Step::Ours(Ours::Start),
@@ -104,6 +157,8 @@ fn step(text: &str) -> Option<Step> {
         ["pay", ..] => Step::Node(pay(text.strip_prefix("pay")?)?),
         ["look-alike", rest @ ..] => Step::Node(Node::LookAlike(payment(rest)?)),
         ["undone", rest @ ..] => Step::Node(Node::Undone(payment(rest)?)),
+        ["out-of-time", rest @ ..] => Step::Node(Node::OutOfTime(payment(rest)?)),
+        ["approve", rest @ ..] => Step::Node(Node::Approve(payment(rest)?)),
         ["fee", points, most] => Step::Node(Node::Fee(points.parse().ok()?, most.parse().ok()?)),
         ["mine"] => Step::Node(Node::Mine(1)),
         ["mine", blocks] => Step::Node(Node::Mine(blocks.parse().ok()?)),
@@ -113,13 +168,26 @@ fn step(text: &str) -> Option<Step> {
         }
         ["remember"] => Step::Node(Node::Remember),
         ["back"] => Step::Node(Node::Back),
+        ["restart"] => Step::Node(Node::Restart),
+        ["resume"] => Step::Node(Node::Resume),
+        ["index", "loses", label] => Step::Node(Node::Index(Index::Loses((*label).to_owned()))),
+        ["index", "repeats"] => Step::Node(Node::Index(Index::Repeats)),
+        ["index", "shows", "approvals"] => Step::Node(Node::Index(Index::Approvals)),
+        ["tip", tip, "solid", solid] => {
+            Step::Node(Node::Stands { tip: tip.parse().ok()?, solid: solid.parse().ok()? })
+        }
         _ => return None,
     };
     Some(step)
 }
 
-fn order(id: &str, amount: Option<String>) -> Ours {
-    Ours::Order { id: id.to_owned(), amount }
+/// An order of so much, or of any amount.
+fn order(id: &str, amount: &str, chain: Option<&str>) -> Option<Ours> {
+    let amount = match amount {
+        "top-up" => None,
+        amount => Some(Usdt::parse(amount).ok()?.to_string()),
+    };
+    Some(Ours::Order { id: id.to_owned(), amount, chain: chain.map(str::to_owned) })
 }
 
 /// `60.00 to A, 40.00 to A from B as split`
@@ -195,7 +263,15 @@ mod tests {
 
     #[test]
     fn what_is_no_word_is_named_with_its_line() {
-        for text in ["pray", "play twice", "pay A 100", "mine x", "reorg 2 with p1", "order A -1"] {
+        for text in [
+            "pray",
+            "play twice",
+            "pay A 100",
+            "mine x",
+            "reorg 2 with p1",
+            "order A -1",
+            "restart 3",
+        ] {
             let said = parse(&format!("play\n{text}")).unwrap_err();
             assert_eq!(said, format!("line 2: what is `{text}`?"));
         }
@@ -204,6 +280,15 @@ mod tests {
     #[test]
     fn the_nodes_lines_are_those_that_a_tape_was_made_of() {
         let lines = parse("order A 1\npay 1 to A\nmine\nplay\nwait 2 blocks").unwrap();
-        assert_eq!(at_the_node(&lines), "pay 1 to A; mine; wait 2 blocks");
+        assert_eq!(at_the_node(&lines, None), "pay 1 to A; mine; wait 2 blocks");
+    }
+
+    #[test]
+    fn what_happens_on_another_chain_stands_on_its_own_tape() {
+        let lines = parse("order A 1 on anvil\nmine\nanvil: pay 1 to A\nanvil: mine 4").unwrap();
+        assert_eq!(at_the_node(&lines, None), "mine");
+        assert_eq!(beside(&lines).as_deref(), Some("anvil"));
+        assert_eq!(at_the_node(&lines, Some("anvil")), "anvil: pay 1 to A; anvil: mine 4");
+        assert!(parse("anvil: play").is_err());
     }
 }

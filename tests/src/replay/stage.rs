@@ -1,47 +1,41 @@
-//! A script played: the shipped watcher, books on SQLite, and a tape or a live node behind it.
+//! A script played: the shipped watcher, books on SQLite, and tapes or live nodes behind it.
 //!
 //! In: the lines of a script. Out: what was told, line by line, and how the books ended.
 //! Never: a request that the tape does not hold; the clock of this machine.
 //! Why: a recording and a replay differ in what stands behind the endpoint and in nothing else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use bursar::accounts::Accounts;
 use bursar::cli::OrderCreate;
 use bursar::clock::{Clock, rfc3339};
 use bursar::config::Config;
 use bursar::open::Opened;
 use bursar::watch::Watcher;
-use lab::tape::{Player, Tape};
 use payments::Update;
 use payments::address::Address;
 use payments::name::OrderId;
 use payments::time::Time;
-use serde_json::{Value, json};
 use store::{OpenMode, Store, WatchState};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::node::{Live, TOKEN};
+use super::behind::{Behind, Kind};
 use super::prose::Prose;
 use super::script::{self, Line, Ours, Step};
 
-/// The account of the deposit addresses: of a public test phrase, and unknown to anvil.
-const XPUB: &str = "xpub6BuRy7ZmkGfP2RWhoor1kWB1w9DvrtmJbFBvnC1bQ4SB5NbCHTyQYCJSXZtxDbFyHTmC7wkU2he3nYYdpZ3Vf6qUAkXSnL6RPif4BDtDEKr";
 /// A watcher that still finds something after so many turns goes round in circles.
 const TURNS: usize = 200;
 
-/// What answers at the endpoint.
-enum Behind {
-    Tape { player: Player, folder: PathBuf, note: String, frame: u64 },
-    Live(Box<Live>),
-}
-
 /// A daemon and a shop, with everything they have.
 struct Stage {
-    behind: Behind,
-    /// The node has done something since it was last looked at.
+    /// The scenario's own chain, and where there is one the chain beside it.
+    chains: Vec<Behind>,
+    /// A node has done something since it was last looked at.
     moved: bool,
+    /// The chain is watched by its accounts.
+    accounts: bool,
     books: TempDir,
     clock: Clock,
     up: Option<Up>,
@@ -53,59 +47,68 @@ struct Stage {
 /// What a crash takes away.
 struct Up {
     opened: Opened,
-    watcher: Watcher,
+    watchers: Vec<Watcher>,
+}
+
+/// A script, and what its node lines are by chain.
+struct Script {
+    lines: Vec<Line>,
+    accounts: bool,
+    /// Each chain's kind, and the note of its tape.
+    chains: Vec<(Kind, String)>,
+}
+
+impl Script {
+    fn read(kind: Kind, text: &str) -> Self {
+        let lines = script::parse(text).unwrap_or_else(|why| panic!("{why}"));
+        let by_accounts = |line: &Line| line.step == Step::Ours(Ours::ByAccounts);
+        let accounts = lines.first().is_some_and(by_accounts);
+        assert!(!lines.iter().skip(1).any(by_accounts), "`by accounts` is the first line");
+        let mut chains = vec![(kind, script::at_the_node(&lines, None))];
+        if let Some(beside) = script::beside(&lines) {
+            let note = script::at_the_node(&lines, Some(&beside));
+            chains.push((Kind::named(&beside), note));
+        }
+        Self { lines, accounts, chains }
+    }
 }
 
 /// Plays `script` against the tapes in `folder`; the prose of it.
-pub(super) async fn replay(script: &str, folder: &Path) -> String {
-    let lines = script::parse(script).unwrap_or_else(|why| panic!("{why}"));
-    let note = script::at_the_node(&lines);
-    let player = Player::start(tape(folder, "tape", &note)).await.expect("a port");
-    let folder = folder.to_owned();
-    let behind = Behind::Tape { player, folder, note, frame: 0 };
-    play(lines, behind).await
+pub(super) async fn replay(kind: Kind, script: &str, folder: &Path) -> String {
+    let script = Script::read(kind, script);
+    let mut chains = Vec::new();
+    for (at, (kind, note)) in script.chains.iter().enumerate() {
+        chains.push(match kind {
+            Kind::JavaTron => Behind::files().await,
+            kind => Behind::tape(*kind, at > 0, folder, note.clone()).await,
+        });
+    }
+    play(script, chains).await
 }
 
-/// Plays `script` on a live node and writes its tapes into `folder`; the prose of it.
-pub(super) async fn record(script: &str, folder: &Path) -> String {
-    let lines = script::parse(script).unwrap_or_else(|why| panic!("{why}"));
-    let live = Live::start(folder, &script::at_the_node(&lines)).await;
-    play(lines, Behind::Live(Box::new(live))).await
+/// Plays `script` on live nodes and writes their tapes into `folder`; the prose of it.
+pub(super) async fn record(kind: Kind, script: &str, folder: &Path) -> String {
+    let script = Script::read(kind, script);
+    let mut chains = Vec::new();
+    for (at, (kind, note)) in script.chains.iter().enumerate() {
+        chains.push(Behind::live(*kind, at > 0, folder, note, script.accounts).await);
+    }
+    play(script, chains).await
 }
 
-/// A tape that was made of the node's lines of this script.
-fn tape(folder: &Path, name: &str, note: &str) -> Tape {
-    let path = folder.join(name).with_extension("jsonl");
-    let tape = Tape::read(&path).unwrap_or_else(|why| panic!("{why}"));
-    assert_eq!(
-        tape.header.note, note,
-        "the script's node lines differ from those that {name} was recorded with; record it again"
-    );
-    tape
-}
-
-async fn play(lines: Vec<Line>, behind: Behind) -> String {
+async fn play(script: Script, chains: Vec<Behind>) -> String {
     let books = tempfile::tempdir().expect("a scratch folder");
     let clock = Clock::at(Time(0));
     let prose = Prose::default();
-    let mut stage = Stage { behind, moved: false, books, clock, up: None, told: 0, prose };
-    stage.start(OpenMode::Migrate).await;
-    for line in lines {
-        stage.prose.line(&format!("> {}", line.text));
-        match line.step {
-            Step::Node(step) => {
-                if let Behind::Live(live) = &mut stage.behind {
-                    let orders = orders(&stage.up, &stage.books).await;
-                    live.act(&step, |id| address(&orders, id)).await;
-                }
-                stage.moved = true;
-            }
+    let (moved, accounts, up, told) = (false, script.accounts, None, 0);
+    let mut stage = Stage { chains, moved, accounts, books, clock, up, told, prose };
+    Box::pin(stage.start(OpenMode::Migrate)).await;
+    for Line { text, chain, step } in script.lines {
+        stage.prose.line(&format!("> {text}"));
+        match step {
+            Step::Node(step) => stage.at_the_node(chain.as_deref(), &step).await,
             Step::Wait(blocks) => {
-                if let Behind::Live(live) = &mut stage.behind {
-                    let step = script::Node::Mine(blocks);
-                    live.act(&step, |id| panic!("{id} is paid by no waiting")).await;
-                }
-                stage.moved = true;
+                stage.at_the_node(None, &script::Node::Mine(blocks)).await;
                 stage.ours(Ours::Play).await;
             }
             Step::Ours(step) => stage.ours(step).await,
@@ -134,13 +137,33 @@ fn url(books: &TempDir) -> String {
 }
 
 impl Stage {
+    /// Where nothing is recorded this was done when it was.
+    async fn at_the_node(&mut self, chain: Option<&str>, step: &script::Node) {
+        let there = match chain {
+            None => self.chains.first_mut(),
+            Some(name) => self.chains.iter_mut().find(|behind| behind.chain() == name),
+        };
+        let behind = there.expect("the script's chains are all there");
+        if behind.acts() {
+            let orders = orders(&self.up, &self.books).await;
+            Box::pin(behind.act(step, |id| address(&orders, id))).await;
+        }
+        self.moved = true;
+    }
+
+    /// The scenario's own chain.
+    fn own(&mut self) -> &mut Behind {
+        self.chains.first_mut().expect("there is one")
+    }
+
     async fn ours(&mut self, step: Ours) {
         if std::mem::take(&mut self.moved) {
-            self.behind.next_frame();
+            self.chains.iter_mut().for_each(Behind::next_frame);
         }
-        self.clock.set(self.behind.time().await);
+        self.set_clock().await;
         match step {
-            Ours::Order { id, amount } => self.order(id, amount).await,
+            Ours::ByAccounts => {}
+            Ours::Order { id, amount, chain } => self.order(id, amount, chain).await,
             Ours::Cancel(id) => {
                 let id = OrderId::new(&id).expect("an order's id");
                 let cancelled = self.up().opened.books.record(&Update::Cancel(id)).await;
@@ -149,14 +172,15 @@ impl Stage {
                 }
             }
             Ours::Play => self.turn().await,
+            Ours::Reread => self.reread().await,
             Ours::Crash => {
                 let up = self.up.take().expect("it runs");
                 up.opened.books.store.close().await;
             }
-            Ours::Start => self.start(OpenMode::Use).await,
+            Ours::Start => Box::pin(self.start(OpenMode::Use)).await,
             Ours::Switch(name) => {
                 assert!(self.up.is_none(), "`crash` comes before `switch`, and `start` after it");
-                self.behind.switch(&name).await;
+                self.own().switch(&name).await;
             }
         }
         self.tell().await;
@@ -166,28 +190,42 @@ impl Stage {
         self.up.as_mut().expect("`start` comes after `crash`")
     }
 
-    async fn start(&mut self, mode: OpenMode) {
-        self.clock.set(self.behind.time().await);
-        let config = Config::parse(&config(&self.behind.url()), self.books.path());
-        let config = config.unwrap_or_else(|why| panic!("{}", why.line()));
-        if mode == OpenMode::Migrate {
-            Store::open(&url(&self.books), mode).await.expect("new books").close().await;
-        }
-        let opened = Opened::with(config, self.clock.clone()).await.expect("the books open");
-        let (name, chain) = opened.config.chain("anvil").expect("configured above");
-        let node = opened.node(name, chain).await;
-        let node = node.unwrap_or_else(|why| panic!("{}", why.line()));
-        let watched = Arc::new(Mutex::new(WatchState::default()));
-        let books = opened.books.clone();
-        let watcher = Watcher::new(name.clone(), chain, node, books, watched);
-        self.up = Some(Up { opened, watcher });
+    async fn set_clock(&mut self) {
+        let time = self.own().time().await;
+        self.clock.set(time);
     }
 
-    async fn order(&mut self, id: String, amount: Option<String>) {
+    async fn start(&mut self, mode: OpenMode) {
+        self.set_clock().await;
+        let chains = self.chains.iter().map(|behind| behind.config(self.accounts));
+        let config = format!("{PRICING}{}", chains.collect::<String>());
+        let config = Config::parse(&config, self.books.path());
+        let config = config.unwrap_or_else(|why| panic!("{}", why.line()));
+        if mode == OpenMode::Migrate {
+            let store = Store::open(&url(&self.books), mode).await.expect("new books");
+            let imported = self.own().imported();
+            store.import(&imported).await.expect("they are imported");
+            store.close().await;
+        }
+        let opened = Opened::with(config, self.clock.clone()).await.expect("the books open");
+        let mut watchers = Vec::new();
+        for behind in &self.chains {
+            let (name, chain) = opened.config.chain(behind.chain()).expect("configured above");
+            // Boxed here and below: an EVM client's futures are large, and a test's stack is not.
+            let node = Box::pin(opened.node(name, chain)).await;
+            let node = node.unwrap_or_else(|why| panic!("{}", why.line()));
+            let watched = Arc::new(Mutex::new(WatchState::default()));
+            let books = opened.books.clone();
+            watchers.push(Watcher::new(name.clone(), chain, node, books, watched));
+        }
+        self.up = Some(Up { opened, watchers });
+    }
+
+    async fn order(&mut self, id: String, amount: Option<String>, chain: Option<String>) {
         let asked = OrderCreate {
             id,
             customer: "acme".to_owned(),
-            chain: "anvil".to_owned(),
+            chain: chain.unwrap_or_else(|| self.own().chain().to_owned()),
             top_up: amount.is_none(),
             amount,
             credits: None,
@@ -196,18 +234,25 @@ impl Stage {
             refund_to: None,
             metadata: None,
         };
-        let made = bursar::orders::make(&self.up().opened, &asked).await;
+        let made = Box::pin(bursar::orders::make(&self.up().opened, &asked)).await;
         match made {
             Ok((dossier, _)) => self.prose.order(&dossier.order),
             Err(why) => self.prose.line(&format!("  refused: {}", why.line())),
         }
     }
 
-    /// The loop body, until it finds nothing more.
+    /// The loop body of each chain, until it finds nothing more.
     async fn turn(&mut self) {
+        for at in 0..self.chains.len() {
+            self.turn_one(at).await;
+        }
+    }
+
+    async fn turn_one(&mut self, at: usize) {
         for _ in 0..TURNS {
-            let turn = self.up().watcher.step().await;
-            self.behind.check();
+            let watcher = self.up().watchers.get_mut(at).expect("one for each chain");
+            let turn = Box::pin(watcher.step()).await;
+            self.check();
             match turn {
                 Ok(turn) if !turn.more && turn.changes.is_empty() => return,
                 Ok(_) => {}
@@ -221,9 +266,24 @@ impl Stage {
         panic!("after {TURNS} turns there is still something new");
     }
 
+    /// What the loop does when a look has ended: one portion of the blocks behind the index.
+    async fn reread(&mut self) {
+        let up = self.up.as_ref().expect("it runs");
+        let watcher = up.watchers.first().expect("one for each chain");
+        let own = self.chains.first().expect("there is one").chain();
+        let (name, chain) = up.opened.config.chain(own).expect("configured");
+        let mut accounts = Accounts::of(chain).expect("the script begins with `by accounts`");
+        let read = Box::pin(accounts.catch_up(&up.opened.books, name, watcher.node())).await;
+        read.unwrap_or_else(|why| panic!("{}", why.line()));
+    }
+
+    fn check(&self) {
+        self.chains.iter().for_each(Behind::check);
+    }
+
     /// Writes down every event that was committed since the last time.
     async fn tell(&mut self) {
-        self.behind.check();
+        self.check();
         let Some(up) = &self.up else { return };
         let events = up.opened.books.store.events(self.told, 1000).await.expect("events");
         for event in events {
@@ -238,85 +298,14 @@ impl Stage {
         let up = self.up.take().expect("a script ends with the daemon up");
         self.prose.books(&up.opened.books.store).await;
         up.opened.books.store.close().await;
-        if let Behind::Live(live) = self.behind {
-            live.finish().await;
+        for behind in self.chains {
+            behind.finish().await;
         }
         self.prose.text()
     }
 }
 
-impl Behind {
-    fn url(&self) -> String {
-        match self {
-            Self::Tape { player, .. } => player.http_url(),
-            Self::Live(live) => live.url(),
-        }
-    }
-
-    fn next_frame(&mut self) {
-        match self {
-            Self::Tape { player, frame, .. } => {
-                *frame += 1;
-                player.frame(*frame);
-            }
-            Self::Live(live) => live.next_frame(),
-        }
-    }
-
-    async fn switch(&mut self, name: &str) {
-        match self {
-            Self::Tape { player, folder, note, .. } => player.switch(tape(folder, name, note)),
-            Self::Live(live) => live.switch(name).await,
-        }
-    }
-
-    /// The time of the newest block: the only clock there is.
-    async fn time(&self) -> Time {
-        let params = json!(["latest", false]);
-        let asked =
-            json!({"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": params});
-        let answer = reqwest::Client::new().post(self.url()).json(&asked).send().await;
-        let answer = answer.expect("an answer").text().await.expect("a body");
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
-        let time = answer["result"]["timestamp"].as_str().unwrap_or_else(|| panic!("{answer}"));
-        let seconds = u64::from_str_radix(time.trim_start_matches("0x"), 16).expect("hex");
-        Time::from_seconds(seconds).expect("a time in range")
-    }
-
-    /// Fails with the first request that is not on the tape.
-    fn check(&self) {
-        if let Self::Tape { player, .. } = self {
-            let misses = player.misses();
-            assert!(misses.is_empty(), "not on the tape: {misses:#?}");
-        }
-    }
-}
-
-/// In small windows, one at a time: so a request is the same in each run.
-fn config(url: &str) -> String {
-    format!(
-        r#"[pricing]
-credits_per_usdt = "100"
-
-[chains.anvil]
-kind = "evm"
-chain_id = 31337
-token = "{TOKEN}"
-decimals = 6
-confirmations = [{{ up_to = "1000", blocks = 3 }}, {{ at = "finalized" }}]
-max_reorg = 16
-window = 32
-in_flight = 1
-
-[chains.anvil.addresses]
-xpub = "{XPUB}"
-
-[[chains.anvil.endpoints]]
-name = "node"
-url = "{url}"
-"#
-    )
-}
+const PRICING: &str = "[pricing]\ncredits_per_usdt = \"100\"\n\n";
 
 /// A moment as prose writes it.
 pub(super) fn moment(time: Time) -> String {
