@@ -54,6 +54,12 @@ pub enum Command {
     /// Make, look at and cancel orders
     #[command(subcommand)]
     Order(Order),
+    /// Look at what waits for a person: duplicates, wrong amounts, wrong networks
+    #[command(subcommand)]
+    Case(CaseCommand),
+    /// Show how far each chain is known; pause crediting and let it go on
+    #[command(subcommand)]
+    Chain(ChainCommand),
     /// Import deposit addresses that were made elsewhere
     #[command(subcommand)]
     Address(AddressCommand),
@@ -173,6 +179,77 @@ pub struct OrderList {
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
+}
+
+/// `bursar case …`
+#[derive(Debug, Subcommand)]
+pub enum CaseCommand {
+    /// List cases, oldest first; those that are open unless told otherwise
+    List(CaseList),
+    /// Show a case with its order, deposits and ledger entries
+    Show {
+        /// The case's id
+        id: String,
+    },
+}
+
+/// The words of [`payments::case::CaseKind`].
+const KINDS: [&str; 8] = [
+    "wrong_asset",
+    "wrong_network",
+    "unassigned",
+    "duplicate",
+    "late",
+    "overpaid",
+    "underpaid",
+    "reversed_after_credit",
+];
+
+/// Options of `bursar case list`.
+#[derive(Debug, Args)]
+pub struct CaseList {
+    /// Only cases of this kind
+    #[arg(long, value_parser = KINDS)]
+    pub kind: Option<String>,
+    /// Only cases about money on this chain
+    #[arg(long)]
+    pub chain: Option<String>,
+    /// Also those that are decided
+    #[arg(long)]
+    pub all: bool,
+    /// Only cases after this number, from the last line of the list before
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub after: u64,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}
+
+/// `bursar chain …`
+#[derive(Debug, Subcommand)]
+pub enum ChainCommand {
+    /// Show how far each chain is recorded and final, and why it is paused or stalled
+    Show {
+        /// Only this chain
+        name: Option<String>,
+    },
+    /// Pause crediting on a chain: deposits are still seen, nothing becomes final
+    Pause(ChainMark),
+    /// Let crediting on a paused chain go on
+    Resume(ChainMark),
+}
+
+/// Who marks a chain, and why.
+#[derive(Debug, Args)]
+pub struct ChainMark {
+    /// The chain, as named in the config
+    pub name: String,
+    /// Who you are
+    #[arg(long)]
+    pub by: String,
+    /// Why, in words that the log and `chain show` will repeat
+    #[arg(long)]
+    pub why: String,
 }
 
 /// `bursar address …`

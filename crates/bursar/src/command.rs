@@ -7,12 +7,15 @@ use serde_json::json;
 use store::{OpenMode, Store};
 use tokio::sync::watch;
 
-use crate::cli::{AddressCommand, Cli, Command, Ledger, Order};
+use crate::cli::{AddressCommand, CaseCommand, Cli, Command, Ledger, Order};
 use crate::config::Config;
 use crate::error::Error;
 use crate::open::Opened;
 use crate::output::Output;
-use crate::{check, demo, explain, import, init, ledger, orders, record, rescan, run as daemon};
+use crate::{
+    cases, chains, check, demo, explain, import, init, ledger, orders, record, rescan,
+    run as daemon,
+};
 
 /// Does what was asked. `stopped` is told when the process is to end.
 ///
@@ -36,6 +39,14 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
                 Order::Cancel { id } => orders::cancel(&opened, id, output).await,
             }
         }
+        Command::Case(command) => {
+            let opened = Opened::open(path).await?;
+            match command {
+                CaseCommand::List(options) => cases::list(&opened, options, output).await,
+                CaseCommand::Show { id } => cases::show(&opened, id, output).await,
+            }
+        }
+        Command::Chain(command) => chains::run(&Opened::open(path).await?, command, output).await,
         Command::Address(AddressCommand::Import { file }) => {
             import::run(&Opened::open(path).await?, file, output).await
         }

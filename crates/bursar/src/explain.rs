@@ -224,7 +224,9 @@ fn next_step(dossier: &Dossier, stalled: Option<&str>, paused: Option<&str>) -> 
         );
     }
     if let Some(why) = paused {
-        return format!("crediting on {} is paused: {why}", dossier.order.chain);
+        let chain = &dossier.order.chain;
+        let resume = format!("`bursar chain resume {chain}` lets it go on");
+        return format!("crediting on {chain} is paused: {why}. {resume}.");
     }
     if let Some(why) = stalled {
         return format!(

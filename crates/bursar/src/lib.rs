@@ -6,6 +6,8 @@
 pub mod accounts;
 pub mod address;
 pub mod books;
+pub mod cases;
+pub mod chains;
 pub mod check;
 pub mod cli;
 pub mod clock;

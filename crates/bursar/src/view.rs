@@ -91,6 +91,7 @@ impl View {
             "expired_at": dossier.expired.map(rfc3339),
             "cancelled_at": dossier.cancelled.map(rfc3339),
             "refund_to": order.refund_to.as_ref().map(|to| self.spelled(&order.chain, to)),
+            "standstill": standstill(dossier, cursors),
             "metadata": order.metadata.as_deref().map(metadata),
             "deposits": dossier.deposits.iter().map(|d| self.deposit_json(d, cursors)).collect::<Vec<_>>(),
             "cases": dossier.cases.iter().map(|case| self.case_json(case, Some(order))).collect::<Vec<_>>(),
@@ -152,6 +153,9 @@ impl View {
             ("cancelled", dossier.cancelled),
         ];
         pairs.extend(moments.into_iter().filter_map(|(name, at)| at.map(|at| (name, rfc3339(at)))));
+        if let Some(words) = standstill(dossier, cursors) {
+            pairs.push(("chain", words));
+        }
         let mut text = fields(&pairs);
         if !dossier.deposits.is_empty() {
             text.push_str("\ndeposits\n");
@@ -196,6 +200,22 @@ impl View {
             .collect();
         let header = ["amount", "state", "chain", "height", "confirmations", "block time", "tx"];
         table(&header, &rows)
+    }
+}
+
+/// Why nothing moves on a chain, where it does not; expiry stands still with it.
+fn standstill(dossier: &Dossier, cursors: &[Cursor]) -> Option<String> {
+    if dossier.is_closed() || dossier.paid.is_some() {
+        return None;
+    }
+    let cursor = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain)?;
+    let state = |word: &str, why: &str| {
+        format!("{} is {word}: {why}; meanwhile no order on it expires", cursor.chain)
+    };
+    match (&cursor.paused, &cursor.stalled) {
+        (Some(why), _) => Some(state("paused", why)),
+        (None, Some(why)) => Some(state("stalled", why)),
+        (None, None) => None,
     }
 }
 

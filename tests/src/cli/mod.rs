@@ -5,6 +5,7 @@
 
 mod config;
 mod counter;
+mod desk;
 mod explain;
 mod first_steps;
 mod keys;

@@ -1,0 +1,99 @@
+//! `bursar case …`: what waits for a person.
+//!
+//! In: the books. Out: cases, oldest first, and the story of one.
+//! Never: a decision. Why: money in suspense that nobody looks at is money lost for its payer.
+
+use payments::case::{Case, CaseId, CaseKind};
+use payments::time::Time;
+use serde_json::json;
+
+use crate::cli::CaseList;
+use crate::error::{Error, input};
+use crate::explain;
+use crate::open::Opened;
+use crate::output::{Output, table};
+
+/// `bursar case list`
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(opened: &Opened, options: &CaseList, output: Output) -> Result<(), Error> {
+    let (cases, next) = select(opened, options).await?;
+    let now = opened.books.clock.now();
+    let value = cases.iter().map(|case| {
+        let mut value = opened.view.case_json(case, None);
+        if let serde_json::Value::Object(fields) = &mut value {
+            fields.insert("age_seconds".to_owned(), json!(age(now, case)));
+        }
+        value
+    });
+    let value = json!({ "cases": value.collect::<Vec<_>>(), "next": next });
+    output.print(&value, || {
+        let header = ["kind", "amount", "chain", "order", "age", "state", "case"];
+        let rows: Vec<Vec<String>> = cases.iter().map(|case| row(now, case)).collect();
+        let more = next.map_or_else(String::new, |next| format!("\nMore with --after {next}\n"));
+        format!("{}{more}", table(&header, &rows))
+    })
+}
+
+/// `bursar case show`
+///
+/// # Errors
+/// Exit 2 where there is no such case.
+pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error> {
+    let known = opened.books.store.case(&CaseId(id.to_owned())).await?;
+    if known.is_none() {
+        let id: String = id.chars().take(80).collect();
+        return Err(input("case", format!("there is no case `{id}`")));
+    }
+    explain::run(opened, id, output).await
+}
+
+/// The cases that fit, and where to go on where there may be more.
+async fn select(opened: &Opened, options: &CaseList) -> Result<(Vec<Case>, Option<u64>), Error> {
+    let kind = options.kind.as_deref().and_then(CaseKind::parse);
+    let fits = |case: &Case| {
+        kind.is_none_or(|kind| case.kind == kind)
+            && options.chain.as_deref().is_none_or(|chain| case.chain.as_str() == chain)
+    };
+    if let Some(chain) = &options.chain {
+        opened.config.chain(chain)?;
+    }
+    let wanted = usize::try_from(options.limit).unwrap_or(usize::MAX);
+    let (mut after, mut cases) = (options.after, Vec::new());
+    loop {
+        let page = opened.books.store.cases(!options.all, after, options.limit).await?;
+        let is_last = page.len() < wanted;
+        for (number, case) in page {
+            after = number;
+            if fits(&case) {
+                cases.push(case);
+            }
+            if cases.len() == wanted {
+                return Ok((cases, Some(after)));
+            }
+        }
+        if is_last {
+            return Ok((cases, None));
+        }
+    }
+}
+
+/// Seconds since it was opened.
+const fn age(now: Time, case: &Case) -> i64 {
+    let age = now.0.saturating_sub(case.opened_at.0);
+    if age > 0 { age / 1000 } else { 0 }
+}
+
+fn row(now: Time, case: &Case) -> Vec<String> {
+    let age = std::time::Duration::from_secs(u64::try_from(age(now, case)).unwrap_or_default());
+    vec![
+        case.kind.word().to_owned(),
+        case.amount.to_string(),
+        case.chain.to_string(),
+        case.order.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        humantime::format_duration(age).to_string(),
+        case.decision.as_ref().map_or("open", |decision| decision.resolution.word()).to_owned(),
+        case.id.to_string(),
+    ]
+}

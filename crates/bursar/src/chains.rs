@@ -1,0 +1,119 @@
+//! `bursar chain …`: how far each chain is known, and the hand brake.
+//!
+//! In: the books. Out: heights and marks; a pause or its end, with who and why, as an event.
+//! Never: a node asked; a mark without a reason. Why: when something is wrong with a chain,
+//! crediting must stop at once, and whoever lets it go on must be known.
+
+use payments::Update;
+use payments::chain::Cursor;
+use payments::name::ChainName;
+use serde_json::{Value, json};
+
+use crate::cli::{ChainCommand, ChainMark};
+use crate::clock::rfc3339;
+use crate::error::{Error, input};
+use crate::open::Opened;
+use crate::output::{Output, table};
+
+/// A reason may not be longer, in bytes.
+const LONGEST: usize = 500;
+
+/// Does what was asked of a chain.
+///
+/// # Errors
+/// Exit 2 where the chain is not configured, or is already as it is wanted.
+pub async fn run(opened: &Opened, command: &ChainCommand, output: Output) -> Result<(), Error> {
+    match command {
+        ChainCommand::Show { name } => show(opened, name.as_deref(), output).await,
+        ChainCommand::Pause(mark) => pause(opened, mark, output).await,
+        ChainCommand::Resume(mark) => resume(opened, mark, output).await,
+    }
+}
+
+async fn show(opened: &Opened, name: Option<&str>, output: Output) -> Result<(), Error> {
+    let only = name.map(|name| opened.config.chain(name)).transpose()?;
+    let only = only.map(|(name, _)| name);
+    let mut cursors = Vec::new();
+    for name in opened.config.chains.keys().filter(|name| only.is_none_or(|only| only == *name)) {
+        cursors.push(opened.books.store.cursor(name).await?);
+    }
+    let value = json!({ "chains": cursors.iter().map(as_json).collect::<Vec<_>>() });
+    output.print(&value, || {
+        let header = ["chain", "recorded", "block time", "finalized", "state", "why"];
+        table(&header, &cursors.iter().map(row).collect::<Vec<_>>())
+    })
+}
+
+async fn pause(opened: &Opened, mark: &ChainMark, output: Output) -> Result<(), Error> {
+    let (name, by, why) = read(opened, mark)?;
+    if let Some(why) = opened.books.store.cursor(&name).await?.paused {
+        return Err(input("chain", format!("{name} is paused already: {why}")));
+    }
+    let why = format!("{by}: {why}");
+    opened.books.record(&Update::Pause { chain: name.clone(), why }).await?;
+    show(opened, Some(name.as_str()), output).await
+}
+
+async fn resume(opened: &Opened, mark: &ChainMark, output: Output) -> Result<(), Error> {
+    let (name, by, why) = read(opened, mark)?;
+    if opened.books.store.cursor(&name).await?.paused.is_none() {
+        return Err(input("chain", format!("{name} is not paused")));
+    }
+    opened.books.record(&Update::Resume { chain: name.clone(), by, why }).await?;
+    show(opened, Some(name.as_str()), output).await
+}
+
+/// The chain, who, and why.
+fn read(opened: &Opened, mark: &ChainMark) -> Result<(ChainName, String, String), Error> {
+    let (name, _) = opened.config.chain(&mark.name)?;
+    let by = words("--by", &mark.by)?;
+    Ok((name.clone(), by, words("--why", &mark.why)?))
+}
+
+/// A text that people will read in a log, on one line.
+pub(crate) fn words(field: &str, text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > LONGEST || text.chars().any(char::is_control) {
+        return Err(input(field, format!("must be 1 to {LONGEST} bytes on one line")));
+    }
+    Ok(text.to_owned())
+}
+
+/// Why nothing is credited, or nothing read.
+fn state(cursor: &Cursor) -> (&'static str, &str) {
+    match (&cursor.paused, &cursor.stalled) {
+        (Some(why), _) => ("paused", why),
+        (None, Some(why)) => ("stalled", why),
+        (None, None) if cursor.kept.is_empty() => ("new", "nothing is recorded yet"),
+        (None, None) => ("good", ""),
+    }
+}
+
+fn as_json(cursor: &Cursor) -> Value {
+    let last = cursor.last();
+    json!({
+        "chain": cursor.chain.as_str(),
+        "height": last.map(|header| header.id.height),
+        "hash": last.map(|header| header.id.hash.to_string()),
+        "block_time": last.map(|header| rfc3339(header.time)),
+        "finalized": cursor.finalized.map(|id| id.height),
+        "safe": cursor.safe,
+        "state": state(cursor).0,
+        "paused": cursor.paused,
+        "stalled": cursor.stalled,
+    })
+}
+
+fn row(cursor: &Cursor) -> Vec<String> {
+    let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let last = cursor.last();
+    let (state, why) = state(cursor);
+    vec![
+        cursor.chain.to_string(),
+        number(last.map(|header| header.id.height)),
+        last.map_or_else(|| "-".to_owned(), |header| rfc3339(header.time)),
+        number(cursor.finalized.map(|id| id.height)),
+        state.to_owned(),
+        why.to_owned(),
+    ]
+}
