@@ -10,11 +10,12 @@ pub struct Random(u64);
 impl Random {
     pub fn new(seed: u64) -> Self {
         let mut random = Self(seed);
-        random.next();
+        random.word();
         random
     }
 
-    pub fn next(&mut self) -> u64 {
+    /// 64 bits.
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -24,7 +25,7 @@ impl Random {
 
     /// A number below `limit`; 0 where `limit` is.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next().checked_rem(limit).unwrap_or(0)
+        self.word().checked_rem(limit).unwrap_or(0)
     }
 
     /// A place in a list of that length.
