@@ -7,6 +7,7 @@
 use payments::address::Address;
 use payments::chain::{Transfer, TxHash};
 use payments::event::{Event, EventKind};
+use payments::lookup::Transaction;
 use payments::name::ChainName;
 use payments::{Changes, Update};
 use serde_json::json;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use crate::books::Books;
 use crate::cli::Rescan;
 use crate::error::{Error, input};
-use crate::node::{Node, Transaction};
+use crate::node::Node;
 use crate::open::Opened;
 use crate::output::Output;
 

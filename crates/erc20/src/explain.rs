@@ -7,7 +7,7 @@
 use alloy::primitives::{Address as RawAddress, B256, Bytes, U64, U256};
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
-use payments::time::Time;
+use payments::lookup::{Mined, Transaction};
 use payments::watch::WatchSet;
 use serde::Deserialize;
 use serde_json::json;
@@ -28,30 +28,6 @@ use crate::verify;
 const BALANCE_OF: &str = "0x70a08231";
 /// How far below the tip [`Source::used`] searches for Transfers.
 const SEARCHED: u64 = 2_048;
-
-/// What the chain knows of a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transaction {
-    /// No endpoint knows it.
-    NotFound,
-    /// It is known and in no block yet.
-    Pending,
-    /// It is in a block of the chain.
-    Mined(Mined),
-}
-
-/// A transaction in a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mined {
-    /// Whether it succeeded; a failed one has no Transfers.
-    pub succeeded: bool,
-    /// Its block.
-    pub block: BlockId,
-    /// The block's time.
-    pub time: Time,
-    /// All Transfers of the token in it, by their place.
-    pub transfers: Vec<Transfer>,
-}
 
 /// Whether the chain already knows an account.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -40,6 +40,6 @@ pub use check::{EndpointReport, Failure, Health};
 pub use config::{Config, EndpointConfig, Finality, Prove, Start};
 pub use doorbell::Doorbell;
 pub use error::{BoxError, Error};
-pub use explain::{Mined, Transaction, Used};
+pub use explain::Used;
 pub use source::Source;
 pub use token::Token;

@@ -14,6 +14,7 @@ pub mod deposit;
 mod desk;
 pub mod event;
 pub mod ledger;
+pub mod lookup;
 mod loose;
 pub mod name;
 pub mod order;

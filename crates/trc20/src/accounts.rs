@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use payments::address::Address;
 use payments::chain::{BlockId, Cursor, Header, Scan, Transfer, TxHash};
+use payments::lookup::Transaction;
 use payments::time::Time;
 use payments::watch::WatchSet;
 
 use crate::error::Error;
-use crate::explain::{self, Transaction};
+use crate::explain;
 use crate::near::Ground;
 use crate::node::{Node, Side};
 use crate::pool::Pool;

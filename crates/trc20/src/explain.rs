@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockId, Header, Scan, Transfer, TxHash};
-use payments::time::Time;
+use payments::lookup::{Mined, Transaction};
 use payments::watch::WatchSet;
 use ruint::aliases::U256;
 use serde::Deserialize;
@@ -22,30 +22,6 @@ use crate::read::{self, Stretch};
 use crate::refusal::{Class, Refusal};
 use crate::source::Source;
 use crate::verify;
-
-/// What the chain knows of a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transaction {
-    /// No endpoint knows it. After a fork switch that is what becomes of one that was mined.
-    NotFound,
-    /// It is known and in no block yet.
-    Pending,
-    /// It is in a block of the chain.
-    Mined(Mined),
-}
-
-/// A transaction in a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mined {
-    /// Whether it succeeded; a failed one has no Transfers.
-    pub succeeded: bool,
-    /// Its block.
-    pub block: BlockId,
-    /// The block's time.
-    pub time: Time,
-    /// All Transfers of the token in it, by their place.
-    pub transfers: Vec<Transfer>,
-}
 
 /// What an account holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,6 +37,6 @@ pub use budget::{Budget, Habits, Way};
 pub use check::{EndpointReport, Failure, Health};
 pub use config::{Config, EndpointConfig, Key, Place, Start};
 pub use error::{BoxError, Error};
-pub use explain::{Balance, Mined, Transaction, Used};
+pub use explain::{Balance, Used};
 pub use index::Hints;
 pub use source::Source;

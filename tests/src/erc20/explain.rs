@@ -1,10 +1,10 @@
 //! Single questions: a transaction, an account, a header, a range again.
 
 use alloy::primitives::U256;
-use erc20::Transaction;
 use lab::evm::{Fault, Tx};
 use payments::address::Address;
 use payments::chain::TxHash;
+use payments::lookup::Transaction;
 
 use super::rig::{Follower, account, at, chain, node, noise, pay, traffic};
 

@@ -3,8 +3,8 @@
 use alloy::primitives::U256;
 use lab::tron::{ChainSpec, Tx};
 use payments::chain::TxHash;
+use payments::lookup::Transaction;
 use payments::watch::WatchSet;
-use trc20::Transaction;
 
 use super::rig::{Follower, account, at, chain, grid, node, ours, pay, traffic};
 

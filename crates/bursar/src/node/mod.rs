@@ -8,8 +8,8 @@ mod error;
 use std::sync::Arc;
 
 use payments::address::Address;
-use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan, Transfer, TxHash};
-use payments::time::Time;
+use payments::chain::{BlockHash, Cursor, Header, Scan, Transfer, TxHash};
+use payments::lookup::Transaction;
 use payments::watch::WatchSet;
 
 pub use error::{Meaning, NodeError};
@@ -34,30 +34,6 @@ pub struct Look {
     pub scan: Scan,
     /// Transfers of blocks that were recorded before, which only an index can show late.
     pub earlier: Vec<Transfer>,
-}
-
-/// What is known of a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transaction {
-    /// No endpoint knows it.
-    NotFound,
-    /// It is known and in no block yet.
-    Pending,
-    /// It is in a block of the chain.
-    Mined(Mined),
-}
-
-/// A transaction in a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mined {
-    /// Whether it succeeded; a failed one has no Transfers.
-    pub succeeded: bool,
-    /// Its block.
-    pub block: BlockId,
-    /// The block's time.
-    pub time: Time,
-    /// All Transfers of the token in it, by their place.
-    pub transfers: Vec<Transfer>,
 }
 
 /// What ends the sleep between two looks.
@@ -202,20 +178,8 @@ impl Node {
     /// Where an endpoint that might know it did not answer.
     pub async fn transaction(&self, tx: TxHash) -> Result<Transaction, NodeError> {
         Ok(match self {
-            Self::Evm(source) => match source.transaction(tx).await? {
-                erc20::Transaction::NotFound => Transaction::NotFound,
-                erc20::Transaction::Pending => Transaction::Pending,
-                erc20::Transaction::Mined(erc20::Mined { succeeded, block, time, transfers }) => {
-                    Transaction::Mined(Mined { succeeded, block, time, transfers })
-                }
-            },
-            Self::Tron(source) => match source.transaction(tx).await? {
-                trc20::Transaction::NotFound => Transaction::NotFound,
-                trc20::Transaction::Pending => Transaction::Pending,
-                trc20::Transaction::Mined(trc20::Mined { succeeded, block, time, transfers }) => {
-                    Transaction::Mined(Mined { succeeded, block, time, transfers })
-                }
-            },
+            Self::Evm(source) => source.transaction(tx).await?,
+            Self::Tron(source) => source.transaction(tx).await?,
         })
     }
 

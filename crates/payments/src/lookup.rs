@@ -1,0 +1,32 @@
+//! What a chain's nodes know of one transaction.
+//!
+//! In: a question by hash. Out: not found, waiting, or mined with its Transfers.
+//! Never: a deposit; what is in the books came through a scan.
+//! Why: both clients answer `explain` and `rescan` in the same words.
+
+use crate::chain::{BlockId, Transfer};
+use crate::time::Time;
+
+/// What is known of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transaction {
+    /// No endpoint knows it. After a reorg that is what may become of one that was mined.
+    NotFound,
+    /// It is known and in no block yet.
+    Pending,
+    /// It is in a block of the chain.
+    Mined(Mined),
+}
+
+/// A transaction in a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mined {
+    /// Whether it succeeded; a failed one has no Transfers.
+    pub succeeded: bool,
+    /// Its block.
+    pub block: BlockId,
+    /// The block's time.
+    pub time: Time,
+    /// All Transfers of the token in it, by their place.
+    pub transfers: Vec<Transfer>,
+}
