@@ -159,19 +159,26 @@ pub(crate) fn order_id(n: u64) -> String {
 /// The orders `from..to` over 25.00 USDT, each with its own address, written past the books' own
 /// way in: one commit each would take minutes.
 pub(crate) async fn orders(url: &str, from: u64, to: u64) {
+    orders_on("ethereum", url, from, to).await;
+}
+
+/// The same on another chain.
+pub(crate) async fn orders_on(chain: &str, url: &str, from: u64, to: u64) {
     sqlx::any::install_default_drivers();
     let mut connection = AnyConnection::connect(url).await.unwrap();
     let mut transaction = connection.begin().await.unwrap();
     let mut done = from;
     while done < to {
         let now = ROWS.min(to - done);
-        let fixed = ", 'ethereum', 25000000, 'fixed 2500000000', 1, 4000000000000, \
-            'tolerance=100000 dust=100000 late_window=86400000 underpaid=hold overpaid=hold \
-            late=hold', 0";
+        let fixed = format!(
+            ", '{chain}', 25000000, 'fixed 2500000000', 1, 4000000000000, \
+             'tolerance=100000 dust=100000 late_window=86400000 underpaid=hold overpaid=hold \
+             late=hold', 0"
+        );
         let text = format!(
             "INSERT INTO orders (number, id, customer, address, chain, due, price, created_at, \
              expires_at, terms, version) VALUES {}",
-            values(url, now, 4, fixed)
+            values(url, now, 4, &fixed)
         );
         let mut query = sqlx::query(AssertSqlSafe(text));
         for n in done..done + now {
@@ -225,17 +232,28 @@ pub(crate) fn config(urls: &[String], start: erc20::Start) -> erc20::Config {
 
 /// The daemon's loop over these nodes and these books.
 pub(crate) async fn watcher(store: &Store, rules: Rules, config: erc20::Config) -> Watcher {
+    let (name, node) = (config.chain.clone(), bursar::config::Node::Evm(Box::new(config)));
+    watcher_of(store, rules, (name, node), Duration::from_secs(4)).await
+}
+
+/// The same over nodes of any kind.
+pub(crate) async fn watcher_of(
+    store: &Store,
+    rules: Rules,
+    (name, node): (ChainName, bursar::config::Node),
+    poll_interval: Duration,
+) -> Watcher {
     let chain = Chain {
-        rules: rules.get(&config.chain).expect("the chain's rules").clone(),
-        node: bursar::config::Node::Evm(Box::new(config)),
+        rules: rules.get(&name).expect("the chain's rules").clone(),
+        node,
         addresses: None,
         recovery_fee: Usdt::ZERO,
         recordable: None,
-        poll_interval: Duration::from_secs(4),
+        poll_interval,
         stalled_after: Duration::from_secs(60),
     };
     let books = Books { store: store.clone(), rules: Arc::new(rules), clock: Clock::System };
     let node = Node::connect(chain.node.clone()).await.unwrap();
     let watched = Arc::new(Mutex::new(WatchState::default()));
-    Watcher::new(chain_name(), &chain, node, books, watched)
+    Watcher::new(name, &chain, node, books, watched)
 }

@@ -5,6 +5,7 @@
 //! what a watcher promises its operator.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -21,6 +22,9 @@ pub struct Requests {
     pub by_key: BTreeMap<String, u64>,
     /// HTTP posts; a batch is one.
     pub posts: u64,
+    /// The most requests that were under way at one time: come in, and not yet answered; TRON
+    /// nodes alone count them.
+    pub most_at_once: u64,
     /// The latest calls, oldest first, at most 10,000.
     pub recent: VecDeque<Request>,
 }
@@ -62,9 +66,29 @@ impl Requests {
 
 /// The node's own end of [`Requests`].
 #[derive(Debug, Default)]
-pub(crate) struct Register(Mutex<Requests>);
+pub(crate) struct Register {
+    requests: Mutex<Requests>,
+    under_way: AtomicU64,
+}
+
+/// A request that came in. Dropped when it is answered, or nobody waits for it any more.
+pub(crate) struct UnderWay<'a>(&'a Register);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 impl Register {
+    /// Notes how many requests are under way with this one.
+    pub(crate) fn begins(&self) -> UnderWay<'_> {
+        let now = self.under_way.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        let mut requests = self.lock();
+        requests.most_at_once = requests.most_at_once.max(now);
+        UnderWay(self)
+    }
+
     pub(crate) fn post(&self) {
         let mut requests = self.lock();
         requests.posts = requests.posts.saturating_add(1);
@@ -101,6 +125,6 @@ impl Register {
     }
 
     fn lock(&self) -> MutexGuard<'_, Requests> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

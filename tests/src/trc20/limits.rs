@@ -1,14 +1,15 @@
 //! Plans, keys and suspensions: throttled is not down, and a key goes nowhere else.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::tron::{Asker, Fault, Limit, Paths};
+use payments::time::Time;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use trc20::{Config, EndpointConfig, Error, Habits, Key, Source, Way};
+use trc20::{Account, Config, EndpointConfig, Error, Habits, Key, Source, Way};
 
-use super::rig::{Follower, chain, config, endpoint, grid, keyed, node, pay, seen, traffic};
+use super::rig::{Follower, chain, config, endpoint, grid, keyed, node, ours, pay, seen, traffic};
 use crate::refuser::refusing;
 
 fn suspended(asker: Asker, words: Limit, status: u16) -> Fault {
@@ -109,6 +110,45 @@ async fn a_days_budget_is_kept() {
     assert!(matches!(error, Error::RateLimited { .. }), "{error}");
     assert!(node.requests().total() <= 40);
     assert_eq!(follower.source.health()[0].requests_today, 40);
+}
+
+#[tokio::test]
+async fn no_more_requests_a_second_than_the_plan_allows() {
+    let chain = chain();
+    let node = node(&chain).await;
+    traffic(&chain, 200);
+    let mut first = endpoint("first", &node);
+    first.requests_per_second = 200;
+    first.burst = 1;
+    let limited = Config { endpoints: vec![first], ..config(&[&node]) };
+    let mut follower = Follower::with(limited).await;
+    node.forget_requests();
+    let began = Instant::now();
+    follower.catch_up().await;
+    let (took, asked) = (began.elapsed(), node.requests().total());
+    let least = Duration::from_millis((asked - 1) * 5);
+    assert!(took >= least, "{asked} requests in {took:?}");
+}
+
+/// Whatever is read, and however many endpoints it is read through.
+#[tokio::test]
+async fn no_more_requests_are_under_way_than_allowed() {
+    for in_flight in [1, 3] {
+        let chain = chain();
+        let node = grid(&chain).await;
+        let paid = traffic(&chain, 300);
+        // An answer that takes its time lets as many requests gather as ever will.
+        node.fault(Fault::Delay { ms: 2 });
+        let endpoints = ["first", "second", "third"].map(|name| endpoint(name, &node)).to_vec();
+        let mut follower = Follower::with(Config { endpoints, in_flight, ..config(&[]) }).await;
+        follower.catch_up().await;
+        assert_eq!(follower.seen(), paid);
+        traffic(&chain, 20);
+        let waiting = [1, 2, 3].map(|n| Account { address: ours(n), since: Time(0) });
+        let looked = follower.source.poll_accounts(&follower.cursor, &waiting).await.unwrap();
+        assert!(!looked.scan.blocks.is_empty());
+        assert_eq!(node.requests().most_at_once, u64::try_from(in_flight).unwrap());
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,10 @@
 //! Far below the tip: windows in flight, mainnet's load, one block a time where it must be.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lab::tron::{Asker, Chain, Fault, Limit, Paths, Spoil, Tx};
-use trc20::Config;
 
-use super::rig::{
-    Follower, account, chain, config, endpoint, grid, node, noise, pay, seen, traffic,
-};
+use super::rig::{Follower, account, chain, grid, node, noise, pay, seen, traffic};
 
 #[tokio::test]
 async fn a_catch_up_finds_everything_in_order() {
@@ -93,24 +90,6 @@ async fn a_block_that_cannot_be_read_holds_the_chain_at_its_height() {
         follower.catch_up().await;
         assert_eq!(follower.seen(), paid, "{spoil:?}");
     }
-}
-
-#[tokio::test]
-async fn no_more_requests_are_under_way_than_allowed() {
-    let chain = chain();
-    let node = node(&chain).await;
-    traffic(&chain, 200);
-    let mut first = endpoint("first", &node);
-    first.requests_per_second = 200;
-    first.burst = 1;
-    let limited = Config { endpoints: vec![first], ..config(&[&node]) };
-    let mut follower = Follower::with(limited).await;
-    node.forget_requests();
-    let began = Instant::now();
-    follower.catch_up().await;
-    let (took, asked) = (began.elapsed(), node.requests().total());
-    let least = Duration::from_millis((asked - 1) * 5);
-    assert!(took >= least, "{asked} requests in {took:?}");
 }
 
 /// A block of mainnet: 600 transactions, 160 of them Transfers of the token.

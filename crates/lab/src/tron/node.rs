@@ -179,6 +179,7 @@ fn url(port: u16) -> String {
 
 impl Serve for Port {
     async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
+        let _under_way = self.shared.register.begins();
         let key = incoming.headers.get(KEY).and_then(|key| key.to_str().ok());
         let path = incoming.uri.path();
         let params = Params::read(&incoming.method, &incoming.uri, &incoming.body);

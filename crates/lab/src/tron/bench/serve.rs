@@ -75,6 +75,7 @@ impl BenchNode {
 
 impl Serve for Shared {
     async fn answer(self: Arc<Self>, incoming: Incoming) -> Reply {
+        let _under_way = self.register.begins();
         let path = incoming.uri.path();
         self.register.count(path);
         let sides = [(Side::Full, "/wallet/"), (Side::Solid, "/walletsolidity/")];
