@@ -2,7 +2,7 @@
 //!
 //! In: `--blocks` of mainnet's size, `--near` of them one by one, `--day` small ones, `--payments`,
 //! `--rounds`, `--parsed 0`. Out: blocks/s from a node on the loopback into SQLite, as times of the
-//! chain's own pace, processor time of our side, requests a block, time from solidified to credited.
+//! chain's own pace; processor time of our side; requests a block; from solidified to credited.
 //! Never: a rate of books that do not verify after; the node's processor time taken for ours.
 //! Why: a watcher slower than its chain never comes to its end, and requests are what plans sell.
 
