@@ -22,6 +22,10 @@ use lab::evm::ChainSpec;
 use lab::evm::bench::{BenchChain, BenchNode, BenchSpec};
 use store::{OpenMode, Store};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 sol! {
     event Transfer(address indexed from, address indexed to, uint256 value);
 }

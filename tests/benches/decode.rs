@@ -48,6 +48,10 @@ struct Ours {
 /// A way to read a body, by its name: how many Transfers it found.
 type Way<'a> = (&'a str, &'a dyn Fn(&Body) -> usize);
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let asked = rig::Asked::read(&[("logs", 200_000), ("watched", 1_000_000)]);
     let bodies = bodies(asked.of("logs") / (BLOCKS * LOGS_PER_BLOCK), asked.of("watched"));

@@ -22,6 +22,10 @@ use payments::order::{Order, Policy, Price, Terms};
 use payments::time::Time;
 use store::{OpenMode, Store};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let asked = rig::Asked::read(&[("orders", 1_000_000), ("blocks", 100)]);
     let runtime = rig::runtime();

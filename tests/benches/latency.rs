@@ -23,6 +23,10 @@ const OTHERS: u64 = 10_000;
 /// What every order is over.
 const DUE: u64 = 25_000_000;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let blocks = rig::Asked::read(&[("blocks", 200)]).of("blocks");
     let runtime = rig::runtime();

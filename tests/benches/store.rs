@@ -17,6 +17,10 @@ use payments::{Update, plan};
 use sha2::{Digest, Sha256};
 use store::{OpenMode, Store, WatchState};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Blocks of one batch.
 const BLOCKS: u64 = 10;
 

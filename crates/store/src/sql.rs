@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Row};
 
 use crate::engine::Engine;
@@ -148,15 +148,20 @@ impl Link<'_> {
         bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
         mut take: impl FnMut(&str) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let mut before: Option<AnyRow> = None;
         for chunk in chunks(keys) {
             let mut binds = Binds::default();
+            binds.0.reserve(chunk.len().saturating_mul(bulk.columns), 0);
             chunk.iter().try_for_each(|key| bind(&mut binds, key))?;
             let text = self.texts.of(self.engine, bulk, chunk.len());
             let query = sqlx::query_with(AssertSqlSafe(text), binds.0);
-            let row = query.fetch_one(&mut *self.connection).await?;
-            rows(row.try_get(0)?).try_for_each(&mut take)?;
+            // The rows of one chunk are taken while the engine works on the next.
+            let taking = async { before.take().map_or(Ok(()), |row| each(&row, &mut take)) };
+            let (row, taken) = tokio::join!(query.fetch_one(&mut *self.connection), taking);
+            taken?;
+            before = Some(row?);
         }
-        Ok(())
+        before.map_or(Ok(()), |row| each(&row, &mut take))
     }
 
     /// Runs a query for one text of packed rows and hands each row to `take`.
@@ -168,7 +173,7 @@ impl Link<'_> {
     ) -> Result<(), Error> {
         let query = sqlx::query_with(AssertSqlSafe(text), binds.0);
         let row = query.fetch_one(&mut *self.connection).await?;
-        rows(row.try_get(0)?).try_for_each(take)
+        each(&row, take)
     }
 
     /// Runs one statement. The number of rows that were changed.
@@ -188,6 +193,10 @@ pub(crate) fn packed(columns: &[&str], rest: &str) -> String {
 
 /// Ends what [`packed`] began.
 pub(crate) const PACKED_END: &str = ") AS lines";
+
+fn each(row: &AnyRow, take: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
+    rows(row.try_get(0)?).try_for_each(take)
+}
 
 fn rows(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.into_iter().flat_map(|text| text.split(ROW))
