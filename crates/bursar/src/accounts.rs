@@ -25,16 +25,23 @@ const BEFORE: Duration = Duration::from_secs(600);
 const LOOKBACK: Duration = Duration::from_secs(86_400);
 /// Milliseconds from one block to the next, and twice as fast: a day behind is read in a day.
 const PACE_MS: u64 = 1_500;
+/// How often the mark follows blocks that were read whole anyway.
+const FOLLOWS: Duration = Duration::from_secs(60);
 
 /// How a chain is watched by its accounts.
+#[derive(Debug, Clone, Copy)]
 pub struct Accounts {
     at_most: u32,
     linger: Duration,
-    behind: Option<Behind>,
 }
 
 /// The blocks read again behind the index.
-struct Behind {
+pub struct Behind {
+    /// Whether every block is read now: then only what an index was trusted with is left.
+    by_blocks: bool,
+    begun: bool,
+    /// Whether it has come to the final block.
+    done: bool,
     next: Instant,
     watched: WatchState,
 }
@@ -44,10 +51,8 @@ impl Accounts {
     #[must_use]
     pub fn of(chain: &Chain) -> Option<Self> {
         let config::Node::Tron(tron) = &chain.node else { return None };
-        let Way::Accounts { at_most, linger, behind } = tron.way else { return None };
-        let behind =
-            behind.then(|| Behind { next: Instant::now(), watched: WatchState::default() });
-        Some(Self { at_most, linger, behind })
+        let Way::Accounts { at_most, linger, .. } = tron.way else { return None };
+        Some(Self { at_most, linger })
     }
 
     /// The accounts to ask about; `None` where they are too many, and the blocks are to be read.
@@ -75,6 +80,39 @@ impl Accounts {
         };
         Ok(Some(waiting.into_iter().map(account).collect()))
     }
+}
+
+impl Behind {
+    /// What of `chain` is read behind an index, or has been until its config was changed; `None`
+    /// where an index alone is trusted.
+    #[must_use]
+    pub fn of(chain: &Chain) -> Option<Self> {
+        let config::Node::Tron(tron) = &chain.node else { return None };
+        let by_blocks = match tron.way {
+            Way::Blocks => true,
+            Way::Accounts { behind: true, .. } => false,
+            Way::Accounts { behind: false, .. } => return None,
+        };
+        let (next, watched) = (Instant::now(), WatchState::default());
+        Some(Self { by_blocks, begun: false, done: false, next, watched })
+    }
+
+    /// Marks where the index begins to be trusted, before it is: what is recorded until then was
+    /// read whole.
+    ///
+    /// # Errors
+    /// What the database says; then the index must not be asked.
+    pub async fn begin(&mut self, books: &Books, cursor: &Cursor) -> Result<(), Error> {
+        let Some(last) = cursor.last().filter(|_| !self.begun) else { return Ok(()) };
+        if books.store.reread(&cursor.chain).await?.is_none() {
+            // What lies above the final block may be replaced, and the index asked about the rest.
+            let below = cursor.kept.first().and_then(|first| first.id.height.checked_sub(1));
+            let known = cursor.finalized.map(|id| id.height.min(last.id.height)).or(below);
+            books.store.keep_reread(&cursor.chain, known.unwrap_or_default()).await?;
+        }
+        self.begun = true;
+        Ok(())
+    }
 
     /// Reads a portion of the blocks behind the cursor again, when it is time; what the index had
     /// lost.
@@ -87,28 +125,29 @@ impl Accounts {
         name: &ChainName,
         node: &Node,
     ) -> Result<Option<Changes>, Error> {
-        let Some(behind) = self.behind.as_mut().filter(|behind| behind.next <= Instant::now())
-        else {
+        if self.next > Instant::now() {
             return Ok(None);
-        };
+        }
+        let Some(done) = books.store.reread(name).await? else { return Ok(None) };
         let cursor = books.store.cursor(name).await?;
         let Some(finalized) = cursor.finalized.map(|id| id.height) else { return Ok(None) };
         let last = cursor.last().map_or(0, |header| header.id.height).min(finalized);
-        let Some(done) = books.store.reread(name).await? else {
-            // What was recorded before was read whole.
-            books.store.keep_reread(name, last).await?;
-            return Ok(None);
-        };
         let from = done.saturating_add(1);
-        if from > last {
+        self.done |= from > last;
+        if self.done && self.by_blocks {
+            // Every block is read whole before it is recorded: only the mark is to follow.
+            books.store.keep_reread(name, last).await?;
+            self.next = Instant::now().checked_add(FOLLOWS).unwrap_or(self.next);
+        }
+        if from > last || self.done && self.by_blocks {
             return Ok(None);
         }
         let reader = Reader { books, name, node };
-        let (end, changes) = reader.portion(&mut behind.watched, from, last).await?;
+        let (end, changes) = reader.portion(&mut self.watched, from, last).await?;
         books.store.keep_reread(name, end).await?;
         let blocks = end.saturating_sub(done);
         let wait = Duration::from_millis(blocks.saturating_mul(PACE_MS));
-        behind.next = Instant::now().checked_add(wait).unwrap_or(behind.next);
+        self.next = Instant::now().checked_add(wait).unwrap_or(self.next);
         let caught = detected(&changes);
         if caught > 0 {
             tracing::warn!(chain = %name, from, to = end, caught, "the index had lost deposits");

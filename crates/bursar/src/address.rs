@@ -13,6 +13,7 @@ use crate::derive::{Account, LAST_INDEX};
 use crate::error::{Error, input};
 use crate::high_water::HighWater;
 use crate::node::Node;
+use crate::taken::Taken;
 
 /// How many used addresses in a row are passed over before a person must look.
 const PASSED_OVER: u32 = 1000;
@@ -28,8 +29,8 @@ pub struct Fresh {
     pub index: Option<u32>,
 }
 
-/// Takes the next address of a chain. The index is marked as used outside the database, on disk,
-/// before this returns; it is used up even if no order is made of it.
+/// Takes the next address of a chain. It is marked as used outside the database, on disk, before
+/// this returns; it is used up even if no order is made of it.
 ///
 /// # Errors
 /// When the chain has no address source, the file or the database cannot be written, or no
@@ -45,15 +46,12 @@ pub async fn next(
             let why = "is missing; give an xpub, or imported = true";
             Err(input(&format!("chains.{name}.addresses"), why))
         }
-        Some(AddressSource::Imported) => loop {
-            let Some(address) = store.take_imported().await? else {
-                let why = "all imported addresses are taken; import more";
-                return Err(Error::Failed(format!("chains.{name}.addresses: {why}")));
-            };
-            if !is_used(name, node, address).await? {
-                return Ok(Fresh { address, index: None });
-            }
-        },
+        Some(AddressSource::Imported { high_water }) => {
+            let path = high_water.clone();
+            let open = tokio::task::spawn_blocking(move || Taken::open(&path));
+            let taken = open.await.map_err(|why| Error::Failed(why.to_string()))??;
+            import_unused(store, name, node, taken).await
+        }
         Some(AddressSource::Account { account, high_water }) => {
             // Another process that makes an order waits here until this one has its index.
             let (path, fingerprint) = (high_water.clone(), account.fingerprint().to_owned());
@@ -62,6 +60,24 @@ pub async fn next(
             derive_unused(store, name, node, account, mark).await
         }
     }
+}
+
+async fn import_unused(
+    store: &Store,
+    name: &ChainName,
+    node: &Node,
+    mut taken: Taken,
+) -> Result<Fresh, Error> {
+    while let Some(address) = store.take_imported().await? {
+        // One that the database has forgotten is taken in it from now on, as are the used ones.
+        if !taken.take(address)? {
+            tracing::warn!(chain = %name, %address, "was handed out before, passed over");
+        } else if !is_used(name, node, address).await? {
+            return Ok(Fresh { address, index: None });
+        }
+    }
+    let why = "all imported addresses are taken; import more";
+    Err(Error::Failed(format!("chains.{name}.addresses: {why}")))
 }
 
 async fn derive_unused(

@@ -64,7 +64,7 @@ async fn addresses(
     let what = format!("{name} addresses");
     match (&chain.addresses, store) {
         (None, _) => finding(what, Err("none: orders on this chain cannot be made".to_owned())),
-        (Some(AddressSource::Imported), _) => {
+        (Some(AddressSource::Imported { .. }), _) => {
             finding(what, Ok("taken from the imported list".into()))
         }
         (Some(AddressSource::Account { account, .. }), None) => {

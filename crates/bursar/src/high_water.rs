@@ -27,14 +27,7 @@ impl HighWater {
     /// When the file cannot be used, or belongs to another account.
     pub fn open(path: &Path, fingerprint: &str) -> Result<Self, Error> {
         let failed = |source| Error::File { path: path.to_owned(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(failed)?;
-        file.lock().map_err(failed)?;
+        let mut file = locked(path).map_err(failed)?;
         let mut text = String::new();
         std::io::Read::by_ref(&mut file).take(4096).read_to_string(&mut text).map_err(failed)?;
         let mark =
@@ -75,6 +68,18 @@ impl HighWater {
         self.next = next;
         Ok(())
     }
+}
+
+/// Opens a file for this process alone, and makes it where it is missing. Blocks the thread while
+/// another process holds it.
+///
+/// # Errors
+/// What the file system says.
+pub(crate) fn locked(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+    file.lock()?;
+    Ok(file)
 }
 
 fn read(text: &str) -> Option<(String, u32)> {

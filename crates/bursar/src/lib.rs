@@ -32,6 +32,7 @@ pub mod rescan;
 pub mod retry;
 pub mod run;
 pub mod secret;
+pub mod taken;
 pub mod view;
 pub mod watch;
 

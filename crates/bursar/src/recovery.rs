@@ -25,7 +25,7 @@ impl Custody {
     pub(crate) fn of(chain: &Chain) -> Self {
         let account = match &chain.addresses {
             Some(AddressSource::Account { account, .. }) => Some(account.number()),
-            Some(AddressSource::Imported) | None => None,
+            Some(AddressSource::Imported { .. }) | None => None,
         };
         Self { spelling: chain.node.spelling(), account, fee: chain.recovery_fee }
     }

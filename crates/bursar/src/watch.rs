@@ -15,7 +15,7 @@ use payments::{Changes, PlanError};
 use store::WatchState;
 use tokio::sync::Mutex;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Behind};
 use crate::books::Books;
 use crate::config::Chain;
 use crate::error::Error;
@@ -29,6 +29,7 @@ pub struct Watcher {
     books: Books,
     watched: Arc<Mutex<WatchState>>,
     accounts: Option<Accounts>,
+    behind: Option<Behind>,
     stalled_after: Duration,
     unread_since: Option<Time>,
 }
@@ -52,8 +53,9 @@ impl Watcher {
         books: Books,
         watched: Arc<Mutex<WatchState>>,
     ) -> Self {
-        let (accounts, stalled_after) = (Accounts::of(chain), chain.stalled_after);
-        Self { chain: name, node, books, watched, accounts, stalled_after, unread_since: None }
+        let (accounts, behind) = (Accounts::of(chain), Behind::of(chain));
+        let (stalled_after, unread_since) = (chain.stalled_after, None);
+        Self { chain: name, node, books, watched, accounts, behind, stalled_after, unread_since }
     }
 
     /// The nodes this chain is read through.
@@ -106,9 +108,13 @@ impl Watcher {
         let wrong = |source| Error::chain(&self.chain, source);
         if let Some(accounts) = &self.accounts
             && let Some(open) = accounts.open(&self.books, &cursor).await?
-            && let Some(look) = self.node.poll_accounts(&cursor, &open).await.map_err(wrong)?
         {
-            return Ok(look);
+            if let Some(behind) = &mut self.behind {
+                behind.begin(&self.books, &cursor).await?;
+            }
+            if let Some(look) = self.node.poll_accounts(&cursor, &open).await.map_err(wrong)? {
+                return Ok(look);
+            }
         }
         // Called when the bytes are here, so that no address stored before them is missed.
         let refresh = || {
@@ -178,8 +184,8 @@ impl Watcher {
 
     /// Reads some of the blocks behind the index again. A failure costs time only.
     async fn catch_up(&mut self) -> Option<Changes> {
-        let accounts = self.accounts.as_mut()?;
-        match accounts.catch_up(&self.books, &self.chain, &self.node).await {
+        let behind = self.behind.as_mut()?;
+        match behind.catch_up(&self.books, &self.chain, &self.node).await {
             Ok(caught) => caught,
             Err(error) => {
                 let error = error.line();

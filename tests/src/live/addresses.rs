@@ -98,6 +98,34 @@ async fn a_restored_backup_hands_out_no_address_again() {
     shop.audit(&[("BEFORE", "10000.00"), ("LAST", "10000.00")]).await;
 }
 
+/// The file beside the database remembers which imported addresses the restored one has forgotten.
+#[tokio::test]
+async fn a_restored_backup_hands_out_no_imported_address_again() {
+    let addresses = "imported = true".to_owned();
+    let shop = Shop::with(Setup { addresses, ..Setup::new(Engine::Sqlite) }).await;
+    let [first, second, third] = FRESH_ADDRESSES;
+    std::fs::write(shop.folder.path().join("list"), FRESH_ADDRESSES.join("\n")).expect("a list");
+    let done = shop.bursar(&["address", "import", "list"]).await;
+    assert_eq!(done["imported"].as_u64(), Some(3), "{done}");
+    let backup = tempfile::tempdir().expect("a folder");
+    copy_books(shop.folder.path(), backup.path());
+    // Both are shown and not yet paid: of these the chain knows nothing.
+    let shown: BTreeSet<_> = [shop.order("LOST-1", "100").await, shop.order("LOST-2", "100").await]
+        .map(|address| address.to_string())
+        .into();
+
+    copy_books(backup.path(), shop.folder.path());
+    // A write that was cut short was followed by no order.
+    let marks = files(shop.folder.path(), ".taken");
+    let [mark] = marks.as_slice() else { panic!("one list of taken addresses: {marks:?}") };
+    let kept = std::fs::read_to_string(mark).expect("the mark");
+    std::fs::write(mark, format!("{kept}0x12")).expect("the mark");
+    let after = shop.order("AFTER", "100").await.to_string();
+    let all: BTreeSet<_> = [first, second, third].map(str::to_owned).into();
+    assert!(!shown.contains(&after), "{after} was handed out before");
+    assert_eq!(shown.into_iter().chain([after]).collect::<BTreeSet<_>>(), all);
+}
+
 /// The database alone, as a backup has it; nothing runs meanwhile.
 fn copy_books(from: &Path, to: &Path) {
     for file in ["bursar.db", "bursar.db-wal", "bursar.db-shm"] {

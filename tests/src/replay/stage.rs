@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bursar::accounts::Accounts;
+use bursar::accounts;
 use bursar::cli::OrderCreate;
 use bursar::clock::{Clock, rfc3339};
 use bursar::config::Config;
@@ -272,8 +272,8 @@ impl Stage {
         let watcher = up.watchers.first().expect("one for each chain");
         let own = self.chains.first().expect("there is one").chain();
         let (name, chain) = up.opened.config.chain(own).expect("configured");
-        let mut accounts = Accounts::of(chain).expect("the script begins with `by accounts`");
-        let read = Box::pin(accounts.catch_up(&up.opened.books, name, watcher.node())).await;
+        let mut behind = accounts::Behind::of(chain).expect("the script begins with `by accounts`");
+        let read = Box::pin(behind.catch_up(&up.opened.books, name, watcher.node())).await;
         read.unwrap_or_else(|why| panic!("{}", why.line()));
     }
 

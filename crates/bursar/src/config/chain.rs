@@ -4,6 +4,7 @@
 //! Never: an endpoint without a URL, a rule that can never be reached.
 //! Why: these are the fields that cost money when they are wrong.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -205,14 +206,42 @@ fn read_addresses(
     let field = format!("chains.{name}.addresses.xpub");
     let xpub = secret::read(&field, addresses.xpub.as_ref(), addresses.xpub_file.as_ref(), beside)?;
     let imported = addresses.imported.unwrap_or(false);
+    let mark = addresses.high_water.clone();
     let Some(xpub) = xpub else {
-        return Ok(imported.then_some(AddressSource::Imported));
+        // The list is one for all chains, and so is its mark.
+        let mark = mark.unwrap_or_else(|| "bursar-imported.taken".to_owned());
+        let high_water = beside.join(mark);
+        return Ok(imported.then_some(AddressSource::Imported { high_water }));
     };
     if imported {
         return Err(input(&field, "give an xpub or imported = true, not both"));
     }
     let account = Account::parse(xpub.expose()).map_err(|why| input(&field, why))?;
-    let mark = addresses.high_water.clone();
     let mark = mark.unwrap_or_else(|| format!("bursar-{}.index", account.fingerprint()));
     Ok(Some(AddressSource::Account { account, high_water: beside.join(mark) }))
+}
+
+/// Refuses two marks for one supply of addresses: neither would know what the other chain gave,
+/// and a restored database would give it again. And one mark for two supplies.
+pub(super) fn one_mark_each(chains: &BTreeMap<ChainName, Chain>) -> Result<(), Error> {
+    let marked = chains.iter().filter_map(|(name, chain)| match chain.addresses.as_ref()? {
+        AddressSource::Account { account, high_water } => {
+            Some((name, account.fingerprint(), high_water))
+        }
+        AddressSource::Imported { high_water } => Some((name, "imported", high_water)),
+    });
+    let marked: Vec<_> = marked.collect();
+    for (at, (name, supply, mark)) in marked.iter().enumerate() {
+        for (other, of, its) in marked.iter().take(at) {
+            if (supply == of) != (mark == its) {
+                let why = if supply == of {
+                    format!("must be that of chains.{other}, whose addresses are the same ones")
+                } else {
+                    format!("is that of chains.{other}, whose addresses are other ones")
+                };
+                return Err(input(&format!("chains.{name}.addresses.high_water"), why));
+            }
+        }
+    }
+    Ok(())
 }

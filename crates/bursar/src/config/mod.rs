@@ -72,7 +72,10 @@ pub enum AddressSource {
         high_water: PathBuf,
     },
     /// Taken from the imported list in the database.
-    Imported,
+    Imported {
+        /// The addresses that were taken, outside the database.
+        high_water: PathBuf,
+    },
 }
 
 /// One chain.
@@ -147,6 +150,7 @@ impl Config {
             let name = ChainName::new(name).map_err(|why| input(&field, why))?;
             chains.insert(name.clone(), chain::read_chain(&name, chain, beside)?);
         }
+        chain::one_mark_each(&chains)?;
         if chains.is_empty() {
             return Err(input("chains", "no chain is configured; write [chains.ethereum]"));
         }

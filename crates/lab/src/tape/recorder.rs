@@ -18,6 +18,8 @@ use crate::server::{Incoming, JSON, Kind, Line, Reply, Serve, Server};
 
 /// Shorter parts of a URL are words such as `v3`, longer ones may be keys.
 const KEY_LENGTH: usize = 12;
+/// The header a key of TronGrid comes in.
+const KEY_HEADER: &str = "tron-pro-api-key";
 
 /// Records a node through a loopback port. It has no WebSocket.
 pub struct Recorder {
@@ -164,6 +166,19 @@ fn hidden(keys: &[String], text: &str) -> String {
     keys.iter().fold(text.to_owned(), |text, key| text.replace(key, "…"))
 }
 
+fn without_keys(keys: &[String], said: Bytes) -> Bytes {
+    let holds = |key: &String| said.windows(key.len()).any(|part| part == key.as_bytes());
+    if !keys.iter().any(holds) {
+        return said;
+    }
+    Bytes::from(hidden(keys, &String::from_utf8_lossy(&said)))
+}
+
+fn is_same_server(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(|url| reqwest::Url::parse(url).ok());
+    one.zip(other).is_some_and(|(one, other)| one.origin() == other.origin())
+}
+
 /// What a TRON node answers to a question without parameters: zero is left out.
 async fn tron_said(client: &reqwest::Client, base: &str, name: &str) -> Result<Value, Error> {
     let url = format!("{}/wallet/{name}", base.trim_end_matches('/'));
@@ -208,8 +223,13 @@ impl Shared {
             path => format!("{}{path}", base.trim_end_matches('/')),
         };
         let mut request = self.client.request(incoming.method.clone(), url);
-        for name in ["content-type", "tron-pro-api-key"] {
-            if let Some(value) = incoming.headers.get(name) {
+        let key = incoming.headers.get(KEY_HEADER);
+        // A key is the upstream's own: another server may be anybody's.
+        let elsewhere = solidity.is_some_and(|url| !is_same_server(url, &self.upstream));
+        let kind = incoming.headers.get("content-type");
+        let headers = [("content-type", kind), (KEY_HEADER, key.filter(|_| !elsewhere))];
+        for (name, value) in headers {
+            if let Some(value) = value {
                 request = request.header(name, value);
             }
         }
@@ -217,15 +237,9 @@ impl Shared {
         let status = answer.status().as_u16();
         let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok());
         let kind = kind.map_or(JSON, |kind| kind.to_owned().into());
-        Ok((status, kind, self.without_keys(answer.bytes().await?)))
-    }
-
-    fn without_keys(&self, said: Bytes) -> Bytes {
-        let holds = |key: &String| said.windows(key.len()).any(|part| part == key.as_bytes());
-        if !self.keys.iter().any(holds) {
-            return said;
-        }
-        Bytes::from(hidden(&self.keys, &String::from_utf8_lossy(&said)))
+        let key = key.and_then(|key| key.to_str().ok()).filter(|key| key.len() >= KEY_LENGTH);
+        let keys = [self.keys.as_slice(), key.map(str::to_owned).as_slice()].concat();
+        Ok((status, kind, without_keys(&keys, answer.bytes().await?)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Recording> {

@@ -188,7 +188,8 @@ async fn a_tron_nodes_two_ports_are_one_tape() {
             recorder.next_frame();
         }
     }
-    assert_eq!(node.requests().by_key["k1"], 12);
+    // A key is the full node's; the other port may be anybody's.
+    assert_eq!(node.requests().by_key["k1"], 10);
     let tape = recorder.finish().await.unwrap();
     node.stop().await;
     assert_eq!(

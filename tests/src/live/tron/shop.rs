@@ -123,7 +123,7 @@ requests_per_day = 1000000
         folder
     }
 
-    fn daemon(&self) -> Daemon {
+    pub(super) fn daemon(&self) -> Daemon {
         Daemon::start(self.folder.path())
     }
 

@@ -35,6 +35,41 @@ async fn an_index_finds_payments_and_the_blocks_what_it_lost(engine: Engine) {
     daemon.stop().await;
 }
 
+/// The first look by accounts may reach over a day; nobody read its blocks whole.
+#[tokio::test]
+async fn what_the_index_lost_while_nobody_watched_is_found() {
+    let shop = Shop::open(Engine::Sqlite, "").await;
+    shop.watching().await.stop().await;
+    let to = shop.order("T-1", "tron", "100").await;
+    let block = shop.chain.mine(vec![payment(to, 100)]);
+    shop.node.fault(Fault::LostRows { tx: shop.chain.transactions(block.height)[0] });
+    shop.solidify();
+    shop.configure(BY_ACCOUNTS);
+    let mut daemon = shop.daemon();
+    daemon.told("credits.granted", "T-1").await;
+    daemon.stop().await;
+    shop.verify().await;
+}
+
+/// The blocks behind were not yet read where the payment is when the index was given up.
+#[tokio::test]
+async fn what_the_index_lost_is_found_after_a_return_to_blocks() {
+    let shop = Shop::open(Engine::Sqlite, BY_ACCOUNTS).await;
+    let mut daemon = shop.watching().await;
+    let to = shop.order("T-1", "tron", "100").await;
+    shop.chain.mine_empty(35);
+    let block = shop.chain.mine(vec![payment(to, 100)]);
+    shop.node.fault(Fault::LostRows { tx: shop.chain.transactions(block.height)[0] });
+    shop.solidify();
+    daemon.recorded_on("tron", shop.chain.solid().height).await;
+    daemon.stop().await;
+    shop.configure("");
+    let mut daemon = shop.daemon();
+    daemon.told("credits.granted", "T-1").await;
+    daemon.stop().await;
+    shop.verify().await;
+}
+
 #[tokio::test]
 async fn with_more_orders_than_accounts_the_blocks_are_read() {
     let few = "read = \"accounts\"\naccounts = { at_most = 1, blocks_behind = false }";
