@@ -39,6 +39,10 @@ const BELOW: u64 = 2;
 /// One block of so many pays one of ours.
 const PAID_EVERY: u64 = 10;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let asked = rig::Asked::read(&[
         ("blocks", 1_000),
