@@ -28,7 +28,8 @@ pub(super) fn read_chain(
     let field = |what: &str| format!("chains.{name}.{what}");
     let (spelling, pace) = match chain.kind {
         file::Kind::Evm => (Spelling::Evm, Duration::from_secs(4)),
-        file::Kind::Tron => (Spelling::Tron, Duration::from_secs(3)),
+        // Polled at every block, TRON would cost more than a free key of TronGrid allows a day.
+        file::Kind::Tron => (Spelling::Tron, Duration::from_secs(5)),
     };
     let token =
         Address::parse_as(&chain.token, spelling).map_err(|why| input(&field("token"), why))?;
