@@ -11,27 +11,53 @@ use payments::order::Order;
 use serde_json::{Value, json};
 
 use crate::config::{AddressSource, Chain};
+use crate::derive::Account;
 
 /// What a chain's config says about keys and fees.
 #[derive(Debug, Clone)]
 pub(crate) struct Custody {
     spelling: Spelling,
-    /// The number of the account that addresses are derived from; none where they are imported.
-    account: Option<u32>,
+    /// The account that addresses are derived from; none where they are imported.
+    account: Option<Account>,
+    /// Whether chains of another kind derive from the same account.
+    is_shared: bool,
     fee: Usdt,
 }
 
 impl Custody {
     pub(crate) fn of(chain: &Chain) -> Self {
         let account = match &chain.addresses {
-            Some(AddressSource::Account { account, .. }) => Some(account.number()),
+            Some(AddressSource::Account { account, .. }) => Some(account.clone()),
             Some(AddressSource::Imported { .. }) | None => None,
         };
-        Self { spelling: chain.node.spelling(), account, fee: chain.recovery_fee }
+        Self { spelling: chain.node.spelling(), account, is_shared: false, fee: chain.recovery_fee }
     }
 
     pub(crate) const fn spelling(&self) -> Spelling {
         self.spelling
+    }
+
+    /// Whether the same account serves chains of another kind: its path is then not known.
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        let accounts = self.account.as_ref().zip(other.account.as_ref());
+        let is_one = accounts.is_some_and(|(one, two)| one.fingerprint() == two.fingerprint());
+        self.spelling != other.spelling && is_one
+    }
+
+    /// Forgets which coin's account it is.
+    pub(crate) const fn of_unknown_coin(&mut self) {
+        self.is_shared = true;
+    }
+
+    /// BIP-44: purpose, coin type (SLIP-44), account; the external chain, the address.
+    fn path(&self, index: u32) -> Option<String> {
+        let account = self.account.as_ref()?;
+        let (coin, number) = (coin(self.spelling), account.number());
+        Some(if self.is_shared {
+            format!("0/{index} below the account {}", account.fingerprint())
+        } else {
+            format!("m/44'/{coin}'/{number}'/0/{index}")
+        })
     }
 }
 
@@ -56,10 +82,7 @@ impl Recovery {
         found: Option<&Custody>,
     ) -> Self {
         let fee = found.map_or(Usdt::ZERO, |found| found.fee);
-        let account = home.and_then(|home| Some((coin(home.spelling), home.account?)));
-        // BIP-44: purpose, coin type (SLIP-44), account; the external chain, the address.
-        let path = account.zip(order.address_index);
-        let path = path.map(|((coin, account), i)| format!("m/44'/{coin}'/{account}'/0/{i}"));
+        let path = home.zip(order.address_index).and_then(|(home, index)| home.path(index));
         let key = path.as_ref().map_or_else(
             || "whoever holds the key of this imported address can move it".to_owned(),
             |path| format!("recoverable: the key at {path} controls the same address on {on}"),
@@ -91,5 +114,53 @@ const fn coin(spelling: Spelling) -> u32 {
     match spelling {
         Spelling::Evm => 60,
         Spelling::Tron => 195,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const XPUB: &str = "xpub6BuRy7ZmkGfP2RWhoor1kWB1w9DvrtmJbFBvnC1bQ4SB5NbCHTyQYCJSXZtxDbFyHTmC7wkU2he3nYYdpZ3Vf6qUAkXSnL6RPif4BDtDEKr";
+
+    fn custody(tron_xpub: &str) -> (Custody, Custody) {
+        let config = format!(
+            r#"
+[chains.ethereum]
+kind = "evm"
+chain_id = 1
+token = "0xdAC17F958D2ee523a2206206994597C13D831ec7"
+decimals = 6
+addresses = {{ xpub = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP" }}
+endpoints = [{{ url = "http://node.example" }}]
+[chains.tron]
+kind = "tron"
+token = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"
+decimals = 6
+addresses = {{ xpub = "{tron_xpub}" }}
+endpoints = [{{ url = "http://node.example" }}]
+"#
+        );
+        let config = Config::parse(&config, std::path::Path::new(".")).unwrap();
+        let of = |name| Custody::of(config.chain(name).unwrap().1);
+        (of("ethereum"), of("tron"))
+    }
+
+    #[test]
+    fn a_path_is_told_where_it_is_known() {
+        let (ethereum, mut tron) = custody(XPUB);
+        assert!(!ethereum.shares(&tron));
+        assert_eq!(ethereum.path(7).as_deref(), Some("m/44'/60'/0'/0/7"));
+        assert_eq!(tron.path(7).as_deref(), Some("m/44'/195'/0'/0/7"));
+        tron.of_unknown_coin();
+        assert!(tron.path(7).is_some_and(|path| path.starts_with("0/7 below the account ")));
+    }
+
+    #[test]
+    fn an_account_of_both_kinds_of_chain_has_no_known_coin() {
+        let (_, tron) = custody(XPUB);
+        let ethereum = Custody { spelling: Spelling::Evm, ..tron.clone() };
+        assert!(tron.shares(&ethereum) && ethereum.shares(&tron) && !tron.shares(&tron.clone()));
     }
 }

@@ -29,7 +29,13 @@ impl View {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let chains = config.chains.iter();
-        Self(chains.map(|(name, chain)| (name.clone(), Custody::of(chain))).collect())
+        let mut custody: BTreeMap<ChainName, Custody> =
+            chains.map(|(name, chain)| (name.clone(), Custody::of(chain))).collect();
+        let known: Vec<Custody> = custody.values().cloned().collect();
+        for one in custody.values_mut().filter(|one| known.iter().any(|other| one.shares(other))) {
+            one.of_unknown_coin();
+        }
+        Self(custody)
     }
 
     /// An address in the spelling of `chain`; in hex where the chain is not configured any more.

@@ -21,8 +21,10 @@ impl Store {
     /// # Errors
     /// [`Error::Broken`] where a row does not parse, and what the engine says.
     pub async fn accounts(&self, ended: Time, limit: u32) -> Result<Vec<(Address, Time)>, Error> {
-        let query = "SELECT address, created_at FROM orders \
-            WHERE coalesce(paid, expired, cancelled, $1 + 1) > $1 ORDER BY number DESC LIMIT $2";
+        // An order of any amount goes on after its first payment.
+        let query = "SELECT address, created_at FROM orders WHERE coalesce( \
+            CASE WHEN due IS NULL THEN NULL ELSE paid END, expired, cancelled, $1 + 1) > $1 \
+            ORDER BY number DESC LIMIT $2";
         let mut connection = self.reader().await?;
         let query = sqlx::query(query).bind(ended.0).bind(i64::from(limit));
         let mut accounts = Vec::new();
