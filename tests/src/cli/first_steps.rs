@@ -90,7 +90,7 @@ async fn init_writes_a_config_that_works_once_it_is_filled_in() {
     let (first, second) = filled.split_once("# ---- TRON").expect("the second part");
     let second: Vec<&str> =
         second.lines().skip(1).map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
-    let second = second.join("\n").replacen("FILL IN", XPUB, 1);
+    let second = second.join("\n").replacen("FILL IN", crate::live::shop::KNOWN, 1);
     let second = second.replace("https://api.trongrid.io", &node.url());
     std::fs::write(counter.path("trongrid.key"), "0123456789\n").expect("written");
     std::fs::write(counter.path("fresh.toml"), format!("{first}\n{second}\n")).expect("written");

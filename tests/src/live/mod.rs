@@ -16,6 +16,6 @@ mod paying;
 pub(crate) mod proxy;
 mod refusals;
 mod reorgs;
-mod shop;
+pub(crate) mod shop;
 mod stalls;
 mod tron;
