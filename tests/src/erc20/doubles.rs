@@ -46,12 +46,7 @@ async fn one_node_by_two_ways_is_no_second_opinion() {
     one.chain().finalize(40);
     other.chain().finalize(40);
     let mut follower = Follower::with(twice_and_once(&one, &other)).await;
-    let error = loop {
-        match follower.step().await {
-            Ok(_) => assert!(follower.height() <= 20),
-            Err(error) => break error,
-        }
-    };
+    let error = follower.stops_at(20).await;
     assert!(matches!(error, Error::Disagree { .. }), "{error}");
 }
 
@@ -64,12 +59,7 @@ async fn two_nodes_under_one_name_are_two() {
     let named = |node: &Node| EndpointConfig::new("mine", &node.http_url()).unwrap();
     config.endpoints = vec![named(&one), named(&other)];
     let mut follower = Follower::with(config).await;
-    let error = loop {
-        match follower.step().await {
-            Ok(_) => assert!(follower.height() <= 20),
-            Err(error) => break error,
-        }
-    };
+    let error = follower.stops_at(20).await;
     assert!(matches!(error, Error::Disagree { .. }), "{error}");
 }
 

@@ -141,6 +141,16 @@ impl Follower {
         while self.step().await.unwrap() > 0 {}
     }
 
+    /// Steps until one is refused; nothing above `height` is followed before.
+    pub(crate) async fn stops_at(&mut self, height: u64) -> Error {
+        loop {
+            match self.step().await {
+                Ok(_) => assert!(self.height() <= height),
+                Err(error) => return error,
+            }
+        }
+    }
+
     /// Steps until nothing is new, and again after an error, at most `patience` times.
     pub(crate) async fn catch_up_stubbornly(&mut self, patience: u32) {
         let mut errors = 0;
