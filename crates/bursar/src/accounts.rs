@@ -128,7 +128,13 @@ impl Behind {
         if self.next > Instant::now() {
             return Ok(None);
         }
-        let Some(done) = books.store.reread(name).await? else { return Ok(None) };
+        let Some(done) = books.store.reread(name).await? else {
+            if self.by_blocks {
+                // No index was ever trusted: there is nothing to ask about at every poll.
+                self.rest(FOLLOWS);
+            }
+            return Ok(None);
+        };
         let cursor = books.store.cursor(name).await?;
         let Some(finalized) = cursor.finalized.map(|id| id.height) else { return Ok(None) };
         let last = cursor.last().map_or(0, |header| header.id.height).min(finalized);
@@ -137,7 +143,7 @@ impl Behind {
         if self.done && self.by_blocks {
             // Every block is read whole before it is recorded: only the mark is to follow.
             books.store.keep_reread(name, last).await?;
-            self.next = Instant::now().checked_add(FOLLOWS).unwrap_or(self.next);
+            self.rest(FOLLOWS);
         }
         if from > last || self.done && self.by_blocks {
             return Ok(None);
@@ -146,8 +152,7 @@ impl Behind {
         let (end, changes) = reader.portion(&mut self.watched, from, last).await?;
         books.store.keep_reread(name, end).await?;
         let blocks = end.saturating_sub(done);
-        let wait = Duration::from_millis(blocks.saturating_mul(PACE_MS));
-        self.next = Instant::now().checked_add(wait).unwrap_or(self.next);
+        self.rest(Duration::from_millis(blocks.saturating_mul(PACE_MS)));
         let caught = detected(&changes);
         if caught > 0 {
             tracing::warn!(chain = %name, from, to = end, caught, "the index had lost deposits");
@@ -155,6 +160,11 @@ impl Behind {
             tracing::debug!(chain = %name, from, to = end, "the index had lost nothing");
         }
         Ok(Some(changes))
+    }
+
+    /// Nothing is asked or read again for so long.
+    fn rest(&mut self, span: Duration) {
+        self.next = Instant::now().checked_add(span).unwrap_or(self.next);
     }
 }
 
