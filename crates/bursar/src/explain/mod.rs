@@ -1,0 +1,60 @@
+//! `bursar explain`: the whole story of an order, a transaction, an address or a case.
+//!
+//! In: what a customer or a colleague sent. Out: what happened, why, and what to do next.
+//! Never: "not found" alone; a transaction that is not ours is looked up on every chain.
+//! Why: this is what support types, a hundred times a day.
+
+mod foreign;
+mod reason;
+mod story;
+
+use payments::address::Address;
+use payments::chain::TxHash;
+use payments::name::OrderId;
+use serde_json::json;
+use store::Found;
+
+use crate::error::{Error, input};
+use crate::open::Opened;
+use crate::output::Output;
+
+use foreign::foreign;
+use story::Story;
+
+/// Explains `term`.
+///
+/// # Errors
+/// Exit 2 where the term is none of the four, or nothing is known of it.
+pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Error> {
+    let term = term.trim();
+    let found = opened.books.store.find(term).await?;
+    if let Some(first) = found.first() {
+        let mut story = Story::default();
+        let mut told: Vec<OrderId> = Vec::new();
+        for found in &found {
+            story.tell_found(opened, found, &mut told).await?;
+        }
+        let kind = word(first);
+        let value = json!({ "term": term, "kind": kind, "story": story.json });
+        return output.print(&value, || story.text);
+    }
+    if let Some(hash) = TxHash::parse(term) {
+        return foreign(opened, hash, output).await;
+    }
+    if term.starts_with("0x") || term.starts_with('T') && term.len() == 34 {
+        let address = Address::parse(term).map_err(|why| input("address", why))?;
+        let text = format!("{address} was never a deposit address of ours.");
+        return output.print(&json!({ "term": term, "kind": "foreign_address" }), || text);
+    }
+    let why = "is no order, transaction, address or case that is known here";
+    Err(input(&format!("`{}`", term.chars().take(80).collect::<String>()), why))
+}
+
+const fn word(found: &Found) -> &'static str {
+    match found {
+        Found::Order(_) => "order",
+        Found::Deposit(_) => "transaction",
+        Found::Address(..) => "address",
+        Found::Case(_) => "case",
+    }
+}

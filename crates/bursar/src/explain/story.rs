@@ -1,0 +1,124 @@
+//! The story of what is in the books, told piece by piece.
+//!
+//! In: what a term names. Out: the same facts as text and as JSON.
+//! Never: an order told twice. Why: a case, its deposit and its order lead to one story.
+
+use payments::case::CaseId;
+use payments::deposit::Deposit;
+use payments::name::OrderId;
+use payments::order::Dossier;
+use serde_json::{Value, json};
+use store::Found;
+
+use crate::clock::rfc3339;
+use crate::error::Error;
+use crate::open::Opened;
+use crate::view;
+
+use super::reason::{next_step, reason};
+
+/// What there is to tell, for people and for programs.
+#[derive(Default)]
+pub(super) struct Story {
+    pub(super) text: String,
+    pub(super) json: Vec<Value>,
+}
+
+impl Story {
+    pub(super) async fn tell_found(
+        &mut self,
+        opened: &Opened,
+        found: &Found,
+        told: &mut Vec<OrderId>,
+    ) -> Result<(), Error> {
+        let owner = match found {
+            Found::Order(id) => Some(id.clone()),
+            Found::Deposit(id) => {
+                let deposits = opened.books.store.deposits_of_tx(&id.tx).await?;
+                let deposit = deposits.into_iter().find(|deposit| deposit.id == *id);
+                if let Some(deposit) = deposit.as_ref().filter(|d| d.order.is_none()) {
+                    self.tell_unassigned(opened, deposit);
+                }
+                deposit.and_then(|deposit| deposit.order)
+            }
+            Found::Address(address, None) => {
+                self.line(&format!("{address} is an imported address that no order has taken."));
+                for deposit in opened.books.store.deposits_to(address).await? {
+                    self.tell_unassigned(opened, &deposit);
+                }
+                None
+            }
+            Found::Address(_, Some(order)) => Some(order.clone()),
+            Found::Case(id) => self.tell_case(opened, id).await?,
+        };
+        let Some(id) = owner.filter(|id| !told.contains(id)) else {
+            return Ok(());
+        };
+        told.push(id.clone());
+        if let Some(dossier) = opened.books.store.order(&id).await? {
+            self.tell_order(opened, &dossier).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_case(&mut self, opened: &Opened, id: &CaseId) -> Result<Option<OrderId>, Error> {
+        let Some((_, case)) = opened.books.store.case(id).await? else {
+            return Ok(None);
+        };
+        self.line(&format!(
+            "Case {id}: {} of {} USDT, opened {}.",
+            case.kind.word(),
+            case.amount,
+            rfc3339(case.opened_at)
+        ));
+        let dossier = match &case.order {
+            Some(id) => opened.books.store.order(id).await?,
+            None => None,
+        };
+        let order = dossier.as_ref().map(|dossier| &dossier.order);
+        self.json.push(opened.view.case_json(&case, order));
+        Ok(case.order)
+    }
+
+    fn tell_unassigned(&mut self, opened: &Opened, deposit: &Deposit) {
+        let chain = &deposit.id.chain;
+        self.line(&format!(
+            "{} USDT reached {} on {chain} in block {}: the address belongs to no order.",
+            deposit.amount,
+            opened.view.spelled(chain, &deposit.to),
+            deposit.block.height
+        ));
+        self.json.push(opened.view.deposit_json(deposit, &[]));
+    }
+
+    async fn tell_order(&mut self, opened: &Opened, dossier: &Dossier) -> Result<(), Error> {
+        let cursors = opened.books.store.cursors().await?;
+        let text = opened.view.order_text(dossier, &cursors);
+        self.line(&text);
+        let mut because = Vec::new();
+        for deposit in &dossier.deposits {
+            let confirmations = view::confirmations(deposit, &cursors);
+            let why = reason(dossier, deposit, confirmations);
+            let tx = opened.view.tx(&deposit.id.chain, &deposit.id.tx);
+            self.line(&format!("{} USDT, {tx}: {why}", deposit.amount));
+            because.push(json!({ "deposit": deposit.id.to_string(), "because": why }));
+        }
+        let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
+        let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
+        let paused = home.and_then(|cursor| cursor.paused.as_deref());
+        let next = next_step(dossier, stalled, paused);
+        self.line(&format!("\nWhat to do: {next}"));
+        let mut value = opened.view.order_json(dossier, &cursors);
+        if let Value::Object(fields) = &mut value {
+            fields.insert("because".to_owned(), Value::Array(because));
+            fields.insert("next".to_owned(), Value::String(next));
+        }
+        self.json.push(value);
+        Ok(())
+    }
+
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+}
