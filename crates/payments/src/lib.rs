@@ -20,6 +20,7 @@ pub mod name;
 pub mod order;
 mod orphan;
 pub mod plan;
+pub mod reconcile;
 mod settle;
 pub mod time;
 pub mod watch;

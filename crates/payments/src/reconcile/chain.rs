@@ -1,0 +1,231 @@
+//! The side of the chain: deposits without a transfer, transfers without a deposit.
+//!
+//! In: a deposit, or what no deposit accounted for. Out: findings C1xx, B502 and B504.
+//! Never: a finding about a block above the cut-off; what comes later is timing.
+//! Why: a lost payment is the worst there is, a made-up one comes next.
+
+use ruint::aliases::U256;
+
+use super::code::Code;
+use super::compare::{Comparison, text};
+use super::observed::Observed;
+use crate::amount::Usdt;
+use crate::chain::Transfer;
+use crate::deposit::{Deposit, DepositId};
+use crate::lookup::Transaction;
+use crate::name::ChainName;
+
+impl Comparison<'_> {
+    /// What of the evidence is missing, or contradicts itself.
+    pub(super) fn evidence(&mut self, observed: &Observed) {
+        for (chain, why) in &observed.missing {
+            self.gap(chain, "chain", why);
+        }
+        for (chain, seen) in &observed.chains {
+            for gap in &seen.gaps {
+                self.gap(chain, &gap.subject, &gap.why);
+            }
+            for disagreement in &seen.disagreements {
+                let key = format!("{chain}:{}", disagreement.subject);
+                let what = disagreement.what.clone();
+                if let Some(finding) = self.find(Code::EndpointsDisagree, key, what) {
+                    finding.chain = Some(chain.clone());
+                }
+            }
+            for event in &seen.token_events {
+                let key = format!("{chain}:{}:{}", event.tx, event.log_index);
+                let about = event.address.map(|address| format!(" {address}")).unwrap_or_default();
+                let what = format!("the token's owner: {}{about}", event.what);
+                if let Some(finding) = self.find(Code::TokenAdmin, key, what) {
+                    finding.chain = Some(chain.clone());
+                    finding.since = Some(event.time);
+                }
+            }
+        }
+    }
+
+    fn gap(&mut self, chain: &ChainName, subject: &str, why: &str) {
+        let key = format!("{chain}:{subject}");
+        if let Some(finding) = self.find(Code::CoverageGap, key, format!("{subject}: {why}")) {
+            finding.chain = Some(chain.clone());
+        }
+    }
+
+    /// A deposit and the chain.
+    pub(super) fn on_chain(&mut self, deposit: &Deposit, line: usize) -> Option<Code> {
+        let place = (deposit.id.tx, deposit.id.n, deposit.id.other_token);
+        let index = self.chains.get_mut(&deposit.id.chain)?;
+        // Recorded as the configured token's, and read as another's.
+        let other = || {
+            let mut others = index.seen.transfers.iter();
+            others.find(|t| t.tx == deposit.id.tx && t.n == deposit.id.n && t.to == deposit.to)
+        };
+        let found = index.find(&place).map(|(at, transfer)| (at, transfer.clone()));
+        let Some((at, transfer)) = found else {
+            if !deposit.state.is_on_chain() || !index.seen.covers(deposit.block.height) {
+                return None;
+            }
+            let other = other().cloned();
+            return match (other, deposit.id.other_token) {
+                (Some(other), None) => {
+                    let what = format!("on chain it is of the token {}", other.token);
+                    self.find_deposit(Code::TokenNotAllowed, deposit, what);
+                    Some(Code::TokenNotAllowed)
+                }
+                // Other tokens are not read here: what is recorded of them has no value.
+                (_, Some(_)) => None,
+                (None, None) => Some(self.missing(deposit)),
+            };
+        };
+        if !deposit.state.is_on_chain() {
+            let chain = deposit.id.chain.clone();
+            self.note_orphaned(line, &chain, at);
+            return None;
+        }
+        let decimals = index.decimals;
+        if let Some(received) = index.received.get_mut(at) {
+            *received = true;
+        }
+        self.same(deposit, &transfer, decimals)
+    }
+
+    /// A deposit and its own transfer.
+    fn same(&mut self, deposit: &Deposit, transfer: &Transfer, decimals: u8) -> Option<Code> {
+        let amount = Usdt::from_raw(transfer.raw, decimals).ok();
+        let foreign = deposit.id.other_token.is_some();
+        let differs = [
+            (
+                "value",
+                deposit.raw != transfer.raw,
+                deposit.raw.to_string(),
+                transfer.raw.to_string(),
+            ),
+            ("receiver", deposit.to != transfer.to, deposit.to.evm(), transfer.to.evm()),
+            ("sender", deposit.from != transfer.from, deposit.from.evm(), transfer.from.evm()),
+            (
+                "amount",
+                !foreign && amount != Some(deposit.amount),
+                deposit.amount.to_string(),
+                amount.map(|amount| amount.to_string()).unwrap_or_default(),
+            ),
+        ];
+        if let Some((field, _, books, chain)) =
+            differs.into_iter().find(|(_, differs, ..)| *differs)
+        {
+            let what = format!("the {field} is {books} in the books and {chain} on the chain");
+            self.find_deposit(Code::AmountDiffers, deposit, what);
+            return Some(Code::AmountDiffers);
+        }
+        if deposit.block != transfer.block {
+            let (books, chain) = (deposit.block, transfer.block);
+            let what = format!(
+                "it is recorded in block {} {}, and sits in block {} {}",
+                books.height, books.hash, chain.height, chain.hash
+            );
+            self.find_deposit(Code::Reanchored, deposit, what);
+            return Some(Code::Reanchored);
+        }
+        None
+    }
+
+    /// A deposit whose transfer was not among those of its blocks.
+    fn missing(&mut self, deposit: &Deposit) -> Code {
+        let Some(index) = self.chains.get(&deposit.id.chain) else { return Code::DepositOnly };
+        let (code, what) = match index.seen.outcomes.get(&deposit.id.tx) {
+            None => {
+                let suspect = (deposit.id.chain.clone(), deposit.id.tx);
+                self.report.suspects.push(suspect);
+                (Code::DepositOnly, "no log of the chain says so".to_owned())
+            }
+            Some(Transaction::NotFound) => {
+                (Code::DepositOnly, "the chain does not know its transaction".to_owned())
+            }
+            Some(Transaction::Pending) => {
+                (Code::DepositOnly, "its transaction is in no block".to_owned())
+            }
+            Some(Transaction::Mined(mined)) if !mined.succeeded => {
+                (Code::ExecutionFailed, "its transaction failed".to_owned())
+            }
+            Some(Transaction::Mined(mined)) => {
+                let own = mined.transfers.iter().find(|transfer| transfer.n == deposit.id.n);
+                let moved = own.is_some_and(|t| t.raw == deposit.raw && t.to == deposit.to);
+                if moved && index.seen.covers(mined.block.height) {
+                    let what = "its block was read without it, its transaction has it".to_owned();
+                    (Code::EndpointsDisagree, what)
+                } else if moved {
+                    let what = format!("its transaction sits in block {} now", mined.block.height);
+                    (Code::Reanchored, what)
+                } else {
+                    (Code::DepositOnly, "its transaction has no such transfer".to_owned())
+                }
+            }
+        };
+        self.find_deposit(code, deposit, what);
+        code
+    }
+
+    /// Transfers that nothing in the books accounts for.
+    pub(super) fn unmatched(&mut self) {
+        let mut lost = Vec::new();
+        for (name, index) in &self.chains {
+            let known = index.received.iter().zip(&index.sent);
+            for (transfer, (received, sent)) in index.seen.transfers.iter().zip(known) {
+                if transfer.raw.is_zero() || transfer.from == transfer.to {
+                    continue;
+                }
+                let ours = |address| index.seen.ours.contains(address);
+                let token = self.frame.rules.get(name).map(|rules| rules.token);
+                let other = (Some(transfer.token) != token).then_some(transfer.token);
+                let id = DepositId {
+                    chain: name.clone(),
+                    tx: transfer.tx,
+                    n: transfer.n,
+                    other_token: other,
+                };
+                let micro = amount(transfer.raw, index.decimals);
+                if ours(&transfer.to) && !received {
+                    lost.push((Code::ChainOnly, id.clone(), transfer.clone(), micro));
+                }
+                if ours(&transfer.from) && !sent && other.is_none() {
+                    lost.push((Code::UnexplainedOutflow, id, transfer.clone(), micro));
+                }
+            }
+        }
+        for (code, id, transfer, micro) in lost {
+            self.lost(code, &id, &transfer, micro);
+        }
+    }
+
+    fn lost(&mut self, code: Code, id: &DepositId, transfer: &Transfer, micro: i128) {
+        let (address, what) = if code == Code::ChainOnly {
+            let what = format!(
+                "{} reached {} in block {}, and no deposit says so",
+                text(micro),
+                transfer.to,
+                transfer.block.height
+            );
+            (transfer.to, what)
+        } else {
+            let what = format!(
+                "{} left {} for {} in block {}, and nothing says why",
+                text(micro),
+                transfer.from,
+                transfer.to,
+                transfer.block.height
+            );
+            (transfer.from, what)
+        };
+        self.held.entry((id.chain.clone(), address)).or_default().named = true;
+        if let Some(finding) = self.find(code, id.to_string(), what) {
+            finding.chain = Some(id.chain.clone());
+            finding.deposit = (code == Code::ChainOnly).then(|| id.clone());
+            finding.amount = micro;
+            finding.since = Some(transfer.time);
+        }
+    }
+}
+
+/// Base units as millionths, rounded down; the largest there is where they do not fit.
+pub(super) fn amount(raw: U256, decimals: u8) -> i128 {
+    Usdt::from_raw(raw, decimals).map_or(i128::from(i64::MAX), |amount| i128::from(amount.micro()))
+}
