@@ -11,12 +11,15 @@
 mod assertions;
 mod batching;
 mod deposits;
+pub mod ending;
 mod events;
 mod facts;
 pub mod memory;
 mod mutations;
 mod nature;
 pub mod random;
+#[cfg(test)]
+mod reconcile;
 mod reference;
 mod shares;
 #[cfg(test)]

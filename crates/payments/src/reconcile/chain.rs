@@ -55,25 +55,26 @@ impl Comparison<'_> {
     pub(super) fn on_chain(&mut self, deposit: &Deposit, line: usize) -> Option<Code> {
         let place = (deposit.id.tx, deposit.id.n, deposit.id.other_token);
         let index = self.chains.get_mut(&deposit.id.chain)?;
-        // Recorded as the configured token's, and read as another's.
-        let other = || {
-            let mut others = index.seen.transfers.iter();
-            others.find(|t| t.tx == deposit.id.tx && t.n == deposit.id.n && t.to == deposit.to)
-        };
         let found = index.find(&place).map(|(at, transfer)| (at, transfer.clone()));
         let Some((at, transfer)) = found else {
             if !deposit.state.is_on_chain() || !index.seen.covers(deposit.block.height) {
                 return None;
             }
-            let other = other().cloned();
+            // Recorded as the configured token's, and read as another's.
+            let own = deposit.id.other_token.is_none();
+            let place = (deposit.id.tx, deposit.id.n, deposit.log_index, deposit.to);
+            let other = index.seen.transfers.iter().zip(&mut index.received);
+            let mut other = other.filter(|(t, _)| own && place == (t.tx, t.n, t.log_index, t.to));
+            let other = other.next();
             return match (other, deposit.id.other_token) {
-                (Some(other), None) => {
+                (Some((other, received)), _) => {
+                    *received = true;
                     let what = format!("on chain it is of the token {}", other.token);
                     self.find_deposit(Code::TokenNotAllowed, deposit, what);
                     Some(Code::TokenNotAllowed)
                 }
                 // Other tokens are not read here: what is recorded of them has no value.
-                (_, Some(_)) => None,
+                (None, Some(_)) => None,
                 (None, None) => Some(self.missing(deposit)),
             };
         };

@@ -145,7 +145,10 @@ impl<'a> Comparison<'a> {
             .findings
             .get(before..)
             .is_none_or(|new| new.iter().all(|finding| !finding.code.word().starts_with('L')));
-        self.held_for_people(group);
+        // What a deposit of no order lacks, its case lacks in the same journal.
+        if quiet || group.order.is_some() {
+            self.held_for_people(group);
+        }
         if quiet {
             self.cleared(group);
         }
@@ -286,7 +289,9 @@ impl<'a> Comparison<'a> {
         Some(Code::NotCredited)
     }
 
-    /// Whether the chain can no longer take a deposit back, by the rule for its amount.
+    /// Whether the chain can no longer take a deposit back, by the rule for its amount. A branch
+    /// that is shorter takes confirmations away, and what was booked stays booked: a rule that counts
+    /// them is asked about the longest chain that there can have been.
     fn is_final(&self, deposit: &Deposit) -> bool {
         let height = deposit.block.height;
         let seen = self.chains.get(&deposit.id.chain).map(|index| index.seen);
@@ -298,14 +303,13 @@ impl<'a> Comparison<'a> {
         let Some(rules) = self.frame.rules.get(&deposit.id.chain) else { return false };
         let fits = |up_to: Option<Usdt>| up_to.is_none_or(|up_to| deposit.amount <= up_to);
         let rule = rules.finality.iter().find(|rule| fits(rule.up_to));
+        let last = cursor.and_then(|cursor| cursor.last()).map(|header| header.id.height);
+        let tip = last.max(seen.map(|seen| seen.tip)).unwrap_or(0);
+        let tip = tip.saturating_add(rules.max_reorg);
         match rule.map_or(Finality::Finalized, |rule| rule.finality) {
             Finality::Finalized => false,
-            Finality::Safe => {
-                cursor.and_then(|cursor| cursor.safe).is_some_and(|safe| height <= safe)
-            }
+            Finality::Safe => height <= tip,
             Finality::Confirmations(wanted) => {
-                let last = cursor.and_then(|cursor| cursor.last()).map(|header| header.id.height);
-                let tip = last.max(seen.map(|seen| seen.tip)).unwrap_or(0);
                 tip.saturating_sub(height).saturating_add(1) >= wanted
             }
         }
