@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use hashbrown::HashSet;
 use payments::changes::{Changes, CursorMove};
+use payments::merkle::Frontier;
 use payments::order::Order;
 use sqlx::Row;
 
@@ -71,11 +72,11 @@ impl Store {
         move_deposits(&mut link, &changes.moved).await?;
         let numbers = numbers(&mut link, changes, first.deposits).await?;
         write_cases(&mut link, &changes.cases, first.cases, &numbers).await?;
-        write_journals(&mut link, &changes.journals, first.journals, &numbers).await?;
+        let log = first.log.clone();
+        let log =
+            write_journals(&mut link, &changes.journals, first.journals, &numbers, log).await?;
         write_events(&mut link, &changes.events, first.events, &numbers).await?;
-        let sealed = "UPDATE counters SET sealed_journals = journals, sealed_events = events \
-            WHERE sealed_journals <> journals OR sealed_events <> events";
-        link.run(sealed, Binds::default()).await?;
+        seal(&mut link, &log).await?;
         transaction.commit().await?;
         Ok(Committed {
             journals: range(first.journals, changes.journals.len()),
@@ -129,7 +130,18 @@ fn versioned(changes: &Changes) -> Result<(), Error> {
     }
 }
 
-/// The first sequence number of each kind of row that this commit writes.
+/// Seals what was announced, with the log as it is now.
+async fn seal(link: &mut Link<'_>, log: &Frontier) -> Result<(), Error> {
+    let mut binds = Binds::default();
+    binds.text(log.peaks_text())?;
+    binds.text(log.head().root.to_string())?;
+    let sealed = "UPDATE counters SET sealed_journals = journals, sealed_events = events, \
+        log_peaks = $1, log_root = $2 WHERE sealed_journals <> journals OR sealed_events <> events";
+    link.run(sealed, binds).await?;
+    Ok(())
+}
+
+/// The first sequence number of each kind of row that this commit writes, and the log so far.
 struct First {
     orders: i64,
     addresses: i64,
@@ -137,6 +149,7 @@ struct First {
     cases: i64,
     journals: i64,
     events: i64,
+    log: Frontier,
 }
 
 /// Takes the write lock, and the numbers of everything that will be written.
@@ -156,7 +169,8 @@ async fn reserve(link: &mut Link<'_>, changes: &Changes) -> Result<First, Error>
     }
     let query = "UPDATE counters SET orders = orders + $1, addresses = addresses + $2, \
         deposits = deposits + $3, cases = cases + $4, journals = journals + $5, \
-        events = events + $6 RETURNING orders, addresses, deposits, cases, journals, events";
+        events = events + $6 \
+        RETURNING orders, addresses, deposits, cases, journals, events, log_peaks";
     let query = sqlx::query_with(query, binds.into_inner());
     let row = query.fetch_one(&mut *link.connection).await?;
     let first = |place: usize| -> Result<i64, Error> {
@@ -164,6 +178,14 @@ async fn reserve(link: &mut Link<'_>, changes: &Changes) -> Result<First, Error>
         let count = wanted.get(place).and_then(|count| i64::try_from(*count).ok()).unwrap_or(0);
         Ok(last.saturating_sub(count).saturating_add(1))
     };
+    let peaks: String = row.try_get(6)?;
+    let logged = u64::try_from(first(4)?.saturating_sub(1)).unwrap_or_default();
+    let log = Frontier::parse(logged, &peaks).ok_or_else(|| Error::Broken {
+        table: "counters",
+        column: "log_peaks",
+        row: "1".to_owned(),
+        why: format!("is not of a log of {logged} journals"),
+    })?;
     Ok(First {
         orders: first(0)?,
         addresses: first(1)?,
@@ -171,6 +193,7 @@ async fn reserve(link: &mut Link<'_>, changes: &Changes) -> Result<First, Error>
         cases: first(3)?,
         journals: first(4)?,
         events: first(5)?,
+        log,
     })
 }
 

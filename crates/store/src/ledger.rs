@@ -4,13 +4,15 @@
 //! Never: a journal key a second time, an amount without its other side.
 //! Why: the engine itself refuses both; here is only the spelling of the rows.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use payments::case::{Case, Resolution};
 use payments::deposit::DepositId;
 use payments::event::Event;
+use payments::leaf::leaf;
 use payments::ledger::{Entry, Journal};
+use payments::merkle::Frontier;
 use payments::name::OrderId;
 
 use crate::error::Error;
@@ -108,14 +110,20 @@ static CASE_DEPOSITS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
         SELECT cases.seq, v.place, v.deposit FROM v JOIN cases ON cases.id = v.case_id",
 });
 
+/// Writes journals with their entries, and appends each to `log`: what the log is then.
 pub(crate) async fn write_journals(
     link: &mut Link<'_>,
     journals: &[Journal],
     first: i64,
     numbers: &Numbers<'_>,
-) -> Result<(), Error> {
+    log: Frontier,
+) -> Result<Frontier, Error> {
+    // Rows are bound one after the other, while the engine works on those before.
+    let log = Mutex::new(log);
     let numbered: Vec<(i64, &Journal)> = (first..).zip(journals).collect();
     let written = link.write(&JOURNALS, &numbered, |binds, (seq, journal)| {
+        let leaf = leaf(seq.unsigned_abs(), journal);
+        log.lock().unwrap_or_else(PoisonError::into_inner).push(leaf);
         binds.int(*seq)?;
         binds.text(journal.key.clone())?;
         binds.text_or_null(journal.order.as_ref().map(ToString::to_string))?;
@@ -145,7 +153,7 @@ pub(crate) async fn write_journals(
         binds.int(entry.amount)
     })
     .await?;
-    Ok(())
+    Ok(log.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 static JOURNALS: LazyLock<Bulk> = LazyLock::new(|| Bulk {

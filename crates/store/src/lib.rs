@@ -16,6 +16,7 @@ mod load;
 mod migrate;
 mod outbox;
 mod query;
+mod reading;
 mod row;
 mod snapshot;
 mod sql;
@@ -36,6 +37,7 @@ pub use error::Error;
 pub use migrate::newest as newest_schema;
 pub use outbox::Told;
 pub use query::{EntryLine, Found, OrderFilter, Pins, Standing};
+pub use reading::{Balance, Reading, Sealed};
 pub use verify::Finding;
 pub use watch::WatchState;
 

@@ -269,6 +269,27 @@ async fn journals<T>(
     Ok(found)
 }
 
+/// The journals that fit, whole.
+pub(crate) async fn journals_where(
+    link: &mut Link<'_>,
+    condition: &str,
+    end: &str,
+    binds: Binds,
+) -> Result<Numbered<Journal>, Error> {
+    let from = format!(
+        "FROM journals AS j LEFT JOIN deposits AS d ON d.seq = j.deposit {condition} {end}"
+    );
+    let mut found = Numbered::new();
+    link.select(packed(&row::JOURNAL, &from) + PACKED_END, binds, |line| {
+        let (seq, journal) = row::journal(line)?;
+        found.insert(seq, journal);
+        Ok(())
+    })
+    .await?;
+    entries(link, &mut found).await?;
+    Ok(found)
+}
+
 /// Adds the entries of these journals, in their order.
 pub(crate) async fn entries(
     link: &mut Link<'_>,

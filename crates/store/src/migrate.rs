@@ -27,7 +27,8 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[Migration] = &[migration!(1, "0001_books"), migration!(2, "0002_rereads")];
+const MIGRATIONS: &[Migration] =
+    &[migration!(1, "0001_books"), migration!(2, "0002_rereads"), migration!(3, "0003_log")];
 
 impl Migration {
     const fn text(&self, engine: Engine) -> &'static str {
@@ -53,6 +54,14 @@ pub(crate) fn triggers(engine: Engine) -> impl Iterator<Item = &'static str> {
     let made = |text: &'static str| text.split("CREATE TRIGGER ").skip(1);
     let named = |rest: &'static str| rest.split_whitespace().next();
     MIGRATIONS.iter().flat_map(move |migration| made(migration.text(engine))).filter_map(named)
+}
+
+/// Makes the newest schema where there is nothing yet.
+pub(crate) async fn make(engine: Engine, connection: &mut AnyConnection) -> Result<(), Error> {
+    for migration in MIGRATIONS {
+        sqlx::raw_sql(migration.text(engine)).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Checks that the books have the newest schema.

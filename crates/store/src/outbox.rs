@@ -7,6 +7,7 @@
 use payments::case::CaseId;
 use payments::deposit::DepositId;
 use payments::event::EventKind;
+use payments::merkle::{TreeHash, TreeHead};
 use payments::name::{ChainName, OrderId};
 use payments::time::Time;
 use sha2::{Digest, Sha256};
@@ -38,10 +39,23 @@ pub struct Told {
     pub case: Option<CaseId>,
     /// Further facts, a JSON object of texts.
     pub data: String,
+    /// With the last event of a commit that wrote journals: the head of their log after it. Who
+    /// keeps the newest of these is a witness of every journal before.
+    pub head: Option<TreeHead>,
 }
 
-const COLUMNS: [&str; 8] =
-    ["v.seq", "v.kind", "v.at", "v.chain", "v.order_id", "d.id", "v.case_id", "v.data"];
+const COLUMNS: [&str; 10] = [
+    "v.seq",
+    "v.kind",
+    "v.at",
+    "v.chain",
+    "v.order_id",
+    "d.id",
+    "v.case_id",
+    "v.data",
+    "h.size",
+    "h.root",
+];
 
 impl Store {
     /// At most `limit` events after number `after`, in order.
@@ -50,7 +64,8 @@ impl Store {
     /// [`Error::Broken`] where a row does not parse, and what the engine says.
     pub async fn events(&self, after: u64, limit: u32) -> Result<Vec<Told>, Error> {
         let from = "FROM (SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2) AS v \
-            LEFT JOIN deposits AS d ON d.seq = v.deposit";
+            LEFT JOIN deposits AS d ON d.seq = v.deposit \
+            LEFT JOIN tree_heads AS h ON h.event = v.seq";
         let mut binds = Binds::default();
         binds.int(i64::try_from(after).unwrap_or(i64::MAX))?;
         binds.int(i64::from(limit))?;
@@ -101,5 +116,13 @@ fn told(line: &str) -> Result<Told, Error> {
         deposit: fields.maybe("deposit", DepositId::parse)?,
         case: fields.maybe("case_id", |text| Some(CaseId(text.to_owned())))?,
         data: fields.text("data")?.to_owned(),
+        head: head(&mut fields)?,
     })
+}
+
+/// A head of the log, of which both columns are NULL or neither.
+pub(crate) fn head(fields: &mut Fields<'_>) -> Result<Option<TreeHead>, Error> {
+    let size = fields.maybe("size", |text| text.parse().ok())?;
+    let root = fields.maybe("root", TreeHash::parse)?;
+    Ok(size.zip(root).map(|(size, root)| TreeHead { size, root }))
 }

@@ -261,19 +261,9 @@ impl Store {
         end: &str,
         binds: Binds,
     ) -> Result<Vec<(u64, Journal)>, Error> {
-        let from = format!(
-            "FROM journals AS j LEFT JOIN deposits AS d ON d.seq = j.deposit {condition} {end}"
-        );
-        let mut found = Numbered::new();
         let mut transaction = self.reading().await?;
         let mut link = self.link(&mut transaction);
-        link.select(packed(&row::JOURNAL, &from) + PACKED_END, binds, |line| {
-            let (seq, journal) = row::journal(line)?;
-            found.insert(seq, journal);
-            Ok(())
-        })
-        .await?;
-        load::entries(&mut link, &mut found).await?;
+        let found = load::journals_where(&mut link, condition, end, binds).await?;
         transaction.commit().await?;
         Ok(numbered(found))
     }
@@ -492,7 +482,7 @@ async fn read_pins(link: &mut Link<'_>, chain: &ChainName) -> Result<Option<Pins
     Ok(kept)
 }
 
-fn page(after: u64, limit: u32) -> Result<Binds, Error> {
+pub(crate) fn page(after: u64, limit: u32) -> Result<Binds, Error> {
     let mut binds = Binds::default();
     binds.int(i64::try_from(after).unwrap_or(i64::MAX))?;
     binds.int(i64::from(limit))?;
@@ -504,6 +494,6 @@ fn number(seq: i64) -> u64 {
     u64::try_from(seq).unwrap_or(0)
 }
 
-fn numbered<T>(found: Numbered<T>) -> Vec<(u64, T)> {
+pub(crate) fn numbered<T>(found: Numbered<T>) -> Vec<(u64, T)> {
     found.into_iter().map(|(seq, value)| (number(seq), value)).collect()
 }

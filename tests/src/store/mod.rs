@@ -6,6 +6,7 @@
 mod astray;
 mod away;
 mod commits;
+mod log;
 mod questions;
 mod schema;
 mod shop;

@@ -1,8 +1,9 @@
 //! What was changed behind the engine's back is seen.
 
+use payments::Update;
 use store::{Engine, Error};
 
-use super::shop::{id, opened};
+use super::shop::{id, opened, order, record};
 use super::{Place, on_both, run};
 
 on_both!(
@@ -41,16 +42,16 @@ async fn tampering_is_found(place: Place) {
     };
     let raise = "UPDATE balances SET credits = credits + 1 WHERE account = 'sales'";
     force(&place, &[("balances", guard)], raise).await;
-    assert_eq!(names(&place).await, ["balance_differs"]);
+    assert_eq!(names(&place).await, ["asset_unbalanced", "balance_differs"]);
     let lower = "UPDATE balances SET credits = credits - 1 WHERE account = 'sales'";
     assert_eq!(run(&place.url, lower).await.unwrap(), 1);
     assert_eq!(names(&place).await, Vec::<&str>::new());
     let more = "UPDATE entries SET amount = amount + 1 WHERE journal = 1 AND line = 0";
     force(&place, &[("entries", "entries_keep")], more).await;
-    assert_eq!(names(&place).await, ["balance_differs"]);
+    assert_eq!(names(&place).await, ["balance_differs", "log_broken"]);
     let gone = "DELETE FROM events WHERE seq = 2";
     force(&place, &[("events", "events_stay")], gone).await;
-    assert_eq!(names(&place).await, ["balance_differs", "event_gap"]);
+    assert_eq!(names(&place).await, ["balance_differs", "event_gap", "log_broken"]);
     let gone = "DELETE FROM journals WHERE seq = 1";
     force(&place, &[("journals", "journals_stay")], gone).await;
     let found = names(&place).await;
@@ -126,9 +127,11 @@ async fn an_unsealed_commit_is_refused(place: Place) {
             assert!(run(&place.url, &text).await.is_err(), "{text}");
         }
     }
-    // Whole, it is within the form.
+    // Whole, it is within the form; that no commit of ours wrote it, the log tells.
     let text =
         format!("{own} BEGIN; {announced} UPDATE counters SET sealed_journals = journals; COMMIT;");
     run(&place.url, &text).await.unwrap();
-    assert_eq!(place.store.verify().await.unwrap(), []);
+    assert_eq!(names(&place).await, ["log_broken"]);
+    let next = record(&place.store, &Update::Create(order("C"))).await;
+    assert!(matches!(next, Err(Error::Broken { column: "log_peaks", .. })), "{next:?}");
 }

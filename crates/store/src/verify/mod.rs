@@ -3,13 +3,15 @@
 //! In: the whole of the books. Out: named findings, none where all is well.
 //! Never: a repair. Why: what was changed behind the engine's back has to be seen by a person.
 
-use std::collections::BTreeSet;
+mod log;
+mod schema;
 
+use payments::merkle::TreeHead;
 use sqlx::{AnyConnection, Row};
 
+use crate::Store;
 use crate::engine::{self, Engine};
 use crate::error::Error;
-use crate::{Store, migrate};
 
 /// Rows that one check names at most.
 const SHOWN: usize = 20;
@@ -24,7 +26,11 @@ pub struct Finding {
 }
 
 /// Queries for one text a row; every row is a finding.
-const CHECKS: [(&str, &str); 8] = [
+const CHECKS: [(&str, &str); 9] = [
+    (
+        "asset_unbalanced",
+        "SELECT asset FROM balances GROUP BY asset HAVING sum(debits) <> sum(credits)",
+    ),
     (
         "balance_differs",
         "SELECT account || ' ' || asset FROM (SELECT account, asset, debits, credits FROM balances \
@@ -83,20 +89,31 @@ impl Store {
     /// # Errors
     /// What the engine says.
     pub async fn verify(&self) -> Result<Vec<Finding>, Error> {
+        self.verify_against(&[]).await
+    }
+
+    /// As [`Self::verify`]; the log must also have had these heads, which somebody kept outside of
+    /// the books. They show what nothing inside can: that an older state was put back whole.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn verify_against(&self, kept: &[TreeHead]) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
-        let mut transaction = self.reading().await?;
-        if self.engine == Engine::Postgres {
-            // Everything is read here, so reading tables from end to end is right.
-            let all = "SET LOCAL enable_seqscan = on";
-            sqlx::raw_sql(all).execute(&mut *transaction).await?;
-        }
+        let mut reading = self.read().await?;
+        let connection = &mut *reading.link().connection;
         for (name, query) in CHECKS {
-            for row in sqlx::query(query).fetch_all(&mut *transaction).await?.iter().take(SHOWN) {
+            for row in sqlx::query(query).fetch_all(&mut *connection).await?.iter().take(SHOWN) {
                 findings.push(Finding { name, detail: row.try_get(0)? });
             }
         }
-        self.engine_findings(&mut transaction, &mut findings).await?;
-        transaction.commit().await?;
+        self.engine_findings(connection, &mut findings).await?;
+        match log::check(&mut reading, kept, &mut findings).await {
+            Err(error @ Error::Broken { .. }) => {
+                findings.push(Finding { name: "row_broken", detail: error.to_string() });
+            }
+            done => done?,
+        }
+        reading.end().await?;
         Ok(findings)
     }
 
@@ -112,24 +129,7 @@ impl Store {
             }
             Err(error) => return Err(error),
         }
-        let query = match self.engine {
-            Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'trigger'",
-            Engine::Postgres => {
-                "SELECT CAST(tgname AS TEXT) FROM pg_trigger WHERE NOT tgisinternal \
-                 AND tgenabled <> 'D' AND tgrelid IN (SELECT oid FROM pg_class \
-                 WHERE relnamespace = current_schema()::regnamespace)"
-            }
-        };
-        let mut present = BTreeSet::new();
-        for row in sqlx::query(query).fetch_all(&mut *connection).await? {
-            present.insert(row.try_get::<String, _>(0)?);
-        }
-        for trigger in migrate::triggers(self.engine) {
-            if !present.contains(trigger) {
-                let detail = trigger.to_owned();
-                findings.push(Finding { name: "trigger_missing", detail });
-            }
-        }
+        schema::check(self, connection, findings).await?;
         let query = match self.engine {
             Engine::Sqlite => "SELECT * FROM pragma_integrity_check",
             Engine::Postgres => "SELECT 'fsync is off' WHERE current_setting('fsync') = 'off'",

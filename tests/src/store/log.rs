@@ -1,0 +1,138 @@
+//! The log of journals: what it holds, who is told, and what it shows.
+
+use payments::Update;
+use payments::leaf::leaf;
+use payments::merkle::{Frontier, TreeHead};
+use store::{Engine, Store};
+
+use super::shop::{address, opened, order, record, scan};
+use super::{Place, on_both, run};
+
+on_both!(
+    every_commit_with_journals_has_a_head_and_tells_it,
+    the_database_refuses_another_head,
+    a_tail_that_was_cut_off_is_seen,
+);
+
+/// The heads that the feed of events tells, in order.
+async fn told(store: &Store) -> Vec<TreeHead> {
+    let events = store.events(0, u32::MAX).await.unwrap();
+    events.into_iter().filter_map(|event| event.head).collect()
+}
+
+/// Two commits with journals.
+async fn grown(place: &Place) {
+    opened(&place.store).await;
+    record(&place.store, &Update::Create(order("C"))).await.unwrap();
+    let pays = [(3, 4, address("C"), "100")];
+    record(&place.store, &scan(3..=3, 0, &pays, Some(3))).await.unwrap();
+}
+
+async fn every_commit_with_journals_has_a_head_and_tells_it(place: Place) {
+    grown(&place).await;
+    let journals = place.store.journals(0, u32::MAX).await.unwrap();
+    let mut log = Frontier::default();
+    let heads: Vec<TreeHead> = journals
+        .iter()
+        .map(|(seq, journal)| {
+            log.push(leaf(*seq, journal));
+            log.head()
+        })
+        .collect();
+    let told = told(&place.store).await;
+    assert_eq!(told.len(), 2, "two commits wrote journals: {told:?}");
+    for head in &told {
+        assert_eq!(Some(head), heads.get(usize::try_from(head.size).unwrap() - 1));
+    }
+    assert_eq!(told.last(), heads.last());
+    // With the last event of its commit, so that whoever has it has what it is about.
+    let events = place.store.events(0, u32::MAX).await.unwrap();
+    assert!(events.last().unwrap().head.is_some());
+    assert_eq!(place.store.verify_against(&told).await.unwrap(), []);
+    let mut reading = place.store.read().await.unwrap();
+    let sealed = reading.sealed().await.unwrap();
+    assert_eq!((sealed.journals, sealed.log_root), (log.size(), log.head().root));
+    assert_eq!(sealed.log_peaks, log.peaks_text());
+    reading.end().await.unwrap();
+}
+
+async fn the_database_refuses_another_head(place: Place) {
+    grown(&place).await;
+    let root = "f".repeat(64);
+    for statement in [
+        "DELETE FROM tree_heads".to_owned(),
+        format!("UPDATE tree_heads SET root = '{root}'"),
+        format!("INSERT INTO tree_heads VALUES (1000, '{root}', 1)"),
+        "INSERT INTO tree_heads SELECT size + 1, root, event FROM tree_heads".to_owned(),
+        format!("UPDATE counters SET log_root = '{root}'"),
+        "UPDATE counters SET log_peaks = ''".to_owned(),
+    ] {
+        assert!(run(&place.url, &statement).await.is_err(), "{statement}");
+    }
+    assert_eq!(place.store.verify().await.unwrap(), []);
+}
+
+/// Whatever is cut off with its traces, the head that somebody else kept is still there.
+async fn a_tail_that_was_cut_off_is_seen(place: Place) {
+    grown(&place).await;
+    let told = told(&place.store).await;
+    let (first, last) = (told[0], told[1]);
+    let tables = ["entries", "journals", "tree_heads", "events"];
+    for table in tables.into_iter().chain(["counters", "balances"]) {
+        for trigger in triggers(table, place.store.engine()) {
+            let drop = match place.store.engine() {
+                Engine::Sqlite => format!("DROP TRIGGER {trigger}"),
+                Engine::Postgres => format!("ALTER TABLE {table} DISABLE TRIGGER {trigger}"),
+            };
+            run(&place.url, &drop).await.unwrap();
+        }
+    }
+    let end = first.size;
+    for statement in [
+        format!("DELETE FROM entries WHERE journal > {end}"),
+        format!("DELETE FROM journals WHERE seq > {end}"),
+    ] {
+        run(&place.url, &statement).await.unwrap();
+    }
+    let found = || async {
+        let findings = place.store.verify_against(&[last]).await.unwrap();
+        findings.into_iter().map(|finding| finding.name).collect::<Vec<_>>()
+    };
+    let names = found().await;
+    assert!(names.contains(&"log_truncated") && names.contains(&"journal_gap"), "{names:?}");
+    // Now with the log, the numbers and the balances as they were then.
+    let heads = told_at(&place, end).await;
+    for statement in [
+        format!("DELETE FROM tree_heads WHERE size > {end}"),
+        format!(
+            "UPDATE counters SET journals = {end}, sealed_journals = {end}, log_root = '{}', \
+             log_peaks = '{}'",
+            heads.0, heads.1
+        ),
+    ] {
+        run(&place.url, &statement).await.unwrap();
+    }
+    let findings = place.store.verify_against(&[]).await.unwrap();
+    assert!(findings.iter().all(|finding| !finding.name.starts_with("log_")), "{findings:?}");
+    assert!(found().await.contains(&"log_truncated"));
+}
+
+/// Root and peaks of the log of the first `size` journals.
+async fn told_at(place: &Place, size: u64) -> (String, String) {
+    let mut log = Frontier::default();
+    for (seq, journal) in place.store.journals(0, u32::try_from(size).unwrap()).await.unwrap() {
+        log.push(leaf(seq, &journal));
+    }
+    (log.head().root.to_string(), log.peaks_text())
+}
+
+/// What stands in the way of whoever cuts the ledger short.
+fn triggers(table: &str, engine: Engine) -> &'static [&'static str] {
+    match (table, engine) {
+        ("entries", _) => &["entries_stay"],
+        ("journals", _) => &["journals_stay"],
+        ("tree_heads", _) => &["tree_heads_stay"],
+        ("counters", _) => &["counters_rise", "counters_log", "counters_seal", "counters_announce"],
+        _ => &[],
+    }
+}
