@@ -21,6 +21,8 @@ mod live;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod proof;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod refuser;

@@ -288,6 +288,25 @@ pub enum Ledger {
     },
     /// Prove that the books agree with themselves; exit 1 where they do not
     Verify,
+    /// Write the ledger for hledger or beancount, which check it, or as CSV or JSON
+    Export(LedgerExport),
+}
+
+/// Options of `bursar ledger export`.
+#[derive(Debug, Args)]
+pub struct LedgerExport {
+    /// Who is to read it
+    #[arg(long, value_enum)]
+    pub format: crate::export::Format,
+    /// The file to write; standard output without it
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Only what was recorded on this day (UTC) or at this time, or later
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only what was recorded before this day (UTC) or time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
 }
 
 /// Options of `bursar rescan`.

@@ -59,6 +59,14 @@ pub fn rfc3339(time: Time) -> String {
         .unwrap_or_else(|| format!("{} ms", time.0))
 }
 
+/// A moment as RFC 3339 writes it, to the millisecond; `None` for anything else.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<Time> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let millis = moment.unix_timestamp_nanos().checked_div(1_000_000)?;
+    i64::try_from(millis).ok().map(Time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +76,8 @@ mod tests {
         assert_eq!(rfc3339(Time(0)), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(Time(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
         assert_eq!(rfc3339(Time(i64::MAX)), format!("{} ms", i64::MAX));
+        assert_eq!(parse_rfc3339("2023-11-14T23:13:20.123+01:00"), Some(Time(1_700_000_000_123)));
+        assert_eq!(parse_rfc3339("yesterday"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::open::Opened;
 use crate::output::Output;
 use crate::{
-    cases, chains, check, demo, explain, import, init, ledger, orders, record, rescan,
+    cases, chains, check, demo, explain, export, import, init, ledger, orders, record, rescan,
     run as daemon,
 };
 
@@ -60,6 +60,7 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
                     ledger::entries(&opened, account.as_deref(), *after, *limit, output).await
                 }
                 Ledger::Verify => ledger::verify(&opened, output).await,
+                Ledger::Export(options) => export::run(&opened, options).await,
             }
         }
         Command::Explain { term } => explain::run(&Opened::open(path).await?, term, output).await,

@@ -17,6 +17,7 @@ pub mod demo;
 pub mod derive;
 mod error;
 pub mod explain;
+pub mod export;
 pub mod high_water;
 pub mod import;
 pub mod init;

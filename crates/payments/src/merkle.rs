@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(inclusion(7, 7), None);
         let proof = |first| consistency(first, 7).unwrap();
         assert_eq!(proof(3), [2..3, 3..4, 0..2, 4..7]);
-        assert_eq!(proof(4), [4..7]);
+        assert_eq!(proof(4), vec![Range { start: 4, end: 7 }]);
         assert_eq!(proof(6), [4..6, 6..7, 0..4]);
         assert_eq!(proof(7), Vec::<Range<u64>>::new());
         assert_eq!((consistency(0, 7), consistency(8, 7)), (None, None));

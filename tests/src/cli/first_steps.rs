@@ -33,6 +33,7 @@ async fn help_says_what_each_command_does() {
         (&["ledger", "balance"], "every account holds"),
         (&["ledger", "entries"], "oldest first"),
         (&["ledger", "verify"], "exit 1 where they do not"),
+        (&["ledger", "export"], "hledger or beancount"),
         (&["explain"], "whole story"),
         (&["rescan"], "record what was missed"),
         (&["record"], "tests can replay"),

@@ -1,0 +1,98 @@
+//! What proves the books to somebody else: exports, verification, proof reports.
+//!
+//! In: books with a history of the model in them. Out: what the real binary and independent
+//! programs say of them, as they are and after somebody laid hands on them.
+//! Never: an error that only our own code sees. Why: an auditor does not ask the audited.
+
+mod export;
+
+use model::diary;
+use payments::plan;
+use store::{Engine, OpenMode, Store};
+
+use crate::{binary, postgres};
+
+/// Books of one engine, with a config beside them.
+struct Place {
+    folder: tempfile::TempDir,
+    url: String,
+    store: Store,
+    _database: Option<postgres::Database>,
+}
+
+/// What a command said.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    async fn new(engine: Engine) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(postgres::database().await),
+        };
+        let url = match &database {
+            Some(database) => database.url.clone(),
+            None => format!("sqlite:{}", folder.path().join("books.db").display()),
+        };
+        let config = format!(
+            r#"[database]
+url = "{url}"
+
+[pricing]
+credits_per_usdt = "100"
+
+[chains.ethereum]
+kind = "evm"
+chain_id = 1
+token = "0xdAC17F958D2ee523a2206206994597C13D831ec7"
+decimals = 6
+
+[chains.ethereum.addresses]
+xpub = "xpub6BuRy7ZmkGfP2RWhoor1kWB1w9DvrtmJbFBvnC1bQ4SB5NbCHTyQYCJSXZtxDbFyHTmC7wkU2he3nYYdpZ3Vf6qUAkXSnL6RPif4BDtDEKr"
+
+[[chains.ethereum.endpoints]]
+name = "nobody"
+url = "http://127.0.0.1:9"
+"#
+        );
+        std::fs::write(folder.path().join("bursar.toml"), config).expect("the config");
+        let store = Store::open(&url, OpenMode::Migrate).await.expect("books");
+        Self { folder, url, store, _database: database }
+    }
+
+    /// Plays a history of the model into the books.
+    async fn play(&self, seed: u64, steps: u64) {
+        let (rules, pool, history) = diary(seed, steps);
+        self.store.import(&pool).await.expect("imported");
+        for (update, now) in &history {
+            let snapshot = self.store.snapshot(update).await.expect("a snapshot");
+            if let Ok(changes) = plan(&rules, &snapshot, update, *now) {
+                self.store.commit(&changes).await.expect("written");
+            }
+        }
+    }
+
+    /// Books with a history in them.
+    async fn played(engine: Engine, seed: u64) -> Self {
+        let place = Self::new(engine).await;
+        place.play(seed, 300).await;
+        place
+    }
+
+    fn bursar(&self, arguments: &[&str]) -> Said {
+        let output = binary::run(self.folder.path(), arguments);
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let code = output.status.code().expect("it ended by itself");
+        Said { code, out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn good(&self, arguments: &[&str]) -> String {
+        let said = self.bursar(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {}{}", said.err, said.out);
+        said.out
+    }
+}
