@@ -66,6 +66,9 @@ pub enum Command {
     /// Look at the double-entry books
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Prove the books: that they agree with themselves, and to somebody else
+    #[command(subcommand)]
+    Reconcile(Reconcile),
     /// Tell the whole story of an order, a transaction, an address or a case
     Explain {
         /// An order id, a transaction hash, an address or a case id
@@ -307,6 +310,61 @@ pub struct LedgerExport {
     /// Only what was recorded before this day (UTC) or time
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
+}
+
+/// `bursar reconcile …`
+#[derive(Debug, Subcommand)]
+pub enum Reconcile {
+    /// Prove without any chain that the books agree with themselves; exit 4 where they do not
+    Verify(BooksVerify),
+    /// Write a proof report of the ledger, and check one
+    #[command(subcommand)]
+    Proof(Proof),
+}
+
+/// Options of `bursar reconcile verify`.
+#[derive(Debug, Args)]
+pub struct BooksVerify {
+    /// A head of the log that somebody kept, as events tell it: without one, books that were put
+    /// back whole to an older state look right
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub head: Vec<String>,
+}
+
+/// `bursar reconcile proof …`
+#[derive(Debug, Subcommand)]
+pub enum Proof {
+    /// Write a proof report: balances, custody, liabilities, and the head of the log
+    Make(ProofMake),
+    /// Check a proof report by itself, and against the books where the config names some
+    Verify(ProofVerify),
+}
+
+/// Options of `bursar reconcile proof make`.
+#[derive(Debug, Args)]
+pub struct ProofMake {
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The period begins on this day (UTC) or at this time; with the first journal without it
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Also prove that this journal is in the log, by its key
+    #[arg(long, value_name = "KEY")]
+    pub journal: Vec<String>,
+    /// Also prove that every journal of this customer is in the log
+    #[arg(long, value_name = "ID")]
+    pub customer: Vec<String>,
+}
+
+/// Options of `bursar reconcile proof verify`.
+#[derive(Debug, Args)]
+pub struct ProofVerify {
+    /// The report
+    pub file: PathBuf,
+    /// Check the report by itself, whatever books there are
+    #[arg(long)]
+    pub alone: bool,
 }
 
 /// Options of `bursar rescan`.

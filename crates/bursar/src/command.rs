@@ -7,14 +7,14 @@ use serde_json::json;
 use store::{OpenMode, Store};
 use tokio::sync::watch;
 
-use crate::cli::{AddressCommand, CaseCommand, Cli, Command, Ledger, Order};
+use crate::cli::{AddressCommand, CaseCommand, Cli, Command, Ledger, Order, Proof, Reconcile};
 use crate::config::Config;
 use crate::error::Error;
 use crate::open::Opened;
 use crate::output::Output;
 use crate::{
-    cases, chains, check, demo, explain, export, import, init, ledger, orders, record, rescan,
-    run as daemon,
+    cases, chains, check, demo, explain, export, import, init, ledger, orders, proof, record,
+    rescan, run as daemon, verify,
 };
 
 /// Does what was asked. `stopped` is told when the process is to end.
@@ -63,6 +63,13 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
                 Ledger::Export(options) => export::run(&opened, options).await,
             }
         }
+        Command::Reconcile(Reconcile::Verify(options)) => verify::run(path, options, output).await,
+        Command::Reconcile(Reconcile::Proof(command)) => match command {
+            Proof::Make(options) => {
+                proof::make(&Opened::open(path).await?, path, options, output).await
+            }
+            Proof::Verify(options) => proof::verify(path, options, output).await,
+        },
         Command::Explain { term } => explain::run(&Opened::open(path).await?, term, output).await,
         Command::Rescan(options) => {
             rescan::run(&Opened::open(path).await?, options, output, stopped).await

@@ -43,6 +43,14 @@ pub enum Error {
     /// Something did not end as it should have.
     #[error("{0}")]
     Failed(String),
+    /// A command whose exit codes mean more than these.
+    #[error("{why}")]
+    Exit {
+        /// The code.
+        code: u8,
+        /// Why.
+        why: String,
+    },
 }
 
 impl From<PlanError> for Error {
@@ -64,6 +72,7 @@ impl Error {
             Self::Input(_) | Self::Refused(_) => 2,
             Self::Store(source) if is_unusable(source) => 2,
             Self::Chain { source, .. } if is_misconfigured(source) => 2,
+            Self::Exit { code, .. } => *code,
             Self::Store(_) | Self::Chain { .. } | Self::File { .. } | Self::Failed(_) => 1,
         }
     }

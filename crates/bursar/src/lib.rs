@@ -27,6 +27,7 @@ pub mod open;
 pub mod orders;
 pub mod output;
 pub mod pay;
+pub mod proof;
 pub mod record;
 pub mod recovery;
 pub mod rescan;
@@ -34,6 +35,7 @@ pub mod retry;
 pub mod run;
 pub mod secret;
 pub mod taken;
+pub mod verify;
 pub mod view;
 pub mod watch;
 

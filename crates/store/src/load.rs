@@ -310,3 +310,20 @@ pub(crate) async fn entries(
     }
     Ok(())
 }
+
+/// How far every chain is recorded, by name.
+pub(crate) async fn cursors(link: &mut Link<'_>) -> Result<Vec<Cursor>, Error> {
+    let mut names = Vec::new();
+    let text = packed(&["c.name"], "FROM chains AS c") + PACKED_END;
+    link.select(text, Binds::default(), |line| {
+        names.push(Fields::new("chains", line).parse("name", row::chain)?);
+        Ok(())
+    })
+    .await?;
+    names.sort_unstable();
+    let mut cursors = Vec::new();
+    for name in names {
+        cursors.push(cursor(link, &name).await?);
+    }
+    Ok(cursors)
+}

@@ -355,18 +355,7 @@ impl Store {
     pub async fn cursors(&self) -> Result<Vec<Cursor>, Error> {
         let mut transaction = self.reading().await?;
         let mut link = self.link(&mut transaction);
-        let mut names = Vec::new();
-        let text = packed(&["c.name"], "FROM chains AS c") + PACKED_END;
-        link.select(text, Binds::default(), |line| {
-            names.push(Fields::new("chains", line).parse("name", row::chain)?);
-            Ok(())
-        })
-        .await?;
-        names.sort_unstable();
-        let mut cursors = Vec::new();
-        for name in names {
-            cursors.push(load::cursor(&mut link, &name).await?);
-        }
+        let cursors = load::cursors(&mut link).await?;
         transaction.commit().await?;
         Ok(cursors)
     }

@@ -4,6 +4,7 @@
 //! Never: more than a page in memory; a row of a later commit.
 //! Why: a statement of the books must be of one moment, while the daemon goes on.
 
+use payments::chain::Cursor;
 use payments::ledger::{Account, Asset, Journal, Sides};
 use payments::merkle::{TreeHash, TreeHead};
 use sqlx::{Any, Transaction};
@@ -111,6 +112,14 @@ impl Reading {
         let (condition, end) = ("WHERE j.seq > $1", "ORDER BY j.seq LIMIT $2");
         let found = load::journals_where(&mut self.link(), condition, end, binds).await?;
         Ok(numbered(found))
+    }
+
+    /// How far every chain is recorded, by name.
+    ///
+    /// # Errors
+    /// As [`Self::sealed`].
+    pub async fn cursors(&mut self) -> Result<Vec<Cursor>, Error> {
+        load::cursors(&mut self.link()).await
     }
 
     /// At most `limit` recorded heads of the log of more than `after` journals, smallest first,

@@ -84,7 +84,7 @@ pub async fn run(opened: &Opened, asked: &LedgerExport) -> Result<(), Error> {
 }
 
 /// A day (its beginning, UTC) or a moment.
-fn moment(field: &str, text: &str) -> Result<Time, Error> {
+pub(crate) fn moment(field: &str, text: &str) -> Result<Time, Error> {
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     crate::clock::parse_rfc3339(&whole).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();

@@ -7,6 +7,7 @@ mod log;
 mod schema;
 
 use payments::merkle::TreeHead;
+use payments::reconcile::Code;
 use sqlx::{AnyConnection, Row};
 
 use crate::Store;
@@ -23,6 +24,20 @@ pub struct Finding {
     pub name: &'static str,
     /// Where.
     pub detail: String,
+}
+
+impl Finding {
+    /// What an auditor files it under.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self.name {
+            "asset_unbalanced" => Code::AssetUnbalanced,
+            "journal_gap" | "log_broken" | "log_truncated" => Code::LogBroken,
+            "event_gap" | "not_sealed" => Code::EventGap,
+            "setting" | "trigger_missing" | "schema_differs" | "integrity" => Code::EngineSettings,
+            _ => Code::ProjectionDiffers,
+        }
+    }
 }
 
 /// Queries for one text a row; every row is a finding.

@@ -1,0 +1,93 @@
+//! `bursar reconcile verify`: the books alone, without any chain.
+//!
+//! In: the books, and heads of the log that somebody kept. Out: what is wrong, by its code.
+//! Never: a node asked, a repair. Why: an auditor begins with books that agree with themselves.
+
+use std::path::Path;
+
+use payments::merkle::TreeHead;
+use serde_json::json;
+use store::{Finding, Sealed};
+
+use crate::cli::BooksVerify;
+use crate::error::{Error, input};
+use crate::open::Opened;
+use crate::output::{Output, fields, table};
+
+/// The exit code of books that do not agree with themselves.
+const BROKEN: u8 = 4;
+
+/// What books alone cannot show.
+pub(crate) const NOT_PROVED: [&str; 3] = [
+    "that the chain says the same: `bursar reconcile` compares it",
+    "that these are the newest books: a head of the log that somebody else kept does (--head)",
+    "that a fact was true when it was recorded: who wrote it had the nodes' word for it",
+];
+
+/// `bursar reconcile verify`
+///
+/// # Errors
+/// Exit 4 where the books do not agree with themselves; 2 where a head is none.
+pub async fn run(path: &Path, options: &BooksVerify, output: Output) -> Result<(), Error> {
+    let kept = options.head.iter().map(|text| head(text)).collect::<Result<Vec<_>, _>>()?;
+    let opened = match Opened::open(path).await {
+        // A database that forgets is not opened for anything else.
+        Err(Error::Store(error @ (store::Error::Setting { .. } | store::Error::Checksum(_)))) => {
+            let findings = [Finding { name: "setting", detail: error.to_string() }];
+            return tell(&findings, None, output);
+        }
+        opened => opened?,
+    };
+    let findings = opened.books.store.verify_against(&kept).await?;
+    let mut reading = opened.books.store.read().await?;
+    let sealed = reading.sealed().await.ok();
+    tell(&findings, sealed.as_ref(), output)
+}
+
+fn head(text: &str) -> Result<TreeHead, Error> {
+    TreeHead::parse(text).ok_or_else(|| {
+        let shown: String = text.chars().take(80).collect();
+        input("--head", format!("`{shown}` is no head of a log, such as 12:9f86d0…"))
+    })
+}
+
+fn tell(findings: &[Finding], sealed: Option<&Sealed>, output: Output) -> Result<(), Error> {
+    let log = sealed.map(|sealed| TreeHead { size: sealed.journals, root: sealed.log_root });
+    let listed = findings.iter().map(|found| {
+        let (code, meaning) = (found.code().word(), found.code().name());
+        json!({ "code": code, "name": meaning, "finding": found.name, "detail": found.detail })
+    });
+    let value = json!({
+        "findings": listed.collect::<Vec<_>>(),
+        "journals": sealed.map(|sealed| sealed.journals),
+        "events": sealed.map(|sealed| sealed.events),
+        "log": log.map(|head| head.to_string()),
+        "not_proved": NOT_PROVED,
+    });
+    output.print(&value, || {
+        let mut pairs = Vec::new();
+        if let (Some(sealed), Some(log)) = (sealed, log) {
+            pairs.push(("journals", sealed.journals.to_string()));
+            pairs.push(("events", sealed.events.to_string()));
+            pairs.push(("log", log.to_string()));
+        }
+        let told = if findings.is_empty() {
+            "The books agree with themselves.\n".to_owned()
+        } else {
+            let row = |found: &Finding| {
+                let code = found.code();
+                vec![code.word().to_owned(), code.name().to_owned(), found.detail.clone()]
+            };
+            table(&["code", "name", "where"], &findings.iter().map(row).collect::<Vec<_>>())
+        };
+        let not_proved = NOT_PROVED.map(|line| format!("  {line}\n")).concat();
+        format!("{told}\n{}\nNot proved by this:\n{not_proved}", fields(&pairs))
+    })?;
+    match findings.len() {
+        0 => Ok(()),
+        found => Err(Error::Exit {
+            code: BROKEN,
+            why: format!("the books are broken: {found} findings; keep a copy of them as they are"),
+        }),
+    }
+}
