@@ -290,8 +290,8 @@ impl<'a> Comparison<'a> {
     }
 
     /// Whether the chain can no longer take a deposit back, by the rule for its amount. A branch
-    /// that is shorter takes confirmations away, and what was booked stays booked: a rule that counts
-    /// them is asked about the longest chain that there can have been.
+    /// that is shorter takes confirmations away, and what was booked stays booked: a rule that
+    /// counts them is asked about the longest chain that there can have been.
     fn is_final(&self, deposit: &Deposit) -> bool {
         let height = deposit.block.height;
         let seen = self.chains.get(&deposit.id.chain).map(|index| index.seen);
