@@ -29,7 +29,24 @@ CREATE TABLE chains (
     safe_height BIGINT CHECK (safe_height >= 0),
     paused TEXT COLLATE "C",
     stalled TEXT COLLATE "C",
+    recent TEXT COLLATE "C" NOT NULL DEFAULT ';;',
     CHECK ((finalized_height IS NULL) = (finalized_hash IS NULL))
+);
+
+-- Each choice of a person by which a chain follows another branch, also below what was final.
+CREATE TABLE adoptions (
+    chain TEXT COLLATE "C" NOT NULL REFERENCES chains (name),
+    generation BIGINT NOT NULL,
+    base_height BIGINT NOT NULL CHECK (base_height >= 0),
+    base_hash TEXT COLLATE "C" NOT NULL CHECK (length(base_hash) = 66),
+    named_height BIGINT NOT NULL CHECK (named_height > base_height),
+    named_hash TEXT COLLATE "C" NOT NULL CHECK (length(named_hash) = 66),
+    lost_height BIGINT,
+    lost_hash TEXT COLLATE "C" CHECK (length(lost_hash) = 66),
+    decided_by TEXT COLLATE "C" NOT NULL CHECK (length(decided_by) > 0),
+    why TEXT COLLATE "C" NOT NULL CHECK (length(why) > 0),
+    at BIGINT NOT NULL,
+    PRIMARY KEY (chain, generation)
 );
 
 CREATE TABLE headers (
@@ -278,10 +295,42 @@ CREATE TRIGGER events_keep BEFORE UPDATE ON events
 CREATE TRIGGER chains_begin BEFORE INSERT ON chains
     FOR EACH ROW WHEN (NEW.generation <> 0)
     EXECUTE FUNCTION refuse_change('a cursor begins at generation 0');
+CREATE FUNCTION refuse_fall() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.name <> OLD.name OR NEW.generation <> OLD.generation + 1 OR NOT EXISTS (
+        SELECT 1 FROM adoptions
+        WHERE chain = OLD.name AND generation = OLD.generation
+            AND base_height = NEW.finalized_height AND base_hash = NEW.finalized_hash
+    ) THEN
+        RAISE EXCEPTION '%: a cursor rises by one generation and its finality never falls',
+            TG_TABLE_NAME USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
 CREATE TRIGGER chains_keep BEFORE UPDATE ON chains
     FOR EACH ROW WHEN (NEW.name <> OLD.name OR NEW.generation <> OLD.generation + 1
         OR coalesce(NEW.finalized_height, -1) < coalesce(OLD.finalized_height, -1))
-    EXECUTE FUNCTION refuse_change('a cursor rises by one generation and its finality never falls');
+    EXECUTE FUNCTION refuse_fall();
+-- A choice is recorded by the commit that follows it, about a chain that is paused and no other.
+CREATE FUNCTION refuse_adoption() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM chains
+        WHERE name = NEW.chain AND generation = NEW.generation AND paused IS NOT NULL
+            AND finalized_height IS NOT DISTINCT FROM NEW.lost_height
+            AND finalized_hash IS NOT DISTINCT FROM NEW.lost_hash
+    ) THEN
+        RAISE EXCEPTION '%: only a paused chain follows another branch', TG_TABLE_NAME
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER adoptions_begin BEFORE INSERT ON adoptions
+    FOR EACH ROW EXECUTE FUNCTION refuse_adoption();
+CREATE TRIGGER adoptions_stay BEFORE DELETE OR TRUNCATE ON adoptions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER adoptions_keep BEFORE UPDATE ON adoptions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no row is changed');
 CREATE TRIGGER orders_keep BEFORE UPDATE OF number, id, customer, chain, due, price, created_at,
     expires_at, address, address_index, refund_to, terms, metadata ON orders
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the terms of an order are frozen');

@@ -30,7 +30,24 @@ CREATE TABLE chains (
     safe_height INTEGER CHECK (safe_height >= 0),
     paused TEXT,
     stalled TEXT,
+    recent TEXT NOT NULL DEFAULT ';;',
     CHECK ((finalized_height IS NULL) = (finalized_hash IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Each choice of a person by which a chain follows another branch, also below what was final.
+CREATE TABLE adoptions (
+    chain TEXT NOT NULL REFERENCES chains (name),
+    generation INTEGER NOT NULL,
+    base_height INTEGER NOT NULL CHECK (base_height >= 0),
+    base_hash TEXT NOT NULL CHECK (length(base_hash) = 66),
+    named_height INTEGER NOT NULL CHECK (named_height > base_height),
+    named_hash TEXT NOT NULL CHECK (length(named_hash) = 66),
+    lost_height INTEGER,
+    lost_hash TEXT CHECK (length(lost_hash) = 66),
+    decided_by TEXT NOT NULL CHECK (length(decided_by) > 0),
+    why TEXT NOT NULL CHECK (length(why) > 0),
+    at INTEGER NOT NULL,
+    PRIMARY KEY (chain, generation)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE headers (
@@ -271,10 +288,27 @@ CREATE TRIGGER chains_begin BEFORE INSERT ON chains WHEN NEW.generation <> 0
 BEGIN SELECT RAISE(ABORT, 'chains: a cursor begins at generation 0'); END;
 CREATE TRIGGER chains_keep BEFORE UPDATE ON chains
 WHEN NEW.name <> OLD.name OR NEW.generation <> OLD.generation + 1
-    OR coalesce(NEW.finalized_height, -1) < coalesce(OLD.finalized_height, -1)
+    OR (coalesce(NEW.finalized_height, -1) < coalesce(OLD.finalized_height, -1)
+        AND NOT EXISTS (
+            SELECT 1 FROM adoptions
+            WHERE chain = OLD.name AND generation = OLD.generation
+                AND base_height = NEW.finalized_height AND base_hash = NEW.finalized_hash
+        ))
 BEGIN
     SELECT RAISE(ABORT, 'chains: a cursor rises by one generation and its finality never falls');
 END;
+-- A choice is recorded by the commit that follows it, about a chain that is paused and no other.
+CREATE TRIGGER adoptions_begin BEFORE INSERT ON adoptions
+WHEN NOT EXISTS (
+    SELECT 1 FROM chains
+    WHERE name = NEW.chain AND generation = NEW.generation AND paused IS NOT NULL
+        AND finalized_height IS NEW.lost_height AND finalized_hash IS NEW.lost_hash
+)
+BEGIN SELECT RAISE(ABORT, 'adoptions: only a paused chain follows another branch'); END;
+CREATE TRIGGER adoptions_stay BEFORE DELETE ON adoptions
+BEGIN SELECT RAISE(ABORT, 'adoptions: no row is deleted'); END;
+CREATE TRIGGER adoptions_keep BEFORE UPDATE ON adoptions
+BEGIN SELECT RAISE(ABORT, 'adoptions: no row is changed'); END;
 CREATE TRIGGER orders_keep BEFORE UPDATE OF number, id, customer, chain, due, price, created_at,
     expires_at, address, address_index, refund_to, terms, metadata ON orders
 BEGIN SELECT RAISE(ABORT, 'orders: the terms of an order are frozen'); END;

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use lab::evm::ChainSpec;
 use payments::address::{Address, lower_hex};
 use payments::amount::Usdt;
-use payments::changes::{ChainRules, FinalityRule, Rules};
+use payments::changes::{Bounds, ChainRules, FinalityRule, Rules};
 use payments::name::ChainName;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -92,7 +92,9 @@ pub(crate) fn chain_name() -> ChainName {
 
 pub(crate) fn rules(finality: Vec<FinalityRule>) -> Rules {
     let token = Address(ChainSpec::ethereum().token.address.into_array());
-    BTreeMap::from([(chain_name(), ChainRules { token, decimals: 6, max_reorg: 64, finality })])
+    let bounds = Bounds::default();
+    let rules = ChainRules { token, decimals: 6, max_reorg: 64, finality, bounds };
+    BTreeMap::from([(chain_name(), rules)])
 }
 
 /// What the disk allows: pages written and synced, one after the other, in a second.
@@ -225,6 +227,7 @@ pub(crate) fn config(urls: &[String], start: erc20::Start) -> erc20::Config {
         in_flight: 4,
         deadline: Duration::from_secs(20),
         check_header_hash: true,
+        other_tokens: false,
         prove: erc20::Prove::Suspicious,
         rest: Arc::new(bursar::retry::rest),
     }
@@ -247,6 +250,7 @@ pub(crate) async fn watcher_of(
         rules: rules.get(&name).expect("the chain's rules").clone(),
         node,
         addresses: None,
+        orders: bursar::config::Orders::default(),
         recovery_fee: Usdt::ZERO,
         recordable: None,
         poll_interval,

@@ -18,7 +18,7 @@ use futures_util::stream::{self, StreamExt};
 use lab::tron::bench::{BenchChain, BenchNode, BenchSpec};
 use lab::tron::{Chain, ChainSpec, Node};
 use payments::address::Address;
-use payments::changes::{ChainRules, Changes, Finality, FinalityRule, Rules};
+use payments::changes::{Bounds, ChainRules, Changes, Finality, FinalityRule, Rules};
 use payments::event::EventKind;
 use payments::name::ChainName;
 use serde_json::{Value, json};
@@ -127,7 +127,8 @@ fn name() -> ChainName {
 fn rules() -> Rules {
     let token = Address(ChainSpec::tron().token.address.into_array());
     let finality = vec![FinalityRule { up_to: None, finality: Finality::Finalized }];
-    BTreeMap::from([(name(), ChainRules { token, decimals: 6, max_reorg: 64, finality })])
+    let bounds = Bounds::default();
+    BTreeMap::from([(name(), ChainRules { token, decimals: 6, max_reorg: 64, finality, bounds })])
 }
 
 /// The daemon's loop over one host that serves everything, read from `start` on.
@@ -144,6 +145,7 @@ async fn watcher(store: &Store, url: &str, start: u64, way: Way) -> Watcher {
         window: WINDOW,
         in_flight: IN_FLIGHT,
         deadline: Duration::from_secs(20),
+        other_tokens: true,
         rest: Arc::new(bursar::retry::rest),
     };
     let node = config::Node::Tron(Box::new(TronNode { source, way }));

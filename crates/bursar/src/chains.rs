@@ -5,11 +5,14 @@
 //! crediting must stop at once, and whoever lets it go on must be known.
 
 use payments::Update;
+use payments::amount::Usdt;
 use payments::chain::Cursor;
 use payments::name::ChainName;
+use payments::time::Time;
 use serde_json::{Value, json};
 
-use crate::cli::{ChainCommand, ChainMark};
+use crate::adopt;
+use crate::cli::{ChainCommand, ChainMark, ChainResume};
 use crate::clock::rfc3339;
 use crate::error::{Error, input};
 use crate::open::Opened;
@@ -37,7 +40,12 @@ async fn show(opened: &Opened, name: Option<&str>, output: Output) -> Result<(),
     for name in opened.config.chains.keys().filter(|name| only.is_none_or(|only| only == *name)) {
         cursors.push(opened.books.store.cursor(name).await?);
     }
-    let value = json!({ "chains": cursors.iter().map(as_json).collect::<Vec<_>>() });
+    let now = opened.books.clock.now();
+    let shown = cursors.iter().map(|cursor| {
+        let rules = opened.config.chains.get(&cursor.chain).map(|chain| &chain.rules);
+        as_json(cursor, rules.and_then(|rules| rules.bounds.hourly_credits), now)
+    });
+    let value = json!({ "chains": shown.collect::<Vec<_>>() });
     output.print(&value, || {
         let header = ["chain", "recorded", "block time", "finalized", "state", "why"];
         table(&header, &cursors.iter().map(row).collect::<Vec<_>>())
@@ -54,10 +62,15 @@ async fn pause(opened: &Opened, mark: &ChainMark, output: Output) -> Result<(), 
     show(opened, Some(name.as_str()), output).await
 }
 
-async fn resume(opened: &Opened, mark: &ChainMark, output: Output) -> Result<(), Error> {
-    let (name, by, why) = read(opened, mark)?;
+async fn resume(opened: &Opened, asked: &ChainResume, output: Output) -> Result<(), Error> {
+    let (name, by, why) = read(opened, &asked.mark)?;
     if opened.books.store.cursor(&name).await?.paused.is_none() {
         return Err(input("chain", format!("{name} is not paused")));
+    }
+    if let Some(named) = &asked.adopt {
+        let adopted = (named.as_str(), asked.from);
+        let (text, value) = adopt::adopt(opened, &name, adopted, (by, why)).await?;
+        return output.print(&value, || text);
     }
     opened.books.record(&Update::Resume { chain: name.clone(), by, why }).await?;
     show(opened, Some(name.as_str()), output).await
@@ -89,8 +102,9 @@ fn state(cursor: &Cursor) -> (&'static str, &str) {
     }
 }
 
-fn as_json(cursor: &Cursor) -> Value {
+fn as_json(cursor: &Cursor, ceiling: Option<Usdt>, now: Time) -> Value {
     let last = cursor.last();
+    let credited = i64::try_from(cursor.recent.credited.sum(now)).ok().and_then(Usdt::from_micro);
     json!({
         "chain": cursor.chain.as_str(),
         "height": last.map(|header| header.id.height),
@@ -99,6 +113,9 @@ fn as_json(cursor: &Cursor) -> Value {
         "finalized": cursor.finalized.map(|id| id.height),
         "safe": cursor.safe,
         "state": state(cursor).0,
+        "credited_within_the_hour": credited.unwrap_or(Usdt::MAX).to_string(),
+        "hourly_credit_ceiling": ceiling.map(|ceiling| ceiling.to_string()),
+        "other_tokens_unrecorded": cursor.recent.unrecorded.sum(now),
         "paused": cursor.paused,
         "stalled": cursor.stalled,
     })

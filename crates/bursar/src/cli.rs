@@ -238,8 +238,23 @@ pub enum ChainCommand {
     },
     /// Pause crediting on a chain: deposits are still seen, nothing becomes final
     Pause(ChainMark),
-    /// Let crediting on a paused chain go on
-    Resume(ChainMark),
+    /// Let crediting on a paused chain go on, on the branch it was on or on another one
+    Resume(ChainResume),
+}
+
+/// Options of `bursar chain resume`.
+#[derive(Debug, Args)]
+pub struct ChainResume {
+    /// Which chain, who, and why
+    #[command(flatten)]
+    pub mark: ChainMark,
+    /// Follow the branch that holds this block, also below what was final: what is recorded on the
+    /// other one is taken back, credits included, and the chain is read again from the fork on
+    #[arg(long, value_name = "HEIGHT:HASH")]
+    pub adopt: Option<String>,
+    /// The height at which the branches part, where the recorded blocks do not tell
+    #[arg(long, requires = "adopt", value_name = "HEIGHT")]
+    pub from: Option<u64>,
 }
 
 /// Who marks a chain, and why.

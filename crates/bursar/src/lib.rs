@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod address;
+pub mod adopt;
 pub mod books;
 pub mod cases;
 pub mod chains;
@@ -36,6 +37,7 @@ pub mod run;
 pub mod secret;
 pub mod taken;
 pub mod verify;
+mod vet;
 pub mod view;
 pub mod watch;
 

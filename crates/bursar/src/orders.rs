@@ -153,7 +153,7 @@ fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
     let expires_after = match &asked.expires_after {
         Some(text) => Some(read_expiry(text)?),
         // A top-up address waits for ever unless the shop says otherwise.
-        None => due.map(|_| config.orders.expires_after),
+        None => due.map(|_| chain.orders.expires_after),
     };
     let refund_to = match &asked.refund_to {
         Some(text) => Some(read_refund(chain, text)?),
@@ -163,7 +163,7 @@ fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
         Some(text) => Some(read_metadata(text)?),
         None => None,
     };
-    let terms = terms(config, due)?;
+    let terms = terms(chain, due)?;
     let chain = name.clone();
     Ok(Asked { id, customer, chain, due, price, expires_after, refund_to, metadata, terms })
 }
@@ -220,10 +220,10 @@ fn read_price(config: &Config, asked: &OrderCreate) -> Result<(Option<Usdt>, Pri
 }
 
 /// The config's terms, the tolerance in percent worked out for this amount.
-fn terms(config: &Config, due: Option<Usdt>) -> Result<Terms, Error> {
-    let mut terms = config.orders.terms;
+fn terms(chain: &Chain, due: Option<Usdt>) -> Result<Terms, Error> {
+    let mut terms = chain.orders.terms;
     if let Some(due) = due {
-        let share = i128::from(due.micro()).checked_mul(config.orders.tolerance_ppm.into());
+        let share = i128::from(due.micro()).checked_mul(chain.orders.tolerance_ppm.into());
         let share = share.and_then(|share| share.checked_div(1_000_000));
         let share = share.and_then(|share| i64::try_from(share).ok()).and_then(Usdt::from_micro);
         let share = share.ok_or_else(|| input("--amount", "is beyond the range of the books"))?;

@@ -21,6 +21,7 @@ use crate::config::Chain;
 use crate::error::Error;
 use crate::node::{self, Look, Meaning, Node};
 use crate::retry::Retry;
+use crate::vet::vet;
 
 /// One chain being watched.
 pub struct Watcher {
@@ -32,6 +33,8 @@ pub struct Watcher {
     behind: Option<Behind>,
     stalled_after: Duration,
     unread_since: Option<Time>,
+    /// Whether what is recorded was held against the nodes.
+    vetted: bool,
 }
 
 /// What one turn of the loop did.
@@ -55,7 +58,17 @@ impl Watcher {
     ) -> Self {
         let (accounts, behind) = (Accounts::of(chain), Behind::of(chain));
         let (stalled_after, unread_since) = (chain.stalled_after, None);
-        Self { chain: name, node, books, watched, accounts, behind, stalled_after, unread_since }
+        Self {
+            chain: name,
+            node,
+            books,
+            watched,
+            accounts,
+            behind,
+            stalled_after,
+            unread_since,
+            vetted: false,
+        }
     }
 
     /// The nodes this chain is read through.
@@ -104,7 +117,14 @@ impl Watcher {
     }
 
     async fn fetch(&mut self) -> Result<Look, Error> {
-        let cursor = self.books.store.cursor(&self.chain).await?;
+        let mut cursor = self.books.store.cursor(&self.chain).await?;
+        if !self.vetted {
+            if let Some(pause) = vet(&self.books, &self.chain, &self.node, &cursor).await? {
+                self.books.record(&pause).await?;
+                cursor = self.books.store.cursor(&self.chain).await?;
+            }
+            self.vetted = true;
+        }
         let wrong = |source| Error::chain(&self.chain, source);
         if let Some(accounts) = &self.accounts
             && let Some(open) = accounts.open(&self.books, &cursor).await?

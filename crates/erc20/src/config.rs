@@ -45,6 +45,9 @@ pub struct Config {
     pub check_header_hash: bool,
     /// Which blocks' Transfers are proved by their receipts.
     pub prove: Prove,
+    /// Whether Transfers of every contract are asked for, and not only the token's. It makes an
+    /// answer about three times as large; see the crate's README for the arithmetic.
+    pub other_tokens: bool,
     /// How long an endpoint rests after a failure.
     pub rest: Rest,
 }

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use alloy::primitives::Bloom;
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use payments::address::Address;
 use payments::chain::{BlockHash, Header, Transfer, TxHash};
 use payments::watch::WatchSet;
@@ -37,8 +37,10 @@ pub struct Block {
     reason = "nearly every block of a busy token is the large one"
 )]
 pub enum BloomSays {
-    /// There is provably none.
+    /// There is provably none, nor of any other contract that is asked for.
     None,
+    /// There is provably none; another contract may have some.
+    Others,
     /// There may be some; usually there are. It may also say whose.
     Perhaps(Bloom),
     /// Nothing: the header's hash was not recomputed, so its bloom binds nobody.
@@ -68,7 +70,9 @@ pub struct Log<'a> {
     pub from: Address,
     /// The account credited.
     pub to: Address,
-    /// Its place among the token's Transfer logs inside its transaction.
+    /// Its contract, where that is not the token.
+    pub other: Option<Address>,
+    /// Its place among its contract's Transfer logs inside its transaction.
     pub n: u32,
     /// Its place among all logs of the block.
     pub log_index: u64,
@@ -81,7 +85,9 @@ pub struct Log<'a> {
 pub struct Row {
     /// The place of its block among the blocks given.
     pub at: u32,
-    /// Its place among the token's Transfer logs inside its transaction.
+    /// Its contract, where that is not the token.
+    pub other: Option<Address>,
+    /// Its place among its contract's Transfer logs inside its transaction.
     pub n: u32,
     /// Its place among all logs of the block.
     pub log_index: u64,
@@ -106,6 +112,7 @@ impl Log<'_> {
         };
         Ok(Row {
             at: u32::try_from(self.at).unwrap_or(u32::MAX),
+            other: self.other,
             n: self.n,
             log_index: self.log_index,
             from: self.from,
@@ -126,7 +133,7 @@ impl Row {
             log_index: self.log_index,
             block: header.id,
             time: header.time,
-            token,
+            token: self.other.unwrap_or(token),
             from: self.from,
             to: self.to,
             raw: alloy::primitives::U256::from_be_bytes(self.raw),
@@ -136,7 +143,7 @@ impl Row {
 
 /// Reads a body of `eth_getLogs`, checks every log and hands it to `each`. `body` is a whole
 /// JSON-RPC answer or its bare result; `blocks` are the contiguous blocks that were asked for.
-/// Answers how many logs each block had.
+/// Answers how many logs of the token each block had.
 ///
 /// # Errors
 /// [`DecodeError`]; what `each` refuses is passed on.
@@ -180,7 +187,8 @@ pub fn matching(
 ) -> Result<Vec<Transfer>, DecodeError> {
     let mut found = Vec::new();
     logs(body, token, blocks, |log| {
-        if (watch.contains(&log.to) || watch.contains(&log.from))
+        let sent = log.other.is_none() && watch.contains(&log.from);
+        if (watch.contains(&log.to) || sent)
             && let Some(block) = blocks.get(log.at)
         {
             found.push(log.row()?.transfer(&block.header, token.address()));
@@ -195,13 +203,13 @@ fn garbled(error: &sonic_rs::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// A log as nodes write it. A fourth topic or an escaped character does not parse.
+/// A log as nodes write it. An escaped character does not parse.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Written<'a> {
     address: &'a str,
     #[serde(borrow)]
-    topics: [&'a str; 3],
+    topics: Topics<'a>,
     data: &'a str,
     block_number: &'a str,
     block_hash: &'a str,
@@ -210,6 +218,40 @@ struct Written<'a> {
     log_index: &'a str,
     #[serde(default)]
     removed: Option<bool>,
+}
+
+/// The topics of a log. The Transfer of an ERC-721 has a fourth one, and is none of a sum.
+#[derive(Default)]
+struct Topics<'a> {
+    count: usize,
+    first: [&'a str; 3],
+}
+
+impl<'a, 'de: 'a> Deserialize<'de> for Topics<'a> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_seq(TopicsVisitor)
+    }
+}
+
+struct TopicsVisitor;
+
+impl<'de> Visitor<'de> for TopicsVisitor {
+    type Value = Topics<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a list of topics")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Topics<'de>, A::Error> {
+        let mut topics = Topics::default();
+        while let Some(topic) = list.next_element::<&'de str>()? {
+            if let Some(place) = topics.first.get_mut(topics.count) {
+                *place = topic;
+            }
+            topics.count = topics.count.saturating_add(1);
+        }
+        Ok(topics)
+    }
 }
 
 /// Holds every log against the one before it and against its block.
@@ -222,6 +264,10 @@ struct Checker<'b, 'e, F> {
     last: Option<Last<'b>>,
     /// The transactions of the current block that were left behind.
     left: HashSet<&'b str>,
+    /// How many Transfers the token has in the current transaction so far.
+    placed: u32,
+    /// The same of other contracts.
+    others: HashMap<Address, u32>,
 }
 
 /// The log before this one.
@@ -232,18 +278,28 @@ struct Last<'b> {
     tx: &'b str,
     tx_index: u64,
     log_index: u64,
-    n: u32,
 }
 
 impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
     fn new(token: &'e Token, blocks: &'e [Block], each: F) -> Self {
         let counts = vec![0; blocks.len()];
-        Self { token, blocks, each, counts, found: None, last: None, left: HashSet::new() }
+        Self {
+            token,
+            blocks,
+            each,
+            counts,
+            found: None,
+            last: None,
+            left: HashSet::new(),
+            placed: 0,
+            others: HashMap::new(),
+        }
     }
 
     fn take(&mut self, log: &Written<'b>) -> Result<(), DecodeError> {
-        let [topic, from, to] = log.topics;
-        if !log.address.eq_ignore_ascii_case(self.token.text()) {
+        let [topic, from, to] = log.topics.first;
+        let is_token = log.address.eq_ignore_ascii_case(self.token.text());
+        if !is_token && !self.token.has_others() {
             return lie(log, "is of another contract");
         }
         if topic != TRANSFER_TEXT && !topic.eq_ignore_ascii_case(TRANSFER_TEXT) {
@@ -252,30 +308,35 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         if log.removed == Some(true) {
             return lie(log, "was removed");
         }
-        let at = self.block(log)?;
+        let at = self.block(log, is_token)?;
         let log_index = number(log, log.log_index)?;
         let tx_index = number(log, log.transaction_index)?;
-        let n = self.place(log, at, log_index, tx_index)?;
-        if log.data.len() != 66 {
-            return lie(log, "does not carry one value");
-        }
-        let (Some(from), Some(to)) = (hex::padded(from), hex::padded(to)) else {
-            return lie(log, "names something else than two accounts");
+        self.follow(log, at, log_index, tx_index)?;
+        let (number, hash, tx) = (log.block_number, log.block_hash, log.transaction_hash);
+        self.last = Some(Last { at, number, hash, tx, tx_index, log_index });
+        let other = if is_token { None } else { Some(other(log)?) };
+        let whole = log.data.len() == 66 && log.topics.count == 3;
+        let (Some(from), Some(to), true) = (hex::padded(from), hex::padded(to), whole) else {
+            // Another contract may call what it likes a Transfer.
+            return match other {
+                Some(_) => Ok(()),
+                None if !whole => lie(log, "does not carry one value of two accounts"),
+                None => lie(log, "names something else than two accounts"),
+            };
         };
-        let (tx, data) = (log.transaction_hash, log.data);
-        let checked = Log { at, from: Address(from), to: Address(to), n, log_index, tx, data };
-        (self.each)(&checked)?;
-        if let Some(count) = self.counts.get_mut(at) {
+        let n = self.place(other);
+        let (from, to, data) = (Address(from), Address(to), log.data);
+        (self.each)(&Log { at, other, from, to, n, log_index, tx, data })?;
+        if let Some(count) = self.counts.get_mut(at).filter(|_| is_token) {
             *count = count.saturating_add(1);
         }
-        let (number, hash) = (log.block_number, log.block_hash);
-        self.last = Some(Last { at, number, hash, tx, tx_index, log_index, n });
         Ok(())
     }
 
     /// Which of the blocks the log is in.
-    fn block(&self, log: &Written<'b>) -> Result<usize, DecodeError> {
+    fn block(&self, log: &Written<'b>, is_token: bool) -> Result<usize, DecodeError> {
         if let Some(last) = &self.last
+            && !self.token.has_others()
             && last.number == log.block_number
             && last.hash == log.block_hash
         {
@@ -291,7 +352,12 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         if hex::fixed(log.block_hash).map(BlockHash) != Some(block.header.id.hash) {
             return lie(log, "names another block at that height");
         }
-        if block.bloom == BloomSays::None {
+        let excluded = match block.bloom {
+            BloomSays::None => true,
+            BloomSays::Others => is_token,
+            BloomSays::Perhaps(_) | BloomSays::Nothing => false,
+        };
+        if excluded {
             return lie(log, "is not in the bloom of its block");
         }
         if self.last.as_ref().is_some_and(|last| at < last.at) {
@@ -300,17 +366,17 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         Ok(at)
     }
 
-    /// The log's place among the token's Transfers of its transaction.
-    fn place(
+    /// That the log comes behind the one before it; with another transaction, places begin anew.
+    fn follow(
         &mut self,
         log: &Written<'b>,
         at: usize,
         log_index: u64,
         tx_index: u64,
-    ) -> Result<u32, DecodeError> {
+    ) -> Result<(), DecodeError> {
         let Some(last) = self.last.as_ref().filter(|last| last.at == at) else {
             self.left.clear();
-            return if log.transaction_hash.len() == 66 { Ok(0) } else { lie(log, "has no hash") };
+            return self.begin(log);
         };
         if log_index == last.log_index {
             return lie(log, "comes twice");
@@ -320,20 +386,38 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         }
         if log.transaction_hash == last.tx {
             return if tx_index == last.tx_index {
-                Ok(last.n.saturating_add(1))
+                Ok(())
             } else {
                 lie(log, "puts one transaction in two places")
             };
         }
         self.left.insert(last.tx);
-        if log.transaction_hash.len() != 66 {
-            return lie(log, "has no hash");
-        }
         if tx_index <= last.tx_index || self.left.contains(log.transaction_hash) {
             return lie(log, "has its transaction out of order");
         }
-        Ok(0)
+        self.begin(log)
     }
+
+    fn begin(&mut self, log: &Written<'b>) -> Result<(), DecodeError> {
+        self.placed = 0;
+        self.others.clear();
+        if log.transaction_hash.len() == 66 { Ok(()) } else { lie(log, "has no hash") }
+    }
+
+    /// The log's place among its contract's Transfers of its transaction.
+    fn place(&mut self, other: Option<Address>) -> u32 {
+        let placed = match other {
+            None => &mut self.placed,
+            Some(contract) => self.others.entry(contract).or_default(),
+        };
+        let n = *placed;
+        *placed = placed.saturating_add(1);
+        n
+    }
+}
+
+fn other(log: &Written<'_>) -> Result<Address, DecodeError> {
+    hex::fixed(log.address).map_or_else(|| lie(log, "has no contract"), |other| Ok(Address(other)))
 }
 
 fn lie<T>(log: &Written<'_>, what: &str) -> Result<T, DecodeError> {

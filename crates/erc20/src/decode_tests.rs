@@ -157,3 +157,46 @@ fn garbled_bodies_and_refusals_are_told_apart() {
     let empty = json!({"error": null, "result": []}).to_string();
     assert_eq!(read(&empty).unwrap().0, [0, 0, 0]);
 }
+
+#[test]
+fn other_contracts_are_counted_apart_where_they_are_asked_for() {
+    let by = |contract: &str, log: Value| {
+        let mut log = log;
+        log["address"] = json!(format!("0x{}", contract.repeat(20)));
+        log
+    };
+    let mut nft = by("fa", log(7, 1, 2));
+    nft["topics"] = json!([TRANSFER_TEXT, account(1), account(2), account(3)]);
+    nft["data"] = json!("0x");
+    let mut dirty = by("fa", log(7, 1, 3));
+    dirty["topics"] = json!([TRANSFER_TEXT, account(1), format!("0x{}", "11".repeat(32))]);
+    let all = [
+        log(7, 1, 0),
+        by("fa", log(7, 1, 1)),
+        nft,
+        dirty,
+        by("fA", log(7, 1, 4)),
+        by("fb", log(7, 1, 5)),
+        log(7, 1, 6),
+        by("fa", log(7, 2, 7)),
+    ];
+    let asked = token().with_others(true);
+    let mut rows = Vec::new();
+    let blocks = [block(7)];
+    let counts = logs(answer(&all).as_bytes(), &asked, &blocks, |log| {
+        rows.push((log.other.map(|contract| contract.0[0]), log.n, log.log_index));
+        Ok(())
+    });
+    assert_eq!(counts.unwrap(), [2]);
+    let (fa, fb) = (Some(0xfa), Some(0xfb));
+    assert_eq!(rows, [(None, 0, 0), (fa, 0, 1), (fa, 1, 4), (fb, 0, 5), (None, 1, 6), (fa, 0, 7)]);
+    // Whatever their contract, logs come in order, and the token's are as the bloom has them.
+    let swapped = answer(&[by("fa", log(7, 1, 1)), log(7, 1, 0)]);
+    let none = |_: &Log<'_>| Ok(());
+    assert!(logs(swapped.as_bytes(), &asked, &blocks, none).is_err());
+    let others = [Block { bloom: BloomSays::Others, ..block(7) }];
+    let of_token = answer(&[log(7, 1, 0)]);
+    assert!(logs(of_token.as_bytes(), &asked, &others, none).is_err());
+    let of_other = answer(&[by("fa", log(7, 1, 0))]);
+    assert_eq!(logs(of_other.as_bytes(), &asked, &others, none), Ok(vec![0]));
+}

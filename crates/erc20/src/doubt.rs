@@ -35,7 +35,8 @@ pub(crate) fn doubted(
     prove: Prove,
 ) -> BTreeSet<usize> {
     let mut told: BTreeMap<u32, Vec<&Row>> = BTreeMap::new();
-    for row in ours {
+    // What another contract logs has no value: it is taken as told.
+    for row in ours.iter().filter(|row| row.other.is_none()) {
         told.entry(row.at).or_default().push(row);
     }
     let twice = twice(ours);
@@ -64,7 +65,7 @@ pub(crate) fn doubted(
 pub(crate) fn twice(ours: &[Row]) -> BTreeSet<u32> {
     let mut seen = HashMap::with_capacity(ours.len());
     let shared = ours.iter().filter_map(|row| {
-        let before = seen.insert((row.tx, row.n), row.at)?;
+        let before = seen.insert((row.tx, row.n, row.other), row.at)?;
         Some([before, row.at])
     });
     shared.flatten().collect()

@@ -4,10 +4,12 @@
 //! change of how far scanning has come. Why: `explain`, `rescan` and `reconcile` ask the same
 //! endpoints under the same rules as the scan.
 
+use std::collections::BTreeMap;
+
 use alloy::primitives::{Address as RawAddress, B256, Bytes, U64, U256};
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
-use payments::lookup::{Mined, Transaction};
+use payments::lookup::{Held, Mined, Transaction};
 use payments::watch::WatchSet;
 use serde::Deserialize;
 use serde_json::json;
@@ -84,6 +86,27 @@ impl Source {
             Ok(block.map(|block| block.header))
         });
         asked.await.map(|(header, _)| header).map_err(|exhausted| exhausted.error())
+    }
+
+    /// Whether any endpoint has `block`; one that is behind it says nothing of it.
+    ///
+    /// # Errors
+    /// [`Error`] where no endpoint answers.
+    pub async fn holds(&self, block: BlockId) -> Result<Held, Error> {
+        let mut exhausted = Exhausted::default();
+        let mut held = None;
+        for endpoint in self.pool.usable().await {
+            match endpoint.block_at(block.height, &self.pool.facts).await {
+                Ok(Some(found)) if found.header.id == block => return Ok(Held::Yes),
+                Ok(Some(found)) => held = Some(Held::Other(found.header.id.hash)),
+                Ok(None) => held = held.or(Some(Held::Unknown)),
+                Err(refusal) => {
+                    self.pool.strike(&endpoint, &refusal);
+                    exhausted.failed(&endpoint, refusal);
+                }
+            }
+        }
+        held.ok_or_else(|| exhausted.error())
     }
 
     /// Reads the blocks from `from` on again, to `to` or as far as one window reaches: the caller
@@ -213,33 +236,37 @@ async fn transaction(
         return Err(Refusal::behind("the transaction's block is not in its chain now"));
     };
     let token = facts.token.address();
-    let mut transfers = Vec::new();
+    let (mut transfers, mut others) = (Vec::new(), Vec::new());
+    let mut places: BTreeMap<Address, u32> = BTreeMap::new();
     for log in &receipt.logs {
         let &[TRANSFER, from, to] = log.topics.as_slice() else { continue };
         let Some(raw) = U256::try_from_be_slice(&log.data).filter(|_| log.data.len() == 32) else {
             continue;
         };
-        if log.address.into_array() != token.0 {
-            continue;
-        }
-        transfers.push(Transfer {
+        let contract = Address(log.address.into_array());
+        let n = places.entry(contract).or_default();
+        let list = if contract == token { &mut transfers } else { &mut others };
+        list.push(Transfer {
             tx,
-            n: u32::try_from(transfers.len()).unwrap_or(u32::MAX),
+            n: *n,
             log_index: log.log_index.to(),
             block: header.id,
             time: header.time,
-            token,
+            token: contract,
             from: Address(RawAddress::from_word(from).into_array()),
             to: Address(RawAddress::from_word(to).into_array()),
             raw,
         });
+        *n = n.saturating_add(1);
     }
     // Before Byzantium receipts had no status; a failed transaction had no logs then either.
     let succeeded = receipt.status.is_none_or(|status| status == U64::from(1));
     if !succeeded {
         transfers.clear();
+        others.clear();
     }
-    Ok(Transaction::Mined(Mined { succeeded, block: header.id, time: header.time, transfers }))
+    let (block, time) = (header.id, header.time);
+    Ok(Transaction::Mined(Mined { succeeded, block, time, transfers, others }))
 }
 
 async fn balance(

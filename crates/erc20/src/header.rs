@@ -67,7 +67,13 @@ fn loose(text: &str) -> Result<Block, Refusal> {
 }
 
 fn says(token: &Token, bloom: &Bloom) -> BloomSays {
-    if token.may_be_in(bloom) { BloomSays::Perhaps(*bloom) } else { BloomSays::None }
+    if token.may_be_in(bloom) {
+        BloomSays::Perhaps(*bloom)
+    } else if token.others_may_be_in(bloom) {
+        BloomSays::Others
+    } else {
+        BloomSays::None
+    }
 }
 
 fn build(

@@ -68,7 +68,7 @@ impl Pool {
         let facts = Facts {
             chain: config.chain.as_str().to_owned(),
             chain_id: config.chain_id,
-            token: Token::new(config.token),
+            token: Token::new(config.token).with_others(config.other_tokens),
             decimals: config.decimals,
             genesis,
             check: config.check_header_hash,

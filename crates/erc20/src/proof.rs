@@ -6,7 +6,7 @@
 //! Not bound by the root: which transaction hash a receipt names. It is taken as told, here and in
 //! `eth_getLogs`; the accounts, the value and the place in the block are not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::consensus::proofs::ordered_trie_root_with_encoder;
 use alloy::consensus::{Eip658Value, Receipt as Content, ReceiptWithBloom};
@@ -160,15 +160,16 @@ fn rows(receipts: &[Receipt], token: &Token, at: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut log_index = 0u64;
     for receipt in receipts {
-        let mut n = 0u32;
+        let mut places: BTreeMap<Option<Address>, u32> = BTreeMap::new();
         for log in &receipt.logs {
             if let Some(mut row) = row(log, token) {
+                let n = places.entry(row.other).or_default();
                 row.at = u32::try_from(at).unwrap_or(u32::MAX);
-                row.n = n;
+                row.n = *n;
                 row.log_index = log_index;
                 row.tx = receipt.transaction_hash.0;
                 rows.push(row);
-                n = n.saturating_add(1);
+                *n = n.saturating_add(1);
             }
             log_index = log_index.saturating_add(1);
         }
@@ -176,13 +177,21 @@ fn rows(receipts: &[Receipt], token: &Token, at: usize) -> Vec<Row> {
     rows
 }
 
-/// The Transfer in a log, if it is one of the token: two accounts and one value.
+/// The Transfer in a log, if it is one of the token, or of another contract where those are asked
+/// for: two accounts and one value.
 fn row(log: &ReceiptLog, token: &Token) -> Option<Row> {
     let &[TRANSFER, from, to] = log.topics.as_slice() else { return None };
     let raw = <[u8; 32]>::try_from(log.data.as_ref()).ok()?;
     let account = |topic: B256| Address(RawAddress::from_word(topic).into_array());
-    (log.address.into_array() == token.address().0).then(|| Row {
+    let other = Some(Address(log.address.into_array())).filter(|c| *c != token.address());
+    let is_account = |topic: B256| RawAddress::from_word(topic).into_word() == topic;
+    let asked = match other {
+        None => true,
+        Some(_) => token.has_others() && is_account(from) && is_account(to),
+    };
+    asked.then(|| Row {
         at: 0,
+        other,
         n: 0,
         log_index: 0,
         from: account(from),

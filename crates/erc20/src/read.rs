@@ -37,10 +37,16 @@ pub(crate) struct Read {
     pub(crate) word: Option<Arc<Endpoint>>,
 }
 
+/// Whether no Transfer of the token itself is among these.
+pub(crate) fn are_silent(rows: &[Row]) -> bool {
+    rows.iter().all(|row| row.other.is_some())
+}
+
 impl Stretch {
-    /// The rows with an address of `watch` at either end.
+    /// The rows with an address of `watch` at either end; of other tokens, those that reach one.
     pub(crate) fn ours(&self, watch: &WatchSet) -> Vec<Row> {
-        let ours = |row: &&Row| watch.contains(&row.to) || watch.contains(&row.from);
+        let sent = |row: &Row| row.other.is_none() && watch.contains(&row.from);
+        let ours = |row: &&Row| watch.contains(&row.to) || sent(row);
         self.rows.iter().filter(ours).copied().collect()
     }
 
@@ -158,7 +164,7 @@ pub(crate) async fn block(pool: &Pool, blocks: &[Block], at: usize) -> Result<Re
         by_hash(&endpoint, &pool.facts, block, at).await
     });
     let (rows, endpoint) = asked.await.map_err(|exhausted| exhausted.unread(height))?;
-    if rows.is_empty() && matches!(block.bloom, BloomSays::Perhaps(_)) {
+    if are_silent(&rows) && matches!(block.bloom, BloomSays::Perhaps(_)) {
         return settle::silent(pool, blocks, at).await;
     }
     Ok(Read { rows, word: Some(endpoint) })

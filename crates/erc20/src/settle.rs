@@ -65,7 +65,7 @@ pub(crate) async fn silence(
     places: Vec<usize>,
 ) -> Result<BTreeMap<usize, Read>, Error> {
     let mut found = each(places, |at| silent(pool, &stretch.blocks, at)).await?;
-    let broken = found.iter().filter(|(_, read)| !read.rows.is_empty()).map(|(at, _)| *at);
+    let broken = found.iter().filter(|(_, read)| !read::are_silent(&read.rows)).map(|(at, _)| *at);
     let mut heard: Vec<usize> = broken
         .filter_map(|at| {
             let below = stretch.rows.partition_point(|row| row.at < place(at));
@@ -90,7 +90,7 @@ pub(crate) async fn silent(pool: &Pool, blocks: &[Block], at: usize) -> Result<R
     let mut silent: Vec<&Arc<Endpoint>> = Vec::new();
     if let Some(endpoint) = usable.first() {
         match read::by_hash(endpoint, &pool.facts, block, at).await {
-            Ok(rows) if rows.is_empty() => silent.push(endpoint),
+            Ok(rows) if read::are_silent(&rows) => silent.push(endpoint),
             Ok(rows) => return Ok(Read { rows, word: Some(Arc::clone(endpoint)) }),
             Err(refusal) => blame(pool, &mut said, endpoint, refusal),
         }
@@ -98,7 +98,7 @@ pub(crate) async fn silent(pool: &Pool, blocks: &[Block], at: usize) -> Result<R
     for endpoint in &usable {
         match proof::transfers(endpoint, &pool.facts.token, block, at).await {
             Ok(rows) => {
-                if !rows.is_empty() {
+                if !read::are_silent(&rows) {
                     accuse(pool, &silent, height);
                 }
                 return Ok(Read { rows, word: None });
@@ -108,7 +108,7 @@ pub(crate) async fn silent(pool: &Pool, blocks: &[Block], at: usize) -> Result<R
     }
     for endpoint in usable.iter().skip(1) {
         match read::by_hash(endpoint, &pool.facts, block, at).await {
-            Ok(rows) if rows.is_empty() => silent.push(endpoint),
+            Ok(rows) if read::are_silent(&rows) => silent.push(endpoint),
             Ok(rows) => {
                 accuse(pool, &silent, height);
                 return Ok(Read { rows, word: Some(Arc::clone(endpoint)) });

@@ -4,7 +4,7 @@
 //! Never: another event, another contract.
 //! Why: every answer is held against these, so they are spelled once.
 
-use alloy::primitives::{B256, Bloom, b256};
+use alloy::primitives::{B256, Bloom, BloomInput, b256};
 use payments::address::Address;
 use serde_json::{Value, json};
 
@@ -21,6 +21,8 @@ pub struct Token {
     address: Address,
     text: String,
     bloom: Bloom,
+    /// Whether Transfers of every other contract are asked for too.
+    others: bool,
 }
 
 impl Token {
@@ -29,7 +31,19 @@ impl Token {
     pub fn new(address: Address) -> Self {
         let mut bloom = Bloom::default();
         bloom.accrue_raw_log(address.0.into(), &[TRANSFER]);
-        Self { address, text: format!("{:#x}", alloy::primitives::Address::from(address.0)), bloom }
+        let text = format!("{:#x}", alloy::primitives::Address::from(address.0));
+        Self { address, text, bloom, others: false }
+    }
+
+    /// The token, with the Transfers of every other contract beside its own or without them.
+    #[must_use]
+    pub fn with_others(self, others: bool) -> Self {
+        Self { others, ..self }
+    }
+
+    /// Whether Transfers of other contracts are asked for too.
+    pub(crate) const fn has_others(&self) -> bool {
+        self.others
     }
 
     /// Its address.
@@ -48,25 +62,35 @@ impl Token {
         bloom.contains(&self.bloom)
     }
 
+    /// Whether a block with this bloom may hold a Transfer of another contract that is asked for.
+    pub(crate) fn others_may_be_in(&self, bloom: &Bloom) -> bool {
+        let topic = BloomInput::Raw(TRANSFER.as_slice());
+        self.others && bloom.contains_input(topic)
+    }
+
     /// The filter of all its Transfers in a range of heights, both ends counted. It names no
     /// account: the node must not learn which are ours, and places inside a transaction can only
     /// be counted over all of them.
     pub(crate) fn in_range(&self, from: u64, to: u64) -> Value {
-        json!([{
+        self.filter(json!({
             "fromBlock": format!("{from:#x}"),
             "toBlock": format!("{to:#x}"),
-            "address": self.text,
-            "topics": [TRANSFER_TEXT],
-        }])
+        }))
     }
 
     /// The filter of all its Transfers in one block.
     pub(crate) fn in_block(&self, hash: &payments::chain::BlockHash) -> Value {
-        json!([{
-            "blockHash": hash.to_string(),
-            "address": self.text,
-            "topics": [TRANSFER_TEXT],
-        }])
+        self.filter(json!({ "blockHash": hash.to_string() }))
+    }
+
+    fn filter(&self, mut filter: Value) -> Value {
+        if let Value::Object(members) = &mut filter {
+            if !self.others {
+                members.insert("address".to_owned(), json!(self.text));
+            }
+            members.insert("topics".to_owned(), json!([TRANSFER_TEXT]));
+        }
+        json!([filter])
     }
 }
 

@@ -10,6 +10,7 @@ use ruint::aliases::U256;
 
 use crate::address::{Address, from_hex, lower_hex};
 use crate::name::ChainName;
+use crate::recent::Recent;
 use crate::time::Time;
 
 macro_rules! hash {
@@ -158,12 +159,14 @@ pub struct Cursor {
     pub paused: Option<String>,
     /// Why the block above the last one cannot be read, where it cannot.
     pub stalled: Option<String>,
+    /// What the chain's hourly bounds ask for.
+    pub recent: Recent,
 }
 
 impl Cursor {
     /// A chain of which nothing is recorded yet.
     #[must_use]
-    pub const fn new(chain: ChainName) -> Self {
+    pub fn new(chain: ChainName) -> Self {
         Self {
             chain,
             generation: 0,
@@ -172,6 +175,7 @@ impl Cursor {
             safe: None,
             paused: None,
             stalled: None,
+            recent: Recent::default(),
         }
     }
 

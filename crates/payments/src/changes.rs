@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::address::Address;
+use crate::adopt::{Adopted, Adoption};
 use crate::amount::Usdt;
 use crate::case::Case;
 use crate::chain::{BlockId, Connection, Cursor, Header, Scan, Transfer};
@@ -15,6 +16,7 @@ use crate::event::Event;
 use crate::ledger::Journal;
 use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order};
+use crate::recent::Recent;
 use crate::time::Time;
 
 /// When a deposit is final.
@@ -48,6 +50,25 @@ pub struct ChainRules {
     pub max_reorg: u64,
     /// First-match by amount. Where none fits, the finalized height decides.
     pub finality: Vec<FinalityRule>,
+    /// What one hour may bring before a person looks.
+    pub bounds: Bounds,
+}
+
+/// What one hour may bring before a person looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// What may be credited within an hour; above it crediting waits for a person. None: all.
+    pub hourly_credits: Option<Usdt>,
+    /// How many transfers of other tokens are recorded of one order.
+    pub others_per_order: u32,
+    /// And how many of a chain within an hour.
+    pub others_per_hour: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { hourly_credits: None, others_per_order: 20, others_per_hour: 200 }
+    }
 }
 
 /// The rules of every configured chain.
@@ -92,6 +113,8 @@ pub enum Update {
         /// Why, in words.
         why: String,
     },
+    /// A person chooses the branch that a paused chain follows.
+    Adopt(Adoption),
 }
 
 /// What is remembered and may matter to one update.
@@ -107,7 +130,8 @@ pub struct Snapshot {
     /// this chain that is pending or above the finalized height; those with a deposit among the
     /// update's transfers (by transaction and place) that is orphaned or reversed, or that went to
     /// another address than theirs; those of this chain whose expiry the update's finalized time
-    /// has passed; the one a shop names.
+    /// has passed; the one a shop names. Where a branch is adopted, those with a deposit above its
+    /// base.
     pub dossiers: BTreeMap<OrderId, Dossier>,
     /// Recorded deposits that no order owns and that are pending, above the finalized height, or
     /// among the update's transfers (by transaction and place, whoever owns the address by now).
@@ -137,6 +161,10 @@ pub struct CursorMove {
     pub paused: Option<String>,
     /// Why the next block cannot be read from now on, where it cannot.
     pub stalled: Option<String>,
+    /// What the chain's hourly bounds ask for from now on.
+    pub recent: Recent,
+    /// The choice of a person by which finality may fall, where this is one.
+    pub adopted: Option<Adopted>,
 }
 
 impl CursorMove {
@@ -144,14 +172,28 @@ impl CursorMove {
     #[must_use]
     pub fn new(cursor: &Cursor, connection: Connection) -> Self {
         Self {
-            chain: cursor.chain.clone(),
-            generation: cursor.generation,
             orphaned: connection.orphaned,
             kept: connection.kept,
             finalized: connection.finalized,
             safe: connection.safe,
+            ..Self::still(cursor)
+        }
+    }
+
+    /// The move that only raises the generation.
+    #[must_use]
+    pub fn still(cursor: &Cursor) -> Self {
+        Self {
+            chain: cursor.chain.clone(),
+            generation: cursor.generation,
+            orphaned: Vec::new(),
+            kept: cursor.kept.clone(),
+            finalized: cursor.finalized,
+            safe: cursor.safe,
             paused: cursor.paused.clone(),
             stalled: cursor.stalled.clone(),
+            recent: cursor.recent.clone(),
+            adopted: None,
         }
     }
 }

@@ -15,12 +15,13 @@ use crate::ledger::{Entry, Journal};
 use crate::loose::Loose;
 use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order, Price, Status};
-use crate::plan::PlanError;
+use crate::plan::{PlanError, View};
 use crate::time::Time;
 
 /// Who is named where a later fact decided a case.
 pub(crate) const ITSELF: &str = "bursar";
 
+#[derive(Clone)]
 pub(crate) struct Desk {
     now: Time,
     works: BTreeMap<OrderId, Work>,
@@ -77,6 +78,22 @@ impl Desk {
         self.works.get_mut(order).ok_or_else(|| PlanError::UnknownOrder(order.clone()))
     }
 
+    /// Millionths of USDT that the rules credited on this desk.
+    pub(crate) fn granted(&self) -> u64 {
+        self.works.values().fold(0, |sum, work| sum.saturating_add(work.granted))
+    }
+
+    /// The places of the deposits that `view` holds for final and that are still to be judged, in
+    /// the order of the chain.
+    pub(crate) fn places(&self, view: &View<'_>) -> Vec<(u64, u64)> {
+        let deposits = self.works.values().flat_map(|work| &work.dossier.deposits);
+        let judged = |d: &&Deposit| d.state == State::Pending && view.is_final(d);
+        let mut places: Vec<(u64, u64)> =
+            deposits.filter(judged).map(|d| (d.block.height, d.log_index)).collect();
+        places.sort_unstable();
+        places
+    }
+
     pub(crate) fn tell_chain(
         &mut self,
         kind: EventKind,
@@ -131,6 +148,7 @@ impl Desk {
 }
 
 /// One order on the desk.
+#[derive(Clone)]
 pub(crate) struct Work {
     pub(crate) dossier: Dossier,
     pub(crate) now: Time,
@@ -141,6 +159,8 @@ pub(crate) struct Work {
     moved: BTreeSet<usize>,
     cases: BTreeSet<usize>,
     events: Vec<Event>,
+    /// Millionths of USDT that the rules credited.
+    pub(crate) granted: u64,
 }
 
 impl Work {
@@ -155,6 +175,7 @@ impl Work {
             moved: BTreeSet::new(),
             cases: BTreeSet::new(),
             events: Vec::new(),
+            granted: 0,
         }
     }
 

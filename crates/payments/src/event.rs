@@ -68,6 +68,8 @@ kinds! {
     ChainRecovered = "chain.recovered",
     /// Crediting waits for a person.
     ChainPaused = "chain.paused",
+    /// Transfers of other tokens are too many to be recorded; they are counted.
+    ChainFlooded = "chain.flooded",
 }
 
 /// A fact to tell. The store gives it its id and its gapless sequence number.

@@ -6,8 +6,10 @@
 //! second, and run again over recorded facts to prove the books.
 
 pub mod address;
+pub mod adopt;
 pub mod amount;
 pub mod case;
+mod ceiling;
 pub mod chain;
 pub mod changes;
 pub mod deposit;
@@ -21,7 +23,9 @@ pub mod merkle;
 pub mod name;
 pub mod order;
 mod orphan;
+mod others;
 pub mod plan;
+pub mod recent;
 pub mod reconcile;
 mod settle;
 pub mod time;

@@ -4,7 +4,7 @@
 //! Never: a deposit; what is in the books came through a scan.
 //! Why: both clients answer `explain` and `rescan` in the same words.
 
-use crate::chain::{BlockId, Transfer};
+use crate::chain::{BlockHash, BlockId, Transfer};
 use crate::time::Time;
 
 /// What is known of a transaction.
@@ -29,4 +29,17 @@ pub struct Mined {
     pub time: Time,
     /// All Transfers of the token in it, by their place.
     pub transfers: Vec<Transfer>,
+    /// And those of other tokens.
+    pub others: Vec<Transfer>,
+}
+
+/// Whether a chain's nodes have a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// One of them has it.
+    Yes,
+    /// None has it, and at its height there is this one.
+    Other(BlockHash),
+    /// None of them is that far.
+    Unknown,
 }

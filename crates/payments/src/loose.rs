@@ -15,6 +15,7 @@ use crate::name::ChainName;
 use crate::plan::{PlanError, View};
 use crate::time::Time;
 
+#[derive(Clone)]
 pub(crate) struct Loose {
     now: Time,
     deposits: Vec<Deposit>,

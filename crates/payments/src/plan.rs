@@ -4,7 +4,9 @@
 //! Never: anything but a function of its arguments.
 //! Why: everything that changes the books goes through here, so it can be run again over them.
 
+use crate::adopt;
 use crate::amount::AmountError;
+use crate::ceiling;
 use crate::chain::{ConnectError, Connection, Cursor, Scan, Transfer, connect, final_time};
 use crate::changes::{ChainRules, Changes, CursorMove, Finality, Rules, Snapshot, Update};
 use crate::deposit::{Deposit, DepositId, State};
@@ -12,6 +14,8 @@ use crate::desk::Desk;
 use crate::event::EventKind;
 use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order, Price};
+use crate::others::Others;
+use crate::recent::Hour;
 use crate::time::Time;
 
 /// Why an update changes nothing.
@@ -68,6 +72,17 @@ pub enum PlanError {
         /// The first thing that differs.
         what: &'static str,
     },
+    /// Only a chain that is paused follows another branch.
+    #[error("chain `{0}` is not paused")]
+    NotPaused(ChainName),
+    /// What is to be followed is no other branch than the recorded one.
+    #[error("nothing recorded of chain `{chain}` above height {height} is to be replaced")]
+    NoBranch {
+        /// The chain.
+        chain: ChainName,
+        /// The highest block that both branches share.
+        height: u64,
+    },
     /// A sum or a price of this order is beyond the range of the books.
     #[error("a sum of order `{0}` is beyond the range of the books")]
     Range(OrderId),
@@ -92,7 +107,7 @@ pub fn plan(
             rules_of(rules, &order.chain)?;
             create(snapshot, order, now)
         }
-        Update::Cancel(order) => cancel(snapshot, order, now),
+        Update::Cancel(order) => cancel(rules, snapshot, order, now),
         Update::Stall { chain, why } => {
             rules_of(rules, chain)?;
             Ok(mark(snapshot, chain, now, EventKind::ChainStalled, why, |mv, why| {
@@ -110,7 +125,11 @@ pub fn plan(
             let why = format!("{by}: {why}");
             Ok(mark(snapshot, chain, now, EventKind::ChainRecovered, &why, |mv, _| {
                 mv.paused = None;
+                mv.recent.credited = Hour::default();
             }))
+        }
+        Update::Adopt(adoption) => {
+            adopt::adopt(rules_of(rules, &adoption.chain)?, snapshot, adoption, now)
         }
     }
 }
@@ -122,11 +141,13 @@ fn rules_of<'a>(rules: &'a Rules, chain: &ChainName) -> Result<&'a ChainRules, P
 /// How far a chain is known: what decides whether a deposit is final.
 pub(crate) struct View<'a> {
     pub(crate) chain: ChainName,
-    rules: &'a ChainRules,
+    pub(crate) rules: &'a ChainRules,
     last: u64,
     finalized: Option<u64>,
     safe: Option<u64>,
     paused: bool,
+    /// Only what sits below this place of the chain, height and log, is judged.
+    below: Option<(u64, u64)>,
     /// The time of the newest final block; what expires, expires by it.
     pub(crate) final_time: Option<Time>,
 }
@@ -140,11 +161,16 @@ impl<'a> View<'a> {
             finalized: cursor.finalized.map(|block| block.height),
             safe: cursor.safe,
             paused: cursor.paused.is_some(),
+            below: None,
             final_time: None,
         }
     }
 
-    fn of_move(rules: &'a ChainRules, mv: &CursorMove, final_time: Option<Time>) -> Self {
+    pub(crate) fn of_move(
+        rules: &'a ChainRules,
+        mv: &CursorMove,
+        final_time: Option<Time>,
+    ) -> Self {
         Self {
             chain: mv.chain.clone(),
             rules,
@@ -152,6 +178,7 @@ impl<'a> View<'a> {
             finalized: mv.finalized.map(|block| block.height),
             safe: mv.safe,
             paused: mv.paused.is_some(),
+            below: None,
             final_time,
         }
     }
@@ -163,6 +190,9 @@ impl<'a> View<'a> {
             return false;
         }
         let height = deposit.block.height;
+        if self.below.is_some_and(|below| (height, deposit.log_index) >= below) {
+            return false;
+        }
         if self.finalized.is_some_and(|finalized| height <= finalized) {
             return true;
         }
@@ -179,6 +209,19 @@ impl<'a> View<'a> {
                 confirmations >= wanted
             }
         }
+    }
+
+    pub(crate) const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    pub(crate) const fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Judges only what sits below `place`, or everything.
+    pub(crate) const fn settle_below(&mut self, place: Option<(u64, u64)>) {
+        self.below = place;
     }
 
     /// Whether this order's own chain is the one looked at, and crediting on it goes on.
@@ -204,20 +247,24 @@ fn plan_scan(
     let connection = connect(cursor, scan, rules.max_reorg)?;
     let mut desk = Desk::new(snapshot, now);
     orphan(&mut desk, &scan.chain, &connection)?;
-    observe_all(&mut desk, rules, &scan.chain, snapshot, &scan.transfers)?;
+    let mut recent = cursor.recent.clone();
+    let first_added = connection.added.first().map(|header| header.id.height);
+    let mut others = Others::new(rules.bounds, &mut recent, now, first_added);
+    observe_all(&mut desk, rules, &mut others, &scan.chain, snapshot, &scan.transfers)?;
+    others.finish(&mut desk, &scan.chain);
     let grown = !connection.added.is_empty();
     let moves = grown
         || connection.finalized != cursor.finalized
         || connection.safe != cursor.safe
         || !connection.orphaned.is_empty();
-    let mut mv = CursorMove::new(cursor, connection);
+    let mut mv = CursorMove { recent, ..CursorMove::new(cursor, connection) };
     if grown && mv.stalled.take().is_some() {
         let height = mv.kept.last().map_or(0, |header| header.id.height);
         let data = vec![("height", height.to_string())];
         desk.tell_chain(EventKind::ChainRecovered, &scan.chain, data);
     }
     let view = View::of_move(rules, &mv, final_time(cursor, scan));
-    settle(&mut desk, &view)?;
+    ceiling::settle(&mut desk, view, &mut mv, now)?;
     let mut changes = desk.finish();
     if moves || !changes.is_empty() {
         changes.cursor = Some(mv);
@@ -236,12 +283,15 @@ fn plan_rescan(
     // A reorg may have been recorded since the stretch was read again.
     transfers.iter().try_for_each(|transfer| cursor.holds(transfer.block))?;
     let mut desk = Desk::new(snapshot, now);
-    observe_all(&mut desk, rules, chain, snapshot, transfers)?;
-    settle(&mut desk, &View::of_cursor(rules, &cursor))?;
+    let mut mv = CursorMove::still(&cursor);
+    let mut others = Others::new(rules.bounds, &mut mv.recent, now, None);
+    observe_all(&mut desk, rules, &mut others, chain, snapshot, transfers)?;
+    others.finish(&mut desk, chain);
+    ceiling::settle(&mut desk, View::of_cursor(rules, &cursor), &mut mv, now)?;
     let mut changes = desk.finish();
     if !changes.is_empty() {
         // Moving the generation keeps a scan that runs beside this from overtaking it.
-        changes.cursor = Some(unmoved(&cursor));
+        changes.cursor = Some(mv);
     }
     Ok(changes)
 }
@@ -259,6 +309,7 @@ fn orphan(desk: &mut Desk, chain: &ChainName, connection: &Connection) -> Result
 fn observe_all(
     desk: &mut Desk,
     rules: &ChainRules,
+    others: &mut Others<'_>,
     chain: &ChainName,
     snapshot: &Snapshot,
     transfers: &[Transfer],
@@ -278,6 +329,15 @@ fn observe_all(
             continue;
         }
         let mut deposit = read(rules, chain, transfer)?;
+        let id = &deposit.id;
+        let is_new =
+            !astray.contains_key(id) && !elsewhere.contains_key(id) && !desk.loose.knows(id);
+        if id.other_token.is_some() && is_new {
+            let of_order = owner.as_ref().map_or(0, |order| desk.others_of(order));
+            if !others.admit(of_order, transfer.block.height) {
+                continue;
+            }
+        }
         // Whose it was when it was first recorded it stays, wherever it goes now.
         match astray.get(&deposit.id).or(owner.as_ref()) {
             Some(order) if !desk.loose.knows(&deposit.id) => {
@@ -317,13 +377,6 @@ fn read(rules: &ChainRules, chain: &ChainName, transfer: &Transfer) -> Result<De
         state: State::Pending,
         late: false,
     })
-}
-
-/// Confirms what is final and expires what is over.
-fn settle(desk: &mut Desk, view: &View<'_>) -> Result<(), PlanError> {
-    desk.each(|work| work.settle(view))?;
-    desk.loose.settle(view);
-    Ok(())
 }
 
 fn create(snapshot: &Snapshot, order: &Order, now: Time) -> Result<Changes, PlanError> {
@@ -395,7 +448,12 @@ fn contradiction(order: &Order) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn cancel(snapshot: &Snapshot, order: &OrderId, now: Time) -> Result<Changes, PlanError> {
+fn cancel(
+    rules: &Rules,
+    snapshot: &Snapshot,
+    order: &OrderId,
+    now: Time,
+) -> Result<Changes, PlanError> {
     let dossier =
         snapshot.dossiers.get(order).ok_or_else(|| PlanError::UnknownOrder(order.clone()))?;
     if dossier.paid.is_some() {
@@ -404,12 +462,20 @@ fn cancel(snapshot: &Snapshot, order: &OrderId, now: Time) -> Result<Changes, Pl
     if dossier.cancelled.is_some() {
         return Ok(Changes::default());
     }
-    let mut desk = Desk::new(snapshot, now);
     let chain = &dossier.order.chain;
-    let paused = |cursor: &Cursor| cursor.chain == *chain && cursor.paused.is_some();
-    let crediting = !snapshot.cursor.as_ref().is_some_and(paused);
-    desk.work(order)?.cancel(crediting)?;
-    Ok(desk.finish())
+    let cursor = snapshot.cursor.as_ref().filter(|cursor| cursor.chain == *chain);
+    let mut mv = cursor.map(CursorMove::still);
+    let ceiling = rules.get(chain).and_then(|rules| rules.bounds.hourly_credits);
+    let counted = u64::try_from(dossier.counted().micro()).unwrap_or(0);
+    let admits =
+        |mv: &CursorMove| mv.paused.is_none() && ceiling::admits(mv, ceiling, counted, now);
+    let mut desk = Desk::new(snapshot, now);
+    desk.work(order)?.cancel(mv.as_ref().is_none_or(admits))?;
+    let granted = desk.granted();
+    if let Some(mv) = &mut mv {
+        mv.recent.credited.add(now, granted);
+    }
+    Ok(Changes { cursor: mv.filter(|_| granted > 0), ..desk.finish() })
 }
 
 /// A mark on a chain's cursor, told once.
@@ -422,7 +488,7 @@ fn mark(
     set: impl FnOnce(&mut CursorMove, String),
 ) -> Changes {
     let cursor = snapshot.cursor.clone().unwrap_or_else(|| Cursor::new(chain.clone()));
-    let before = unmoved(&cursor);
+    let before = CursorMove::still(&cursor);
     let mut after = before.clone();
     set(&mut after, why.to_owned());
     let marked = |mv: &CursorMove| (mv.paused.is_some(), mv.stalled.is_some());
@@ -432,17 +498,4 @@ fn mark(
     let mut desk = Desk::new(snapshot, now);
     desk.tell_chain(kind, chain, vec![("why", why.to_owned())]);
     Changes { cursor: Some(after), ..desk.finish() }
-}
-
-fn unmoved(cursor: &Cursor) -> CursorMove {
-    CursorMove {
-        chain: cursor.chain.clone(),
-        generation: cursor.generation,
-        orphaned: Vec::new(),
-        kept: cursor.kept.clone(),
-        finalized: cursor.finalized,
-        safe: cursor.safe,
-        paused: cursor.paused.clone(),
-        stalled: cursor.stalled.clone(),
-    }
 }

@@ -302,6 +302,8 @@ impl Work {
             Entry::grant(&order.customer, credits),
         ];
         let id = deposit.map(|deposit| deposit.id.clone());
+        let credited = u64::try_from(sold.micro()).unwrap_or(0);
+        self.granted = self.granted.saturating_add(credited);
         self.post(base, id, effective, remainder, entries.into_iter().flatten().collect());
         let paid = vec![("amount", sold.to_string()), ("credits", credits.to_string())];
         self.tell(EventKind::OrderPaid, deposit, None, paid);

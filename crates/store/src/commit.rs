@@ -62,6 +62,7 @@ impl Store {
         let mut link = self.link(&mut transaction);
         let first = reserve(&mut link, changes).await?;
         if let Some(mv) = &changes.cursor {
+            adopt(&mut link, mv).await?;
             move_cursor(&mut link, mv).await?;
         }
         if let Some(order) = &changes.created {
@@ -215,8 +216,9 @@ async fn move_cursor(link: &mut Link<'_>, mv: &CursorMove) -> Result<(), Error> 
     binds.int_or_null(mv.safe.map(|safe| height("safe_height", safe)).transpose()?)?;
     binds.text_or_null(mv.paused.as_deref().map(row::printable))?;
     binds.text_or_null(mv.stalled.as_deref().map(row::printable))?;
+    binds.text(mv.recent.to_string())?;
     let update = "UPDATE chains SET generation = generation + 1, finalized_height = $3, \
-        finalized_hash = $4, safe_height = $5, paused = $6, stalled = $7 \
+        finalized_hash = $4, safe_height = $5, paused = $6, stalled = $7, recent = $8 \
         WHERE name = $1 AND generation = $2";
     if link.run(update, binds).await? != 1 {
         return Err(Error::Conflict(format!("the cursor of {chain}")));
@@ -232,6 +234,42 @@ async fn move_cursor(link: &mut Link<'_>, mv: &CursorMove) -> Result<(), Error> 
         binds.int(header.time.0)
     })
     .await?;
+    Ok(())
+}
+
+/// Records the choice of a person by which finality may fall, and lets the blocks above the base be
+/// read again behind an index too.
+async fn adopt(link: &mut Link<'_>, mv: &CursorMove) -> Result<(), Error> {
+    let (Some(adopted), Some(base)) = (&mv.adopted, mv.kept.last()) else { return Ok(()) };
+    let chain = mv.chain.as_str();
+    let height = |column, value| signed("adoptions", column, chain, value);
+    let generation = height("generation", mv.generation)?;
+    let read = "SELECT count(*) FROM chains WHERE name = $1 AND generation = $2";
+    let read = sqlx::query(read).bind(chain.to_owned()).bind(generation);
+    let found: i64 = read.fetch_one(&mut *link.connection).await?.try_get(0)?;
+    if found == 0 {
+        return Err(Error::Conflict(format!("the cursor of {chain}")));
+    }
+    let mut binds = Binds::default();
+    binds.text(chain.to_owned())?;
+    binds.int(generation)?;
+    binds.int(height("base_height", base.id.height)?)?;
+    binds.text(hex(&base.id.hash.0))?;
+    binds.int(height("named_height", adopted.named.height)?)?;
+    binds.text(hex(&adopted.named.hash.0))?;
+    binds.int_or_null(adopted.lost.map(|lost| height("lost_height", lost.height)).transpose()?)?;
+    binds.text_or_null(adopted.lost.map(|lost| hex(&lost.hash.0)))?;
+    binds.text(row::printable(&adopted.by))?;
+    binds.text(row::printable(&adopted.why))?;
+    binds.int(adopted.at.0)?;
+    let insert = "INSERT INTO adoptions (chain, generation, base_height, base_hash, named_height, \
+        named_hash, lost_height, lost_hash, decided_by, why, at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    link.run(insert, binds).await?;
+    let mut binds = Binds::default();
+    binds.text(chain.to_owned())?;
+    binds.int(height("base_height", base.id.height)?)?;
+    link.run("UPDATE rereads SET height = $2 WHERE chain = $1 AND height > $2", binds).await?;
     Ok(())
 }
 

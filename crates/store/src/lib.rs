@@ -6,6 +6,7 @@
 //! `tests/benches/store.rs`.
 
 mod accounts;
+mod blocks;
 mod commit;
 mod deposits;
 mod engine;

@@ -13,6 +13,7 @@ use payments::deposit::{Deposit, DepositId};
 use payments::ledger::Journal;
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
+use payments::recent::Recent;
 
 use crate::error::Error;
 use crate::row::{self, Fields};
@@ -73,6 +74,7 @@ pub(crate) async fn cursor(link: &mut Link<'_>, chain: &ChainName) -> Result<Cur
         "c.safe_height",
         "'=' || c.paused",
         "'=' || c.stalled",
+        "c.recent",
     ];
     let text = packed(&columns, "FROM chains AS c WHERE c.name = $1") + PACKED_END;
     let mut binds = Binds::default();
@@ -85,6 +87,7 @@ pub(crate) async fn cursor(link: &mut Link<'_>, chain: &ChainName) -> Result<Cur
         cursor.safe = fields.maybe("safe_height", |text| text.parse().ok())?;
         cursor.paused = fields.maybe("paused", row::marked)?;
         cursor.stalled = fields.maybe("stalled", row::marked)?;
+        cursor.recent = fields.parse("recent", Recent::parse)?;
         Ok(())
     })
     .await?;

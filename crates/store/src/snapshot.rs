@@ -56,7 +56,7 @@ impl Store {
 async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error> {
     match update {
         Update::Scan(scan) => {
-            let mut parts = Parts::of_chain(link, &scan.chain).await?;
+            let mut parts = Parts::of_chain(link, &scan.chain, None).await?;
             parts.receive(link, &scan.chain, &scan.transfers).await?;
             if let Some(cursor) = &parts.snapshot.cursor
                 && let Some(now) = final_time(cursor, scan)
@@ -67,9 +67,13 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
             parts.finish(link).await
         }
         Update::Rescan { chain, transfers } => {
-            let mut parts = Parts::of_chain(link, chain).await?;
+            let mut parts = Parts::of_chain(link, chain, None).await?;
             parts.receive(link, chain, transfers).await?;
             parts.finish(link).await
+        }
+        Update::Adopt(adoption) => {
+            let base = Some(adoption.base.id.height);
+            Parts::of_chain(link, &adoption.chain, base).await?.finish(link).await
         }
         Update::Stall { chain, .. }
         | Update::Pause { chain, .. }
@@ -109,12 +113,20 @@ struct Parts {
 }
 
 impl Parts {
-    /// The chain's cursor, and what is recorded of it that a reorg or finality can still change.
-    async fn of_chain(link: &mut Link<'_>, chain: &ChainName) -> Result<Self, Error> {
+    /// The chain's cursor, and what is recorded of it that a reorg or finality can still change;
+    /// with what is above `base`, where that is lower.
+    async fn of_chain(
+        link: &mut Link<'_>,
+        chain: &ChainName,
+        base: Option<u64>,
+    ) -> Result<Self, Error> {
         let cursor = load::cursor(link, chain).await?;
         // A height is never below zero, so -1 is below every deposit.
         let finalized = match cursor.finalized {
-            Some(block) => row::signed("chains", "finalized_height", chain, block.height)?,
+            Some(block) => {
+                let height = base.map_or(block.height, |base| base.min(block.height));
+                row::signed("chains", "finalized_height", chain, height)?
+            }
             None => -1,
         };
         let mut parts = Self::default();

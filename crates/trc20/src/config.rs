@@ -37,6 +37,9 @@ pub struct Config {
     pub in_flight: usize,
     /// How long one request may take, body included.
     pub deadline: Duration,
+    /// Whether Transfers of every contract are read, and not only the token's. The transaction
+    /// infos hold them in any case.
+    pub other_tokens: bool,
     /// How long an endpoint rests after a failure for which it names no time itself.
     pub rest: Rest,
 }

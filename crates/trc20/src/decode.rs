@@ -6,6 +6,8 @@
 //! Why: the header binds the transactions and says nothing of their logs (`chains.md` 4.2), so
 //! all that can be checked of the logs is whose block and transaction they belong to.
 
+use std::collections::BTreeMap;
+
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Transfer, TxHash};
 use ruint::aliases::U256;
@@ -56,7 +58,9 @@ pub enum DecodeError {
 pub struct Row {
     /// The place of its block in its stretch.
     pub at: u32,
-    /// Its place among the token's Transfer logs inside its transaction.
+    /// Its contract, where that is not the token.
+    pub other: Option<Address>,
+    /// Its place among its contract's Transfer logs inside its transaction.
     pub n: u32,
     /// Its place among all logs of the block.
     pub log_index: u64,
@@ -80,7 +84,7 @@ impl Row {
             log_index: self.log_index,
             block: header.id,
             time: header.time,
-            token,
+            token: self.other.unwrap_or(token),
             from: self.from,
             to: self.to,
             raw: self.raw,
@@ -237,18 +241,22 @@ fn whole(written: &WrittenBlock<'_>, bytes: &mut Vec<u8>) -> Result<Option<Block
     Ok(Some(Block { header, transactions }))
 }
 
-/// The Transfers of `token` in a `gettransactioninfobyblocknum` answer to `block`, which is the
-/// `at`-th of its stretch.
+/// Which contracts' Transfers are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The token.
+    pub token: Address,
+    /// Whether those of every other contract are read too.
+    pub others: bool,
+}
+
+/// The Transfers that are asked for in a `gettransactioninfobyblocknum` answer to `block`, which is
+/// the `at`-th of its stretch.
 ///
 /// # Errors
 /// [`DecodeError::Absent`] where the infos are not there or are another fork's,
 /// [`DecodeError::Lie`] where they do not fit the block or contradict it.
-pub fn infos(
-    body: &[u8],
-    token: &Address,
-    block: &Block,
-    at: u32,
-) -> Result<Vec<Row>, DecodeError> {
+pub fn infos(body: &[u8], asked: Asked, block: &Block, at: u32) -> Result<Vec<Row>, DecodeError> {
     let height = block.header.id.height;
     // A height without infos is `[]`, and block 0 `{}`.
     if body.trim_ascii() == b"{}" {
@@ -270,7 +278,8 @@ pub fn infos(
     if found != expected {
         return lie(height, &format!("are {found}, its transactions {expected}"));
     }
-    let mut reader = Reader { token: payments::address::lower_hex(&token.0), at, logs: 0 };
+    let token = payments::address::lower_hex(&asked.token.0);
+    let mut reader = Reader { token, others: asked.others, at, logs: 0 };
     let mut rows = Vec::new();
     for (info, outcome) in infos.iter().zip(&block.transactions) {
         if hex::fixed(info.id).map(TxHash) != Some(outcome.tx) {
@@ -307,6 +316,7 @@ pub fn is_there(body: &[u8]) -> Result<bool, DecodeError> {
 /// Counts logs and reads those of the token.
 struct Reader {
     token: String,
+    others: bool,
     at: u32,
     logs: u64,
 }
@@ -325,14 +335,14 @@ impl Reader {
             // The default is left out; it was once spelled like this.
             matches!(info.result, None | Some("SUCESS")),
         ];
-        let mut n = 0u32;
+        let mut places: BTreeMap<Option<Address>, u32> = BTreeMap::new();
         for log in &info.log {
             let log_index = self.logs;
             self.logs = self.logs.saturating_add(1);
-            let ours = log.address.eq_ignore_ascii_case(&self.token);
+            let is_token = log.address.eq_ignore_ascii_case(&self.token);
             let topic =
                 log.topics.first().is_some_and(|topic| topic.eq_ignore_ascii_case(TRANSFER));
-            if !ours || !topic {
+            if !topic || !(is_token || self.others) {
                 continue;
             }
             match succeeded {
@@ -342,20 +352,32 @@ impl Reader {
                 [false, false, false] => continue,
                 _ => return lie(height, "contradict the block about what succeeded"),
             }
-            let Some(row) = self.row(log, log_index, n, outcome.tx) else {
-                return lie(height, "have a Transfer that is none");
+            let Some(mut row) = self.row(log, log_index, outcome.tx) else {
+                // Another contract may call what it likes a Transfer.
+                if is_token {
+                    return lie(height, "have a Transfer that is none");
+                }
+                continue;
             };
+            let n = places.entry(row.other).or_default();
+            row.n = *n;
             rows.push(row);
-            n = n.saturating_add(1);
+            *n = n.saturating_add(1);
         }
         Ok(())
     }
 
-    fn row(&self, log: &WrittenLog<'_>, log_index: u64, n: u32, tx: TxHash) -> Option<Row> {
+    fn row(&self, log: &WrittenLog<'_>, log_index: u64, tx: TxHash) -> Option<Row> {
         let &[_, from, to] = log.topics.as_slice() else { return None };
+        let other = if log.address.eq_ignore_ascii_case(&self.token) {
+            None
+        } else {
+            Some(Address(hex::fixed(log.address)?))
+        };
         Some(Row {
             at: self.at,
-            n,
+            other,
+            n: 0,
             log_index,
             from: Address(hex::padded(from)?),
             to: Address(hex::padded(to)?),

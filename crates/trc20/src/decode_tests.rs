@@ -8,6 +8,10 @@ use crate::fixture::{self, LOOK_ALIKE, TOKEN, address, block, pair, rows};
 
 const HEIGHTS: std::ops::RangeInclusive<u64> = 65..=78;
 
+fn asked() -> Asked {
+    Asked { token: address(TOKEN), others: false }
+}
+
 /// The same Transfers as the node's `eth_getLogs` names them.
 fn logs_of(token: &str, height: u64) -> Vec<(TxHash, u64, Address, Address, U256)> {
     // Asked for without a filter.
@@ -108,13 +112,13 @@ fn what_is_not_there_is_not_empty() {
     assert_eq!(super::head(b" {} "), Ok(None));
     assert_eq!(info(b"{}"), Ok(None));
     for body in ["[]", "{}", " {}\n"] {
-        let found = super::infos(body.as_bytes(), &address(TOKEN), &block, 0);
+        let found = super::infos(body.as_bytes(), asked(), &block, 0);
         assert!(matches!(found, Err(DecodeError::Absent(_))), "{body}");
     }
     // A body that ends early is garbled at every place it may end at.
     let (written, infos) = (written.to_string(), infos.to_string());
     for end in (0..infos.len()).step_by(97) {
-        let found = super::infos(&infos.as_bytes()[..end], &address(TOKEN), &block, 0);
+        let found = super::infos(&infos.as_bytes()[..end], asked(), &block, 0);
         assert!(matches!(found, Err(DecodeError::Garbled(_))), "{end}");
     }
     for end in (0..written.len()).step_by(997) {

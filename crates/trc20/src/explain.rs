@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockId, Header, Scan, Transfer, TxHash};
-use payments::lookup::{Mined, Transaction};
+use payments::lookup::{Held, Mined, Transaction};
 use payments::watch::WatchSet;
 use ruint::aliases::U256;
 use serde::Deserialize;
@@ -69,6 +69,27 @@ impl Source {
     pub async fn header(&self, height: u64) -> Result<Option<Header>, Error> {
         let asked = self.pool.ask(None, |node| async move { node.header(height).await });
         asked.await.map(|(header, _)| header).map_err(|exhausted| exhausted.error())
+    }
+
+    /// Whether any endpoint has `block`; one that is behind it says nothing of it.
+    ///
+    /// # Errors
+    /// [`Error`] where no endpoint answers.
+    pub async fn holds(&self, block: BlockId) -> Result<Held, Error> {
+        let mut exhausted = Exhausted::default();
+        let mut held = None;
+        for node in self.pool.usable().await {
+            match node.header(block.height).await {
+                Ok(Some(found)) if found.id == block => return Ok(Held::Yes),
+                Ok(Some(found)) => held = Some(Held::Other(found.id.hash)),
+                Ok(None) => held = held.or(Some(Held::Unknown)),
+                Err(refusal) => {
+                    self.pool.strike(&node, &refusal);
+                    exhausted.failed(&node, refusal);
+                }
+            }
+        }
+        held.ok_or_else(|| exhausted.error())
     }
 
     /// Reads the blocks from `from` on again, to `to` or as far as one window reaches: the caller
@@ -219,12 +240,15 @@ pub(crate) async fn transaction(
     let Some(outcome) = outcome else {
         return Err(Refusal::behind("the transaction's block is not in its chain now"));
     };
-    let ours = rows.iter().filter(|row| row.tx == tx);
+    let transfers = rows.iter().filter(|row| row.tx == tx);
+    let transfers = transfers.map(|row| row.transfer(&block.header, pool.facts.token));
+    let (transfers, others) = transfers.partition(|t: &Transfer| t.token == pool.facts.token);
     Ok(Transaction::Mined(Mined {
         succeeded: outcome.succeeded,
         block: block.header.id,
         time: block.header.time,
-        transfers: ours.map(|row| row.transfer(&block.header, pool.facts.token)).collect(),
+        transfers,
+        others,
     }))
 }
 

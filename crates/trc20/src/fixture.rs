@@ -3,7 +3,7 @@
 use payments::address::{Address, from_hex};
 use serde_json::Value;
 
-use crate::decode::{self, Block, Row};
+use crate::decode::{self, Asked, Block, Row};
 
 /// The token of the recorded chain.
 pub(crate) const TOKEN: &str = "720b78b919edac8419206a44101b4638aa3e3348";
@@ -34,5 +34,10 @@ pub(crate) fn rows(
     block: &Block,
     infos: &Value,
 ) -> Result<Vec<Row>, decode::DecodeError> {
-    decode::infos(infos.to_string().as_bytes(), &address(token), block, 0)
+    decode::infos(
+        infos.to_string().as_bytes(),
+        Asked { token: address(token), others: false },
+        block,
+        0,
+    )
 }

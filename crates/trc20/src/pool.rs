@@ -23,6 +23,8 @@ use crate::verify;
 pub(crate) struct Facts {
     pub(crate) chain: String,
     pub(crate) token: Address,
+    /// Whether Transfers of other contracts are read too.
+    pub(crate) others: bool,
     pub(crate) decimals: u8,
     /// Block 0: pinned by the config, or the first endpoint's.
     pub(crate) genesis: OnceLock<BlockHash>,
@@ -72,6 +74,7 @@ impl Pool {
         let facts = Facts {
             chain: config.chain.as_str().to_owned(),
             token: config.token,
+            others: config.other_tokens,
             decimals: config.decimals,
             genesis,
         };

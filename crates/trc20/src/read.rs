@@ -9,7 +9,7 @@ use payments::address::Address;
 use payments::chain::{BlockId, Header, Transfer};
 use payments::watch::WatchSet;
 
-use crate::decode::{self, Block, Row};
+use crate::decode::{self, Asked, Block, Row};
 use crate::error::Error;
 use crate::node::Node;
 use crate::pool::Pool;
@@ -23,10 +23,11 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
-    /// The Transfers with an address of `watch` at either end.
+    /// The Transfers with an address of `watch` at either end; of other tokens, those that reach
+    /// one.
     pub(crate) fn matching(&self, token: Address, watch: &WatchSet) -> Vec<Transfer> {
-        let ours =
-            self.rows.iter().filter(|row| watch.contains(&row.to) || watch.contains(&row.from));
+        let sent = |row: &Row| row.other.is_none() && watch.contains(&row.from);
+        let ours = self.rows.iter().filter(|row| watch.contains(&row.to) || sent(row));
         ours.filter_map(|row| {
             let header = self.headers.get(usize::try_from(row.at).ok()?)?;
             Some(row.transfer(header, token))
@@ -117,7 +118,8 @@ pub(crate) async fn of(
         return Ok(Vec::new());
     }
     let body = node.infos(block.header.id.height).await?;
-    Ok(decode::infos(&body, &pool.facts.token, block, at)?)
+    let asked = Asked { token: pool.facts.token, others: pool.facts.others };
+    Ok(decode::infos(&body, asked, block, at)?)
 }
 
 /// Every block follows from the one before.

@@ -10,7 +10,7 @@ use payments::name::ChainName;
 use payments::time::Time;
 use serde_json::Value;
 
-use crate::decode::{self, DecodeError};
+use crate::decode::{self, Asked, DecodeError};
 use crate::fixture;
 use crate::index;
 use crate::refusal::{self, Class};
@@ -160,7 +160,8 @@ fn recorded_transactions_of_mainnet_and_nile_are_read_by_their_logs() {
         let block = decode::Block { header, transactions: vec![outcome] };
         let token = Address::parse(token).unwrap();
         let infos = Value::Array(vec![info]).to_string();
-        let rows = decode::infos(infos.as_bytes(), &token, &block, 0).unwrap();
+        let rows =
+            decode::infos(infos.as_bytes(), Asked { token, others: false }, &block, 0).unwrap();
         assert_eq!(rows.len(), 1, "{path}");
         assert_eq!(rows[0].raw, ruint::aliases::U256::from(raw), "{path}");
     }

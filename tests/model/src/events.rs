@@ -146,6 +146,7 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
             *told.paid.entry(event.order.clone()?).or_default() -= 1;
             true
         }
+        EventKind::ChainFlooded => true,
         EventKind::ChainPaused => told.paused.insert(event.chain.clone()?),
         EventKind::ChainStalled => told.stalled.insert(event.chain.clone()?),
         // A person lets it go on and says why, or a block was read.

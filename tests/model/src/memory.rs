@@ -153,6 +153,7 @@ impl Memory {
             safe: mv.safe,
             paused: mv.paused.clone(),
             stalled: mv.stalled.clone(),
+            recent: mv.recent.clone(),
         };
         self.cursors.insert(mv.chain.clone(), cursor);
         generation

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockId, Header, Scan, Transfer};
-use payments::changes::{ChainRules, Changes, Finality, FinalityRule, Rules, Update};
+use payments::changes::{Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Update};
 use payments::deposit::{Deposit, State};
 use payments::name::{ChainName, OrderId};
 use payments::order::Order;
@@ -74,7 +74,11 @@ impl World {
                 finality(&mut random)
             };
             let (decimals, max_reorg) = (*decimals, habit.bound());
-            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg, finality };
+            // Which of too many are recorded depends on how they are batched.
+            let most = u32::MAX;
+            let bounds =
+                Bounds { others_per_order: most, others_per_hour: most, ..Bounds::default() };
+            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg, finality, bounds };
             rules.insert(chain.name.clone(), of_chain);
             chains.push(chain);
         }
@@ -238,7 +242,7 @@ impl World {
             Update::Create(order) => {
                 self.orders.entry(order.id.clone()).or_insert_with(|| order.clone());
             }
-            Update::Cancel(_) => {}
+            Update::Cancel(_) | Update::Adopt(_) => {}
             Update::Stall { chain, .. } => self.chain_mut(chain).stalled = true,
             Update::Pause { chain, .. } => self.chain_mut(chain).paused = true,
             Update::Resume { chain, .. } => self.chain_mut(chain).paused = false,
@@ -263,6 +267,7 @@ impl World {
                 self.memory.dossier(order).is_some_and(|dossier| dossier.paid.is_none())
             }
             Update::Create(_)
+            | Update::Adopt(_)
             | Update::Stall { .. }
             | Update::Pause { .. }
             | Update::Resume { .. } => true,

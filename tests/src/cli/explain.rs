@@ -163,3 +163,44 @@ async fn what_the_books_refuse_is_told() {
     assert_eq!(daemon.stop().await, 0);
     assert_eq!(counter.json(&["order", "show", "A-1"]).await["status"], "paid");
 }
+
+#[tokio::test]
+async fn a_look_alike_is_told_apart_whether_it_is_recorded_or_not() {
+    let counter = Counter::open().await;
+    let address = counter.order("A-1").await;
+    let fake = Account::repeat_byte(0xfa);
+    let spec = TokenSpec { address: fake, decimals: 6, symbol: "USDT".to_owned() };
+    counter.chain.deploy(spec);
+    let stranger = Account::repeat_byte(0x99);
+    let txs = vec![Tx::transfer_of(fake, stranger, address, 100_000_000)];
+    let first = counter.chain.mine(txs.clone()).height;
+    counter.chain.mine_empty(12);
+    counter.watch().await;
+    let words = [
+        format!("another token, of contract {fake}: not USDT, whose contract is 0xdAC17F95"),
+        "nothing is credited for it".to_owned(),
+        "Tell the customer that this token was sent and not USDT".to_owned(),
+    ];
+    // Not watched: found by its transaction all the same.
+    let tx = counter.tx(first, 0);
+    let told = counter.json(&["explain", &tx]).await;
+    let answer = &told["chains"][0]["answer"];
+    assert_eq!(answer["found"], "no_transfer");
+    assert_eq!(answer["others"][0]["token"], fake.to_string());
+    let text = counter.good(&["explain", &tx]).await;
+    assert!(words.iter().all(|words| text.contains(words)), "{text}");
+    // Watched: recorded, and told with its order.
+    counter.write_with("decimals = 6", "decimals = 6\nother_tokens = \"watch\"");
+    let second = counter.chain.mine(txs).height;
+    counter.chain.mine_empty(12);
+    counter.watch().await;
+    let tx = counter.tx(second, 0);
+    let told = counter.json(&["explain", &tx]).await;
+    assert_eq!(told["kind"], "transaction");
+    let order = &told["story"][0];
+    assert_eq!((&order["id"], &order["status"]), (&"A-1".into(), &"awaiting_payment".into()));
+    assert_eq!(order["cases"][0]["kind"], "wrong_asset");
+    let text = counter.good(&["explain", &tx]).await;
+    assert!(words.iter().all(|words| text.contains(words)), "{text}");
+    assert!(text.contains("100000000 base units of another token"), "{text}");
+}

@@ -57,6 +57,7 @@ pub(crate) fn config(urls: &[String]) -> Config {
         in_flight: 3,
         deadline: Duration::from_secs(20),
         check_header_hash: true,
+        other_tokens: false,
         prove: Prove::Suspicious,
         rest: Arc::new(|_| Duration::ZERO),
     }
@@ -71,6 +72,8 @@ pub(crate) struct Follower {
     pub(crate) cursor: Cursor,
     pub(crate) watch: Arc<WatchSet>,
     pub(crate) recorded: BTreeMap<(TxHash, u32), Transfer>,
+    /// Every Transfer of every scan, the token's and others'.
+    pub(crate) transfers: Vec<Transfer>,
     pub(crate) polls: u32,
 }
 
@@ -89,6 +92,7 @@ impl Follower {
             cursor,
             watch: Arc::new(watch),
             recorded: BTreeMap::new(),
+            transfers: Vec::new(),
             polls: 0,
         }
     }
@@ -123,7 +127,9 @@ impl Follower {
             self.recorded.retain(|_, transfer| transfer.block != gone.id);
         }
         let added: Vec<BlockId> = joined.added.iter().map(|header| header.id).collect();
-        for transfer in scan.transfers {
+        self.transfers.extend(scan.transfers.iter().cloned());
+        let token = Address(ChainSpec::ethereum().token.address.into_array());
+        for transfer in scan.transfers.into_iter().filter(|transfer| transfer.token == token) {
             if added.contains(&transfer.block) {
                 let twice = self.recorded.insert((transfer.tx, transfer.n), transfer);
                 assert_eq!(twice, None, "one transfer is in two blocks");

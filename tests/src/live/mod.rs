@@ -10,6 +10,7 @@ mod audit;
 mod crash;
 mod daemon;
 mod dice;
+mod guard;
 mod latency;
 mod lines;
 mod paying;

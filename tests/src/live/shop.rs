@@ -78,6 +78,8 @@ pub(crate) struct Setup {
     pub(crate) addresses: String,
     /// Lines of `[orders]`.
     pub(crate) orders: &'static str,
+    /// Further lines of `[chains.ethereum]`.
+    pub(crate) chain: &'static str,
     /// As the node's option of this name.
     pub(crate) states: Option<u64>,
 }
@@ -95,6 +97,7 @@ impl Setup {
             poll_interval: "1h",
             addresses: format!("xpub = \"{FRESH}\""),
             orders: "expires_after = \"30d\"",
+            chain: "",
             states: None,
         }
     }
@@ -158,8 +161,16 @@ impl Shop {
 
     /// A config that reads the chain through `endpoints`, the first one preferred.
     pub(crate) fn config(&self, endpoints: &[String]) -> String {
-        let Setup { chain_id, decimals, confirmations, poll_interval, addresses, orders, .. } =
-            &self.setup;
+        let Setup {
+            chain_id,
+            decimals,
+            confirmations,
+            poll_interval,
+            addresses,
+            orders,
+            chain,
+            ..
+        } = &self.setup;
         let (url, token) = (&self.url, self.token.address);
         let mut config = format!(
             r#"
@@ -179,6 +190,7 @@ token = "{token}"
 decimals = {decimals}
 confirmations = [{{ up_to = "10000", blocks = {confirmations} }}, {{ at = "finalized" }}]
 poll_interval = "{poll_interval}"
+{chain}
 
 [chains.ethereum.addresses]
 {addresses}

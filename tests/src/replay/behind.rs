@@ -173,19 +173,34 @@ impl Behind {
 
     /// The time of the newest block: the only clock there is.
     pub(super) async fn time(&self) -> Time {
+        let newest = self.newest().await;
+        if self.kind == Kind::Evm {
+            let seconds = hex(&newest["result"]["timestamp"]);
+            return Time::from_seconds(seconds).expect("a time in range");
+        }
+        let time = newest["block_header"]["raw_data"]["timestamp"].as_i64();
+        Time(time.unwrap_or_else(|| panic!("{newest}")))
+    }
+
+    /// The height of the newest block.
+    pub(super) async fn height(&self) -> u64 {
+        let newest = self.newest().await;
+        if self.kind == Kind::Evm {
+            return hex(&newest["result"]["number"]);
+        }
+        let height = newest["block_header"]["raw_data"]["number"].as_u64();
+        height.unwrap_or_else(|| panic!("{newest}"))
+    }
+
+    async fn newest(&self) -> Value {
         let url = self.url();
         if self.kind == Kind::Evm {
             let params = json!(["latest", false]);
             let method = "eth_getBlockByNumber";
             let asked = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-            let answer = post(&url, &asked).await;
-            let time = answer["result"]["timestamp"].as_str().unwrap_or_else(|| panic!("{answer}"));
-            let seconds = u64::from_str_radix(time.trim_start_matches("0x"), 16).expect("hex");
-            return Time::from_seconds(seconds).expect("a time in range");
+            return post(&url, &asked).await;
         }
-        let answer = post(&format!("{url}/wallet/getblock"), &json!({"detail": false})).await;
-        let time = answer["block_header"]["raw_data"]["timestamp"].as_i64();
-        Time(time.unwrap_or_else(|| panic!("{answer}")))
+        post(&format!("{url}/wallet/getblock"), &json!({"detail": false})).await
     }
 
     /// Fails with the first request that is not on the tape, or in no file.
@@ -205,7 +220,7 @@ impl Behind {
 
     /// The chain's part of the config: in small windows, one request at a time, so that they are
     /// the same in each run.
-    pub(super) fn config(&self, accounts: bool) -> String {
+    pub(super) fn config(&self, accounts: bool, settings: &str) -> String {
         let url = self.url();
         let xpub = if self.beside { BESIDE } else { XPUB };
         let (what, addresses) = match self.kind {
@@ -215,6 +230,13 @@ impl Behind {
                 (TRON.replace("TOKEN", &java_tron::token()), "imported = true".to_owned())
             }
         };
+        let what = match settings.contains("max_reorg") {
+            true => what
+                .lines()
+                .filter(|line| !line.starts_with("max_reorg"))
+                .fold(String::new(), |text, line| format!("{text}{line}\n")),
+            false => what,
+        };
         let name = self.chain();
         let read = if accounts { "read = \"accounts\"\n" } else { "" };
         // A plain node has its solidity interface at a URL of its own; an index has one for all.
@@ -223,7 +245,7 @@ impl Behind {
             _ => String::new(),
         };
         format!(
-            "[chains.{name}]\n{what}{read}\n[chains.{name}.addresses]\n{addresses}\n\n\
+            "[chains.{name}]\n{what}{read}{settings}\n[chains.{name}.addresses]\n{addresses}\n\n\
              [[chains.{name}.endpoints]]\nname = \"node\"\nurl = \"{url}\"\n{solidity}\n"
         )
     }
@@ -246,6 +268,11 @@ max_reorg = 32
 window = 20
 in_flight = 1
 "#;
+
+fn hex(value: &Value) -> u64 {
+    let digits = value.as_str().unwrap_or_else(|| panic!("{value}")).trim_start_matches("0x");
+    u64::from_str_radix(digits, 16).expect("hex")
+}
 
 async fn post(url: &str, asked: &Value) -> Value {
     let answer = reqwest::Client::new().post(url).json(asked).send().await;

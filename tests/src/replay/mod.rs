@@ -50,6 +50,15 @@ scenarios!(
     down,
     first_order,
     crash,
+    lookalike,
+    lookalike_flood,
+    ceiling,
+    split,
+    dust,
+    late,
+    hidden_reorg,
+    adopted,
+    too_deep,
 );
 
 async fn scenario(kind: Kind, name: &str) {

@@ -90,6 +90,12 @@ pub(super) enum Ours {
     Cancel(String),
     /// The chain is watched by its accounts: the first line, or not at all.
     ByAccounts,
+    /// A line of the chain's config; such lines stand before all others.
+    With(String),
+    /// A person lets crediting go on.
+    GoOn,
+    /// A person follows the branch of the node's newest block.
+    Adopt,
     /// The blocks behind an index are read.
     Reread,
     /// The watcher turns until it finds nothing more.
@@ -149,6 +155,9 @@ fn step(text: &str) -> Option<Step> {
         ["order", id, amount, "on", chain] => Step::Ours(order(id, amount, Some(chain))?),
         ["cancel", id] => Step::Ours(Ours::Cancel((*id).to_owned())),
         ["by", "accounts"] => Step::Ours(Ours::ByAccounts),
+        ["with", ..] => Step::Ours(Ours::With(text.strip_prefix("with ")?.to_owned())),
+        ["go", "on"] => Step::Ours(Ours::GoOn),
+        ["adopt", "the", "new", "branch"] => Step::Ours(Ours::Adopt),
         ["reread"] => Step::Ours(Ours::Reread),
         ["play"] => Step::Ours(Ours::Play),
         ["crash"] => Step::Ours(Ours::Crash),

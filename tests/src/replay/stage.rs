@@ -15,7 +15,7 @@ use bursar::open::Opened;
 use bursar::watch::Watcher;
 use payments::Update;
 use payments::address::Address;
-use payments::name::OrderId;
+use payments::name::{ChainName, OrderId};
 use payments::time::Time;
 use store::{OpenMode, Store, WatchState};
 use tempfile::TempDir;
@@ -36,6 +36,8 @@ struct Stage {
     moved: bool,
     /// The chain is watched by its accounts.
     accounts: bool,
+    /// Further lines of the chain's config.
+    settings: String,
     books: TempDir,
     clock: Clock,
     up: Option<Up>,
@@ -54,6 +56,7 @@ struct Up {
 struct Script {
     lines: Vec<Line>,
     accounts: bool,
+    settings: String,
     /// Each chain's kind, and the note of its tape.
     chains: Vec<(Kind, String)>,
 }
@@ -64,12 +67,20 @@ impl Script {
         let by_accounts = |line: &Line| line.step == Step::Ours(Ours::ByAccounts);
         let accounts = lines.first().is_some_and(by_accounts);
         assert!(!lines.iter().skip(1).any(by_accounts), "`by accounts` is the first line");
+        let settings: String = lines
+            .iter()
+            .map_while(|line| match &line.step {
+                Step::Ours(Ours::With(setting)) => Some(format!("{setting}\n")),
+                Step::Ours(Ours::ByAccounts) => Some(String::new()),
+                _ => None,
+            })
+            .collect();
         let mut chains = vec![(kind, script::at_the_node(&lines, None))];
         if let Some(beside) = script::beside(&lines) {
             let note = script::at_the_node(&lines, Some(&beside));
             chains.push((Kind::named(&beside), note));
         }
-        Self { lines, accounts, chains }
+        Self { lines, accounts, settings, chains }
     }
 }
 
@@ -101,7 +112,8 @@ async fn play(script: Script, chains: Vec<Behind>) -> String {
     let clock = Clock::at(Time(0));
     let prose = Prose::default();
     let (moved, accounts, up, told) = (false, script.accounts, None, 0);
-    let mut stage = Stage { chains, moved, accounts, books, clock, up, told, prose };
+    let settings = script.settings;
+    let mut stage = Stage { chains, moved, accounts, settings, books, clock, up, told, prose };
     Box::pin(stage.start(OpenMode::Migrate)).await;
     for Line { text, chain, step } in script.lines {
         stage.prose.line(&format!("> {text}"));
@@ -162,7 +174,9 @@ impl Stage {
         }
         self.set_clock().await;
         match step {
-            Ours::ByAccounts => {}
+            Ours::ByAccounts | Ours::With(_) => {}
+            Ours::GoOn => self.go_on().await,
+            Ours::Adopt => Box::pin(self.adopt()).await,
             Ours::Order { id, amount, chain } => self.order(id, amount, chain).await,
             Ours::Cancel(id) => {
                 let id = OrderId::new(&id).expect("an order's id");
@@ -197,7 +211,8 @@ impl Stage {
 
     async fn start(&mut self, mode: OpenMode) {
         self.set_clock().await;
-        let chains = self.chains.iter().map(|behind| behind.config(self.accounts));
+        let settings = &self.settings;
+        let chains = self.chains.iter().map(|behind| behind.config(self.accounts, settings));
         let config = format!("{PRICING}{}", chains.collect::<String>());
         let config = Config::parse(&config, self.books.path());
         let config = config.unwrap_or_else(|why| panic!("{}", why.line()));
@@ -275,6 +290,28 @@ impl Stage {
         let mut behind = accounts::Behind::of(chain).expect("the script begins with `by accounts`");
         let read = Box::pin(behind.catch_up(&up.opened.books, name, watcher.node())).await;
         read.unwrap_or_else(|why| panic!("{}", why.line()));
+    }
+
+    async fn go_on(&mut self) {
+        let chain = ChainName::new(self.own().chain()).expect("a chain's name");
+        let (by, why) = ("maria".to_owned(), "looked into".to_owned());
+        let resumed = self.up().opened.books.record(&Update::Resume { chain, by, why }).await;
+        resumed.unwrap_or_else(|why| panic!("{}", why.line()));
+    }
+
+    /// What `bursar chain resume --adopt` does, of the node's newest block.
+    async fn adopt(&mut self) {
+        let height = self.own().height().await;
+        let name = ChainName::new(self.own().chain()).expect("a chain's name");
+        let up = self.up();
+        let node = up.watchers.first().expect("one for each chain").node();
+        let header = node.header(height).await.expect("an answer").expect("a block");
+        let named = format!("{height}:{}", header.id.hash);
+        let said = ("maria".to_owned(), "looked into".to_owned());
+        let adopted = bursar::adopt::adopt(&up.opened, &name, (&named, None), said).await;
+        let words = adopted.map_or_else(|why| format!("refused: {}", why.line()), |(text, _)| text);
+        let words = self.prose.name(words.trim());
+        self.prose.line(&format!("  {words}"));
     }
 
     fn check(&self) {

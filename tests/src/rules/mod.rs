@@ -7,6 +7,8 @@
     reason = "an overflow in a test is a failure of the test, and says where"
 )]
 
+mod adopt;
+mod bounds;
 mod examples;
 mod marks;
 mod orders;

@@ -10,7 +10,7 @@ use model::memory::Memory;
 use payments::address::Address;
 use payments::amount::{Credits, Usdt};
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
-use payments::changes::{ChainRules, Changes, Finality, FinalityRule, Rules, Update};
+use payments::changes::{Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Update};
 use payments::event::EventKind;
 use payments::name::{ChainName, CustomerId, OrderId};
 use payments::order::{Order, Policy, Price, Terms};
@@ -134,7 +134,8 @@ impl World {
         let mut lines = BTreeMap::new();
         for (name, decimals) in [("ethereum", 6), ("tron", 6), ("bsc", 18)] {
             let finality = vec![FinalityRule { up_to: None, finality: Finality::Confirmations(1) }];
-            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg: 8, finality };
+            let bounds = Bounds::default();
+            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg: 8, finality, bounds };
             rules.insert(chain(name), of_chain);
             lines.insert(name, Line::default());
         }

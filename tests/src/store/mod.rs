@@ -3,6 +3,7 @@
 //! In: small histories through the real rules. Out: the same answers on SQLite and PostgreSQL.
 //! Never: an engine skipped. What the model's histories do to both is in `conformance`.
 
+mod adopt;
 mod astray;
 mod away;
 mod commits;

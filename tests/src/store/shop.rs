@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use payments::address::Address;
 use payments::amount::{Credits, Usdt};
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
-use payments::changes::{ChainRules, Rules};
+use payments::changes::{Bounds, ChainRules, Rules};
 use payments::name::{ChainName, CustomerId, OrderId};
 use payments::order::{Order, Policy, Price, Terms};
 use payments::time::Time;
@@ -112,7 +112,9 @@ pub(super) fn scan(
 }
 
 pub(super) fn rules() -> Rules {
-    let rules = ChainRules { token: TOKEN, decimals: 6, max_reorg: 64, finality: Vec::new() };
+    let bounds = Bounds::default();
+    let rules =
+        ChainRules { token: TOKEN, decimals: 6, max_reorg: 64, finality: Vec::new(), bounds };
     BTreeMap::from([(chain(), rules)])
 }
 

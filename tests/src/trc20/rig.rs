@@ -78,6 +78,7 @@ pub(crate) fn config(nodes: &[&Node]) -> Config {
         window: 10,
         in_flight: 4,
         deadline: Duration::from_secs(20),
+        other_tokens: false,
         rest: Arc::new(|_| Duration::ZERO),
     }
 }
@@ -125,7 +126,8 @@ impl Follower {
             self.recorded.retain(|_, transfer| transfer.block != gone.id);
         }
         let added: Vec<BlockId> = joined.added.iter().map(|header| header.id).collect();
-        for transfer in scan.transfers {
+        let token = Address(ChainSpec::tron().token.address.into_array());
+        for transfer in scan.transfers.into_iter().filter(|transfer| transfer.token == token) {
             if added.contains(&transfer.block) {
                 let twice = self.recorded.insert((transfer.tx, transfer.n), transfer);
                 assert_eq!(twice, None, "one transfer is in two blocks");

@@ -14,7 +14,7 @@ use model::memory::Memory;
 use model::random::Random;
 use payments::address::Address;
 use payments::chain::{ConnectError, TxHash};
-use payments::changes::{ChainRules, Finality, FinalityRule, Rules, Update};
+use payments::changes::{Bounds, ChainRules, Finality, FinalityRule, Rules, Update};
 use payments::deposit::{Deposit, State};
 use payments::ledger::{Account as Of, Asset};
 use payments::name::{CustomerId, OrderId};
@@ -146,7 +146,8 @@ impl Storm {
         let config = config(&nodes.iter().collect::<Vec<_>>());
         let finality = vec![FinalityRule { up_to: None, finality: Finality::Finalized }];
         let (token, name) = (config.token, config.chain.clone());
-        let of_chain = ChainRules { token, decimals: 6, max_reorg: BOUND, finality };
+        let bounds = Bounds::default();
+        let of_chain = ChainRules { token, decimals: 6, max_reorg: BOUND, finality, bounds };
         let mut books = Memory::new();
         books.import(&(1..6).map(ours).collect::<Vec<_>>());
         let mut storm = Self {

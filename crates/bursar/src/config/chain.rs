@@ -11,11 +11,11 @@ use std::time::Duration;
 use payments::address::{Address, Spelling};
 use payments::amount::Usdt;
 use payments::chain::BlockHash;
-use payments::changes::{ChainRules, Finality as Final, FinalityRule};
+use payments::changes::{Bounds, ChainRules, Finality as Final, FinalityRule};
 use payments::name::ChainName;
 
 use super::node::{Node, Recordable};
-use super::{AddressSource, Chain, duration, evm, file, tron, usdt};
+use super::{AddressSource, Chain, Orders, duration, evm, file, orders, tron, usdt};
 use crate::derive::Account;
 use crate::error::{Error, input};
 use crate::secret;
@@ -23,6 +23,7 @@ use crate::secret;
 pub(super) fn read_chain(
     name: &ChainName,
     chain: &file::Chain,
+    usual: &Orders,
     beside: &Path,
 ) -> Result<Chain, Error> {
     let field = |what: &str| format!("chains.{name}.{what}");
@@ -45,6 +46,7 @@ pub(super) fn read_chain(
         decimals: chain.decimals,
         max_reorg,
         finality: read_finality_rules(&field("confirmations"), &chain.confirmations)?,
+        bounds: read_bounds(name, chain)?,
     };
     let node = match chain.kind {
         file::Kind::Evm => Node::Evm(Box::new(evm::read_node(name, chain, &rules, beside)?)),
@@ -55,10 +57,42 @@ pub(super) fn read_chain(
         recordable: read_recordable(name, chain, beside)?,
         node,
         rules,
+        orders: match &chain.orders {
+            Some(own) => orders::read_orders(&field("orders"), own, Some(usual))?,
+            None => usual.clone(),
+        },
         addresses: read_addresses(name, &chain.addresses, beside)?,
         recovery_fee: usdt(&field("recovery_fee"), chain.recovery_fee.as_ref(), Usdt::ZERO)?,
         poll_interval: duration(&field("poll_interval"), chain.poll_interval.as_ref(), pace)?,
         stalled_after: duration(&field("stalled_after"), stalled_after, Duration::from_secs(60))?,
+    })
+}
+
+/// What one hour may bring before a person looks.
+fn read_bounds(name: &ChainName, chain: &file::Chain) -> Result<Bounds, Error> {
+    let field = |what: &str| format!("chains.{name}.{what}");
+    let usual = Bounds::default();
+    let ceiling = chain.hourly_credit_ceiling.as_ref();
+    let hourly_credits = match ceiling {
+        None => None,
+        Some(text) => {
+            let field = field("hourly_credit_ceiling");
+            let ceiling = Usdt::parse(text).map_err(|why| input(&field, why))?;
+            if ceiling.is_zero() {
+                return Err(input(&field, "is zero; `bursar chain pause` stops crediting"));
+            }
+            Some(ceiling)
+        }
+    };
+    let bound = |what: &str, given: Option<u32>, usual| match given.unwrap_or(usual) {
+        bound @ 1..=10_000 => Ok(bound),
+        _ => Err(input(&field(what), "must be 1 to 10000")),
+    };
+    let (of_order, of_hour) = (chain.other_tokens_per_order, chain.other_tokens_per_hour);
+    Ok(Bounds {
+        hourly_credits,
+        others_per_order: bound("other_tokens_per_order", of_order, usual.others_per_order)?,
+        others_per_hour: bound("other_tokens_per_hour", of_hour, usual.others_per_hour)?,
     })
 }
 

@@ -71,6 +71,7 @@ pub(super) fn read_node(
         deadline: shared.deadline,
         check_header_hash,
         prove,
+        other_tokens: matches!(chain.other_tokens, Some(file::OthersWord::Watch)),
         rest: std::sync::Arc::new(retry::rest),
     })
 }

@@ -83,6 +83,11 @@ pub(super) struct Chain {
     pub(super) prove: Option<ProveWord>,
     pub(super) stalled_after: Option<String>,
     pub(super) recovery_fee: Option<String>,
+    pub(super) hourly_credit_ceiling: Option<String>,
+    pub(super) other_tokens: Option<OthersWord>,
+    pub(super) other_tokens_per_order: Option<u32>,
+    pub(super) other_tokens_per_hour: Option<u32>,
+    pub(super) orders: Option<Orders>,
     pub(super) read: Option<ReadWord>,
     pub(super) accounts: Option<Accounts>,
     #[serde(default)]
@@ -103,6 +108,13 @@ pub(super) enum Kind {
 pub(super) enum ReadWord {
     Blocks,
     Accounts,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OthersWord {
+    Watch,
+    Ignore,
 }
 
 #[derive(Debug, Default, Deserialize)]

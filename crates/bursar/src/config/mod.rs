@@ -8,6 +8,7 @@ mod chain;
 mod evm;
 mod file;
 mod node;
+mod orders;
 mod tron;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use payments::amount::{Credits, Usdt};
 use payments::changes::{ChainRules, Rules};
 use payments::name::ChainName;
-use payments::order::{Policy, Price, Terms};
+use payments::order::{Price, Terms};
 
 use crate::derive::{self, Account};
 use crate::error::{Error, input};
@@ -33,7 +34,7 @@ const LARGEST: u64 = 1024 * 1024;
 pub struct Config {
     /// Where the books are.
     pub database: Secret,
-    /// How orders are made.
+    /// How orders are made, where their chain does not say otherwise.
     pub orders: Orders,
     /// What credits cost.
     pub pricing: Pricing,
@@ -87,6 +88,8 @@ pub struct Chain {
     pub node: Node,
     /// Where its deposit addresses come from; none where orders on it are not offered.
     pub addresses: Option<AddressSource>,
+    /// How orders on it are made.
+    pub orders: Orders,
     /// What is kept for returning money that arrived here and was meant for another chain.
     pub recovery_fee: Usdt,
     /// Where `bursar record` sends on what it records.
@@ -144,22 +147,18 @@ impl Config {
             Some(secret) => database_url(&secret, beside)?,
             None => Secret::new(format!("sqlite:{}", beside.join("bursar.db").display())),
         };
+        let orders = orders::read_orders("orders", &file.orders, None)?;
         let mut chains = BTreeMap::new();
         for (name, chain) in &file.chains {
             let field = format!("chains.{name}");
             let name = ChainName::new(name).map_err(|why| input(&field, why))?;
-            chains.insert(name.clone(), chain::read_chain(&name, chain, beside)?);
+            chains.insert(name.clone(), chain::read_chain(&name, chain, &orders, beside)?);
         }
         chain::one_mark_each(&chains)?;
         if chains.is_empty() {
             return Err(input("chains", "no chain is configured; write [chains.ethereum]"));
         }
-        Ok(Self {
-            database,
-            orders: read_orders(&file.orders)?,
-            pricing: read_pricing(&file.pricing)?,
-            chains,
-        })
+        Ok(Self { database, orders, pricing: read_pricing(&file.pricing)?, chains })
     }
 
     /// The rules of every chain, as `plan` wants them.
@@ -226,54 +225,20 @@ fn usdt(field: &str, text: Option<&String>, default: Usdt) -> Result<Usdt, Error
     text.map_or(Ok(default), |text| Usdt::parse(text).map_err(|why| input(field, why)))
 }
 
-const fn policy(word: Option<file::PolicyWord>) -> Policy {
-    match word {
-        Some(file::PolicyWord::Credit) => Policy::Credit,
-        Some(file::PolicyWord::Hold) | None => Policy::Hold,
-    }
-}
-
-fn read_orders(orders: &file::Orders) -> Result<Orders, Error> {
-    let minutes = |n: u64| Duration::from_secs(n.saturating_mul(60));
-    let late = duration("orders.late_window", orders.late_window.as_ref(), minutes(24 * 60))?;
-    let dust = Usdt::from_micro(100_000).unwrap_or_default();
-    // A percentage with four decimals is a whole number of parts per million.
-    let percent = orders.tolerance_percent.as_deref().unwrap_or("0");
-    let field = "orders.tolerance_percent";
-    let ppm = Usdt::parse(percent).map_err(|why| input(field, why))?.micro();
-    if ppm % 100 != 0 || ppm > 50_000_000 {
-        return Err(input(field, format!("`{percent}` must be 0 to 50 with at most 4 decimals")));
-    }
-    Ok(Orders {
-        expires_after: duration(
-            "orders.expires_after",
-            orders.expires_after.as_ref(),
-            minutes(30),
-        )?,
-        terms: Terms {
-            tolerance: usdt("orders.tolerance", orders.tolerance.as_ref(), Usdt::ZERO)?,
-            dust: usdt("orders.dust", orders.dust.as_ref(), dust)?,
-            late_window: i64::try_from(late.as_millis()).unwrap_or(i64::MAX),
-            underpaid: policy(orders.underpaid),
-            overpaid: policy(orders.overpaid),
-            late: policy(orders.late),
-        },
-        tolerance_ppm: u32::try_from(ppm / 100).unwrap_or(0),
-    })
-}
-
 fn read_pricing(pricing: &file::Pricing) -> Result<Pricing, Error> {
     let rate = match &pricing.credits_per_usdt {
         None => None,
         Some(text) => {
             let field = "pricing.credits_per_usdt";
-            let credits = Credits::parse(text).map_err(|why| input(field, why))?;
-            if credits.is_zero() {
-                return Err(input(field, "is zero"));
+            let (credits, per) = text.split_once('/').unwrap_or((text, "1"));
+            let credits = Credits::parse(credits.trim()).map_err(|why| input(field, why))?;
+            let per = Usdt::parse(per.trim()).map_err(|why| input(field, why))?;
+            if credits.is_zero() || per.is_zero() {
+                return Err(input(field, "has a zero in it"));
             }
-            // Millionths of a credit for each of 1,000,000 millionths of a USDT.
+            // Millionths of a credit for so many millionths of a USDT.
             let num = u64::try_from(credits.micro()).unwrap_or(0);
-            Some(Price::Rate { num, den: 1_000_000 })
+            Some(Price::Rate { num, den: u64::try_from(per.micro()).unwrap_or(0) })
         }
     };
     let mut plans = BTreeMap::new();

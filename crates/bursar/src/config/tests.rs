@@ -2,6 +2,8 @@
 //!
 //! In: config text. Out: the defaults, or one line with the field. Why: operators read these.
 
+use payments::order::Policy;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -174,5 +176,75 @@ fn what_has_no_meaning_for_a_kind_of_chain_is_refused() {
         ),
     ] {
         assert!(line.contains(wanted), "{line}\nwanted: {wanted}");
+    }
+}
+
+#[test]
+fn a_chain_may_have_orders_of_its_own() {
+    let own = "\n[orders]\ntolerance = \"0.50\"\nlate = \"credit\"\ntolerance_percent = \"1\"\n\
+        [chains.ethereum.orders]\ntolerance_percent = \"0.2\"\nlate = \"hold\"\ndust = \"1\"";
+    let config = parse(&format!("{GOOD}{own}")).unwrap();
+    let (_, chain) = config.chain("ethereum").unwrap();
+    let (all, own) = (&config.orders, &chain.orders);
+    assert_eq!((all.tolerance_ppm, own.tolerance_ppm), (10_000, 2_000));
+    assert_eq!((all.terms.late, own.terms.late), (Policy::Credit, Policy::Hold));
+    assert_eq!(
+        (all.terms.dust.to_string(), own.terms.dust.to_string()),
+        ("0.10".into(), "1.00".into())
+    );
+    assert_eq!(own.terms.tolerance.to_string(), "0.50");
+    assert_eq!(own.expires_after, Duration::from_secs(1800));
+    let wrong = refusal(&format!("{GOOD}\n[chains.ethereum.orders]\ndust = \"-1\""));
+    assert!(wrong.starts_with("chains.ethereum.orders.dust: `-1`"), "{wrong}");
+    let wrong = refusal(&format!("{GOOD}\n[chains.ethereum.orders]\ndusty = \"1\""));
+    assert!(wrong.contains("unknown field `dusty`"), "{wrong}");
+}
+
+#[test]
+fn bounds_are_read_and_have_careful_defaults() {
+    let with = |lines: &str| GOOD.replace("decimals = 6", &format!("decimals = 6\n{lines}"));
+    let bounds = |text: &str| parse(text).unwrap().chain("ethereum").unwrap().1.rules.bounds;
+    let usual = bounds(GOOD);
+    assert_eq!(
+        (usual.hourly_credits, usual.others_per_order, usual.others_per_hour),
+        (None, 20, 200)
+    );
+    let own = bounds(&with("hourly_credit_ceiling = \"5000\"\nother_tokens_per_hour = 7"));
+    assert_eq!(own.hourly_credits.map(|c| c.to_string()).as_deref(), Some("5000.00"));
+    assert_eq!((own.others_per_order, own.others_per_hour), (20, 7));
+    let watches = |text: &str| {
+        let config = parse(text).unwrap();
+        let Node::Evm(node) = config.chain("ethereum").unwrap().1.node.clone() else {
+            panic!("evm")
+        };
+        node.other_tokens
+    };
+    assert_eq!((watches(GOOD), watches(&with("other_tokens = \"watch\""))), (false, true));
+    for (lines, wanted) in [
+        ("hourly_credit_ceiling = \"0\"", "chains.ethereum.hourly_credit_ceiling: is zero"),
+        ("hourly_credit_ceiling = \"1e3\"", "chains.ethereum.hourly_credit_ceiling: `1e3`"),
+        (
+            "other_tokens_per_order = 0",
+            "chains.ethereum.other_tokens_per_order: must be 1 to 10000",
+        ),
+        ("other_tokens = \"some\"", "unknown variant `some`"),
+    ] {
+        let said = refusal(&with(lines));
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+}
+
+#[test]
+fn a_rate_may_be_a_fraction() {
+    let rate = |text: &str| {
+        let text = format!("{GOOD}\n[pricing]\ncredits_per_usdt = \"{text}\"");
+        parse(&text).map(|config| config.pricing.rate.unwrap())
+    };
+    let credits = |rate: Price| rate.credits(Usdt::parse("10").unwrap(), None).unwrap();
+    assert_eq!(credits(rate("100").unwrap()), (Credits::parse("1000").unwrap(), 0));
+    let (third, rest) = credits(rate("1000/3").unwrap());
+    assert_eq!((third, rest), (Credits::parse("3333.333333").unwrap(), 1_000_000));
+    for bad in ["0", "1/0", "1/", "1/2/3", "-1", "1.0000001"] {
+        assert!(rate(bad).is_err(), "{bad}");
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn read_node(
         window: shared.window,
         in_flight: shared.in_flight,
         deadline: shared.deadline,
+        other_tokens: !matches!(chain.other_tokens, Some(file::OthersWord::Ignore)),
         rest: std::sync::Arc::new(retry::rest),
     };
     let way = read_way(name, chain, &source)?;

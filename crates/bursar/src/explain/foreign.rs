@@ -15,6 +15,8 @@ use crate::error::Error;
 use crate::open::Opened;
 use crate::output::Output;
 
+use super::other;
+
 /// A transaction that is not in the books, looked up on every chain.
 pub(super) async fn foreign(opened: &Opened, hash: TxHash, output: Output) -> Result<(), Error> {
     let mut lines = Vec::new();
@@ -62,9 +64,12 @@ async fn look(
         let line = format!("{name}: failed in block {block} ({at}). Nothing was sent.");
         return Ok((line, json!({ "found": "failed", "height": block })));
     }
+    let (mut told, others) = other::transfers(opened, name, &mined.others).await?;
     if mined.transfers.is_empty() {
         let line = format!("{name}: in block {block} ({at}), but it moves no USDT of this chain.");
-        return Ok((line, json!({ "found": "no_transfer", "height": block })));
+        told.insert(0, line);
+        let value = json!({ "found": "no_transfer", "height": block, "others": others });
+        return Ok((told.join("\n"), value));
     }
     let cursor = opened.books.store.cursor(name).await?;
     let mut lines = vec![format!("{name}: in block {block} ({at}).")];
@@ -92,6 +97,12 @@ async fn look(
         lines.push(format!("  {amount} USDT to {to}: {whose}"));
         transfers.push(json!({ "to": to, "amount": amount, "ours": ours }));
     }
-    let value = json!({ "found": "mined", "height": block, "transfers": transfers });
+    lines.append(&mut told);
+    let value = json!({
+        "found": "mined",
+        "height": block,
+        "transfers": transfers,
+        "others": others,
+    });
     Ok((lines.join("\n"), value))
 }

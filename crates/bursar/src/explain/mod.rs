@@ -5,6 +5,7 @@
 //! Why: this is what support types, a hundred times a day.
 
 mod foreign;
+mod other;
 mod reason;
 mod story;
 

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::open::Opened;
 use crate::view;
 
+use super::other;
 use super::reason::{next_step, reason};
 
 /// What there is to tell, for people and for programs.
@@ -83,11 +84,14 @@ impl Story {
     fn tell_unassigned(&mut self, opened: &Opened, deposit: &Deposit) {
         let chain = &deposit.id.chain;
         self.line(&format!(
-            "{} USDT reached {} on {chain} in block {}: the address belongs to no order.",
-            deposit.amount,
+            "{} reached {} on {chain} in block {}: the address belongs to no order.",
+            other::amount(deposit),
             opened.view.spelled(chain, &deposit.to),
             deposit.block.height
         ));
+        if let Some(why) = other::reason(opened, deposit) {
+            self.line(&format!("It is {why}."));
+        }
         self.json.push(opened.view.deposit_json(deposit, &[]));
     }
 
@@ -98,9 +102,10 @@ impl Story {
         let mut because = Vec::new();
         for deposit in &dossier.deposits {
             let confirmations = view::confirmations(deposit, &cursors);
-            let why = reason(dossier, deposit, confirmations);
+            let why = other::reason(opened, deposit);
+            let why = why.unwrap_or_else(|| reason(dossier, deposit, confirmations));
             let tx = opened.view.tx(&deposit.id.chain, &deposit.id.tx);
-            self.line(&format!("{} USDT, {tx}: {why}", deposit.amount));
+            self.line(&format!("{}, {tx}: {why}", other::amount(deposit)));
             because.push(json!({ "deposit": deposit.id.to_string(), "because": why }));
         }
         let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);

@@ -8,8 +8,8 @@ mod error;
 use std::sync::Arc;
 
 use payments::address::Address;
-use payments::chain::{BlockHash, Cursor, Header, Scan, Transfer, TxHash};
-use payments::lookup::Transaction;
+use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan, Transfer, TxHash};
+use payments::lookup::{Held, Transaction};
 use payments::watch::WatchSet;
 
 pub use error::{Meaning, NodeError};
@@ -135,6 +135,17 @@ impl Node {
         Ok(match self {
             Self::Evm(source) => source.header(height).await?,
             Self::Tron(source) => source.header(height).await?,
+        })
+    }
+
+    /// Whether any endpoint has `block`.
+    ///
+    /// # Errors
+    /// Where no endpoint answers.
+    pub async fn holds(&self, block: BlockId) -> Result<Held, NodeError> {
+        Ok(match self {
+            Self::Evm(source) => source.holds(block).await?,
+            Self::Tron(source) => source.holds(block).await?,
         })
     }
 

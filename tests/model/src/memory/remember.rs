@@ -21,11 +21,11 @@ impl Memory {
         let mut orders = BTreeSet::new();
         match update {
             Update::Scan(scan) => {
-                self.remember_chain(&scan.chain, &scan.transfers, &mut snapshot, &mut orders);
+                self.remember_chain(&scan.chain, &scan.transfers, None, &mut snapshot, &mut orders);
                 self.remember_expiring(scan, &mut orders);
             }
             Update::Rescan { chain, transfers } => {
-                self.remember_chain(chain, transfers, &mut snapshot, &mut orders);
+                self.remember_chain(chain, transfers, None, &mut snapshot, &mut orders);
             }
             Update::Create(order) => {
                 orders.insert(order.id.clone());
@@ -37,6 +37,10 @@ impl Memory {
                 let chain = self.orders.get(order).map(|filed| &filed.order.chain);
                 snapshot.cursor = chain.and_then(|chain| self.cursors.get(chain)).cloned();
                 orders.insert(order.clone());
+            }
+            Update::Adopt(adoption) => {
+                let base = Some(adoption.base.id.height);
+                self.remember_chain(&adoption.chain, &[], base, &mut snapshot, &mut orders);
             }
             Update::Stall { chain, .. }
             | Update::Pause { chain, .. }
@@ -53,6 +57,7 @@ impl Memory {
         &self,
         chain: &ChainName,
         transfers: &[Transfer],
+        base: Option<u64>,
         snapshot: &mut Snapshot,
         orders: &mut BTreeSet<OrderId>,
     ) {
@@ -64,11 +69,12 @@ impl Memory {
             }
         }
         let finalized = snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized);
+        let finalized = finalized.map(|block| base.map_or(block.height, |b| b.min(block.height)));
         let asked: BTreeSet<(TxHash, u32)> = transfers.iter().map(|t| (t.tx, t.n)).collect();
         let is_asked = |deposit: &Deposit| asked.contains(&(deposit.id.tx, deposit.id.n));
         for deposit in self.deposits.iter().filter(|deposit| deposit.id.chain == *chain) {
             let open = deposit.state == State::Pending
-                || finalized.is_none_or(|finalized| deposit.block.height > finalized.height);
+                || finalized.is_none_or(|finalized| deposit.block.height > finalized);
             match &deposit.order {
                 Some(order) if open || (is_asked(deposit) && self.is_astray(deposit)) => {
                     orders.insert(order.clone());

@@ -259,7 +259,7 @@ fn failed(sides: &mut Sides) -> Option<Planted> {
     let deposit = sides.booked()?;
     sides.take_off(&deposit);
     let (block, time) = (deposit.block, deposit.time);
-    let mined = Mined { succeeded: false, block, time, transfers: Vec::new() };
+    let mined = Mined { others: Vec::new(), succeeded: false, block, time, transfers: Vec::new() };
     let outcomes = &mut sides.seen(&deposit.id.chain).outcomes;
     outcomes.insert(deposit.id.tx, Transaction::Mined(mined));
     planted(Code::ExecutionFailed, &deposit.id)
@@ -296,7 +296,8 @@ fn hidden(sides: &mut Sides) -> Option<Planted> {
     let transfer = sides.transfer(&deposit.id).clone();
     sides.take_off(&deposit);
     let (block, time) = (deposit.block, deposit.time);
-    let mined = Mined { succeeded: true, block, time, transfers: vec![transfer] };
+    let mined =
+        Mined { others: Vec::new(), succeeded: true, block, time, transfers: vec![transfer] };
     let outcomes = &mut sides.seen(&deposit.id.chain).outcomes;
     outcomes.insert(deposit.id.tx, Transaction::Mined(mined));
     planted(Code::EndpointsDisagree, &deposit.id)

@@ -1,0 +1,145 @@
+//! Another branch, because a person says so.
+//!
+//! In: a chain paused for a reorg that went too deep. Out: what was booked on the lost branch taken
+//! back, finality fallen to the fork, and the new branch followed.
+//! Why: the one case in which what was final is not, and nobody's word but a person's is enough.
+
+use payments::adopt::Adoption;
+use payments::chain::{ConnectError, Header};
+use payments::{PlanError, Update};
+
+use super::world::{World, chain, pay, says};
+
+/// Order A paid and credited at height 2 of five final blocks, B paid in part at height 3.
+fn lost() -> World {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.order("B", |_| {});
+    world.mine("ethereum", &[]);
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    world.mine("ethereum", &[pay("t2", "B", "60")]);
+    world.mine("ethereum", &[]);
+    world.mine("ethereum", &[]);
+    world.finalize("ethereum", 4);
+    world.fork("ethereum", 1);
+    world.mine_unseen("ethereum", 90, &[]);
+    world.mine_unseen("ethereum", 100, &[pay("t2", "B", "60"), pay("t3", "B", "40")]);
+    world.mine_unseen("ethereum", 110, &[]);
+    world.mine_unseen("ethereum", 120, &[]);
+    world.lines.get_mut("ethereum").unwrap().finalized = 3;
+    world
+}
+
+fn pause(world: &mut World) {
+    let (chain, why) = (chain("ethereum"), "below what was final".to_owned());
+    world.apply(&Update::Pause { chain, why }).unwrap();
+    world.skip();
+}
+
+fn adoption(world: &World, base: u64, named: u64) -> Update {
+    let header =
+        |at: u64| -> Header { world.lines["ethereum"].blocks[usize::try_from(at).unwrap()].0 };
+    let (by, why) = ("maria".to_owned(), "three explorers show it".to_owned());
+    let (base, named) = (header(base), header(named).id);
+    Update::Adopt(Adoption { chain: chain("ethereum"), base, named, by, why })
+}
+
+#[test]
+fn the_lost_branch_is_taken_back_and_the_new_one_followed() {
+    let mut world = lost();
+    let look = world.look_from("ethereum", Some(world.lines["ethereum"].blocks[1].0.id));
+    let refused = world.apply(&Update::Scan(look)).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            PlanError::Connect(ConnectError::CannotConnect { .. })
+                | PlanError::Connect(ConnectError::BelowFinalized { .. })
+        ),
+        "{refused:?}"
+    );
+    pause(&mut world);
+    let adopt = adoption(&world, 1, 4);
+    world.apply(&adopt).unwrap();
+    let told = world.news();
+    for line in [
+        "reverse:paid:A: customer:acme -> issued 10000.00 CREDIT",
+        "reverse:deposit:ethereum:t1:0: order:A -> custody:ethereum:@A 100.00 USDT.ethereum",
+        "deposit.orphaned A ethereum:t1:0 height=2",
+        "case.opened A ethereum:t1:0 reversed_after_credit:A kind=reversed_after_credit amount=0.00",
+        "reverse:deposit:ethereum:t2:0: order:B -> custody:ethereum:@B 60.00 USDT.ethereum",
+    ] {
+        assert!(told.contains(line), "{line} is not in\n{told}");
+    }
+    assert!(told.contains("chain.recovered why=maria: three explorers show it adopted=4:0x"));
+    assert!(told.contains(" fork=2 lost_finalized=4:0x"), "{told}");
+    says(&world.balances(), "");
+    let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
+    assert_eq!((cursor.paused.clone(), cursor.finalized.unwrap().height), (None, 1));
+    assert_eq!(cursor.kept.len(), 1);
+    world.scan("ethereum").unwrap();
+    says(&world.state("B"), "paid\n ethereum:t2:0 60.00 credited\n ethereum:t3:0 40.00 credited");
+    says(
+        &world.state("A"),
+        "awaiting_payment
+        ethereum:t1:0 100.00 reversed
+        case reversed_after_credit:A 0.00: open",
+    );
+    let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
+    assert_eq!(cursor.finalized.unwrap().height, 3);
+}
+
+#[test]
+fn nothing_else_lets_finality_fall() {
+    let mut world = lost();
+    let not_paused = world.apply(&adoption(&world, 1, 4)).unwrap_err();
+    assert_eq!(not_paused, PlanError::NotPaused(chain("ethereum")));
+    pause(&mut world);
+    // A base that is not the recorded block of its height.
+    let wrong = world.apply(&adoption(&world, 4, 5)).unwrap_err();
+    assert_eq!(wrong, PlanError::Connect(ConnectError::CannotConnect { try_height: 3 }));
+    // A block that is not above the base; a base above all that is recorded.
+    for (base, named) in [(1, 1), (1, 0)] {
+        let no_branch = world.apply(&adoption(&world, base, named)).unwrap_err();
+        assert_eq!(no_branch, PlanError::NoBranch { chain: chain("ethereum"), height: base });
+    }
+    let moon = Update::Adopt(match adoption(&world, 1, 4) {
+        Update::Adopt(adoption) => Adoption { chain: chain("moon"), ..adoption },
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(world.apply(&moon).unwrap_err(), PlanError::UnknownChain(chain("moon")));
+    // A resume without it ends the pause and nothing more.
+    let (by, why) = ("maria".to_owned(), "again".to_owned());
+    world.apply(&Update::Resume { chain: chain("ethereum"), by, why }).unwrap();
+    let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
+    assert_eq!((cursor.paused.clone(), cursor.finalized.unwrap().height), (None, 4));
+    says(&world.state("A"), "paid\n ethereum:t1:0 100.00 credited");
+}
+
+#[test]
+fn a_reorg_deeper_than_the_bound_leaves_finality_where_it_is() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    for _ in 0..3 {
+        world.mine("ethereum", &[]);
+    }
+    world.finalize("ethereum", 2);
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    for _ in 0..9 {
+        world.mine("ethereum", &[]);
+    }
+    world.fork("ethereum", 3);
+    for second in 200..212 {
+        world.mine_unseen("ethereum", second, &[]);
+    }
+    let look = world.look_from("ethereum", Some(world.lines["ethereum"].blocks[3].0.id));
+    let refused = world.apply(&Update::Scan(look)).unwrap_err();
+    assert_eq!(refused, PlanError::Connect(ConnectError::TooDeep { depth: 10, bound: 8 }));
+    pause(&mut world);
+    let adopt = adoption(&world, 3, 10);
+    world.apply(&adopt).unwrap();
+    assert!(!world.news().contains("lost_finalized"));
+    let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
+    assert_eq!((cursor.finalized.unwrap().height, cursor.kept.len()), (2, 2));
+    world.scan("ethereum").unwrap();
+    assert!(world.state("A").starts_with("awaiting_payment\n"));
+}
