@@ -11,10 +11,12 @@ use payments::chain::{BlockHash, BlockId, Cursor, Header};
 use payments::lookup::Held;
 use payments::name::ChainName;
 use serde_json::{Value, json};
+use store::OrderFilter;
 
 use crate::error::{Error, input};
 use crate::node::Node;
 use crate::open::Opened;
+use crate::rescan::height_at;
 
 /// How many blocks with deposits are asked for at once.
 const PAGE: u32 = 1_000;
@@ -113,9 +115,22 @@ impl Finder<'_> {
             let Some(lowest) = page.first() else { break };
             below = lowest.height;
         }
-        let why = "no recorded block is on this branch; say with --from at which height the \
-                   branches part";
-        Err(input("--adopt", why))
+        self.before_all(below).await
+    }
+
+    /// The block below everything that can concern us, where no recorded block is on the branch:
+    /// nobody was paid before the first order was made.
+    async fn before_all(&self, below: u64) -> Result<Header, Error> {
+        let all = OrderFilter::default();
+        let first = self.opened.books.store.orders(&all, 0, 1).await?;
+        let made = first.first().map(|(_, dossier)| dossier.order.created_at);
+        let Some(made) = made.filter(|_| below > 0) else {
+            let why = "no recorded block is on this branch; say with --from at which height the \
+                       branches part";
+            return Err(input("--adopt", why));
+        };
+        let height = height_at(self.name, self.node, made, below).await?;
+        self.at(height.saturating_sub(1)).await
     }
 
     /// The block below the height at which, as a person says, the branches part.

@@ -164,7 +164,7 @@ async fn heights(
 }
 
 /// The first height whose block is not older than `time`, by halving.
-async fn height_at(
+pub(crate) async fn height_at(
     name: &ChainName,
     node: &Node,
     time: payments::time::Time,

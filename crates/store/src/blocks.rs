@@ -34,7 +34,7 @@ impl Store {
         let block = |row: &sqlx::any::AnyRow| {
             let (height, hash): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
             let hash = Fields::new("deposits", &hash).parse("block_hash", BlockHash::parse)?;
-            let beyond = |_| Error::beyond("deposits", "height", &height.to_string());
+            let beyond = |_| Error::beyond("deposits", "height", height);
             Ok(BlockId { height: u64::try_from(height).map_err(beyond)?, hash })
         };
         rows.iter().map(block).collect()

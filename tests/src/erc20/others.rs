@@ -13,6 +13,12 @@ use super::rig::{Follower, account, chain, config, node, noise, pay};
 
 const TRANSFER: B256 = b256!("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
 
+/// What Infura and others answer where the logs are too many.
+const TOO_MANY: &str = concat!(
+    r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32005,"#,
+    r#""message":"query returned more than 10000 results"}}"#,
+);
+
 fn fake(n: u8) -> RawAddress {
     RawAddress::repeat_byte(n)
 }
@@ -149,7 +155,7 @@ async fn a_flood_costs_no_proof_and_hides_nothing() {
     node.fault(Fault::Error {
         methods: Methods::only(&["eth_getLogs"]),
         http_status: 200,
-        body: r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32005,"message":"query returned more than 10000 results"}}"#.to_owned(),
+        body: TOO_MANY.to_owned(),
         times: None,
     });
     chain.mine(vec![pay(3, 7)]);

@@ -65,7 +65,8 @@ fn the_lost_branch_is_taken_back_and_the_new_one_followed() {
         "reverse:paid:A: customer:acme -> issued 10000.00 CREDIT",
         "reverse:deposit:ethereum:t1:0: order:A -> custody:ethereum:@A 100.00 USDT.ethereum",
         "deposit.orphaned A ethereum:t1:0 height=2",
-        "case.opened A ethereum:t1:0 reversed_after_credit:A kind=reversed_after_credit amount=0.00",
+        "case.opened A ethereum:t1:0 reversed_after_credit:A kind=reversed_after_credit \
+         amount=0.00",
         "reverse:deposit:ethereum:t2:0: order:B -> custody:ethereum:@B 60.00 USDT.ethereum",
     ] {
         assert!(told.contains(line), "{line} is not in\n{told}");

@@ -1,7 +1,7 @@
-//! Transfers of other contracts: the infos hold them all, and those of a sum to one of ours are read.
+//! Transfers of other contracts: the infos hold them all, and those of a sum to ours are read.
 //!
-//! In: look-alikes, collectibles and nonsense under the same topic, failed ones too. Out: those of a
-//! sum, with contract and place. Never: a log of the token missed, or a chain stopped, by them.
+//! In: look-alikes, collectibles and nonsense under the same topic, failed ones too. Out: those of
+//! a sum, with contract and place. Never: a log of the token missed, or a chain stopped, by them.
 
 use alloy::primitives::{Address as RawAddress, B256, Bytes, U256, b256};
 use lab::tron::{Chain, LogSpec, Tx};
