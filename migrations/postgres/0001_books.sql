@@ -120,6 +120,7 @@ CREATE TABLE deposits (
     state TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C",
     late BIGINT NOT NULL CHECK (late IN (0, 1)),
+    assigned_by TEXT COLLATE "C",
     CHECK ((state = 'suspended') = (kind IS NOT NULL))
 );
 -- A receiver belongs to one order for ever, so an id is unique among the deposits of its order:
@@ -132,6 +133,7 @@ CREATE INDEX deposits_by_id ON deposits (id)
 CREATE INDEX deposits_by_height ON deposits (chain, height);
 CREATE INDEX deposits_pending ON deposits (chain) WHERE state = 'pending';
 CREATE INDEX deposits_unassigned_to ON deposits (receiver) WHERE order_id IS NULL;
+CREATE INDEX deposits_assigned ON deposits (id) WHERE assigned_by IS NOT NULL;
 
 CREATE TABLE cases (
     seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),
@@ -147,10 +149,15 @@ CREATE TABLE cases (
     reassigned_to TEXT COLLATE "C",
     decided_by TEXT COLLATE "C",
     why TEXT COLLATE "C",
-    decided_at BIGINT
+    decided_at BIGINT,
+    refund TEXT COLLATE "C" CHECK (refund IN ('requested', 'sent', 'verified', 'failed')),
+    CHECK ((resolution IS NULL) = (decided_at IS NULL)),
+    CHECK ((coalesce(resolution, '') = 'refund') = (refund IS NOT NULL)),
+    CHECK ((refund IS NOT NULL) = (refund_to IS NOT NULL AND fee IS NOT NULL))
 );
 CREATE INDEX cases_of_order ON cases (order_id);
 CREATE INDEX cases_open ON cases (seq) WHERE resolution IS NULL;
+CREATE INDEX cases_refund ON cases (refund, seq) WHERE refund IS NOT NULL;
 
 CREATE TABLE case_deposits (
     case_seq BIGINT NOT NULL REFERENCES cases (seq),
@@ -159,6 +166,28 @@ CREATE TABLE case_deposits (
     PRIMARY KEY (case_seq, place)
 );
 CREATE INDEX cases_of_deposit ON case_deposits (deposit);
+
+-- What was proposed about a case, and what became of its refund. `paid_by` is the transfer that
+-- pays a refund, `chain:tx:n`: no transfer pays two.
+CREATE TABLE case_steps (
+    case_seq BIGINT NOT NULL REFERENCES cases (seq),
+    place BIGINT NOT NULL CHECK (place > 0),
+    word TEXT COLLATE "C" NOT NULL
+        CHECK (word IN ('proposed', 'withdrawn', 'sent', 'verified', 'failed')),
+    step_by TEXT COLLATE "C" NOT NULL,
+    why TEXT COLLATE "C" NOT NULL,
+    step_at BIGINT NOT NULL,
+    resolution TEXT COLLATE "C",
+    refund_to TEXT COLLATE "C" CHECK (length(refund_to) = 42),
+    fee BIGINT CHECK (fee >= 0),
+    reassigned_to TEXT COLLATE "C",
+    tx TEXT COLLATE "C" CHECK (length(tx) = 66),
+    paid_by TEXT COLLATE "C" UNIQUE,
+    PRIMARY KEY (case_seq, place),
+    CHECK ((word = 'proposed') = (resolution IS NOT NULL)),
+    CHECK ((word IN ('sent', 'verified', 'failed')) = (tx IS NOT NULL)),
+    CHECK ((word = 'verified') = (paid_by IS NOT NULL))
+);
 
 -- `lines` is how many entries the journal has; the seal counts them.
 CREATE TABLE journals (
@@ -198,6 +227,7 @@ CREATE TABLE entries (
                 WHEN debit > 'treasury:' AND debit < 'treasury;' THEN
                     debit = 'treasury:' || substr(asset, 6)
                 ELSE debit = 'dust' OR debit = 'refunds_payable' OR debit = 'fees'
+                    OR debit = 'kept'
             END
             AND CASE
                 WHEN credit > 'order:' AND credit < 'order;' THEN TRUE
@@ -209,6 +239,7 @@ CREATE TABLE entries (
                 WHEN credit > 'treasury:' AND credit < 'treasury;' THEN
                     credit = 'treasury:' || substr(asset, 6)
                 ELSE credit = 'dust' OR credit = 'refunds_payable' OR credit = 'fees'
+                    OR credit = 'kept'
             END
         ELSE FALSE
     END)
@@ -274,6 +305,10 @@ CREATE TRIGGER deposits_stay BEFORE DELETE OR TRUNCATE ON deposits
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
 CREATE TRIGGER cases_stay BEFORE DELETE OR TRUNCATE ON cases
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER case_steps_stay BEFORE DELETE OR TRUNCATE ON case_steps
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER case_steps_keep BEFORE UPDATE ON case_steps
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no row is changed');
 CREATE TRIGGER journals_stay BEFORE DELETE OR TRUNCATE ON journals
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
 CREATE TRIGGER entries_stay BEFORE DELETE OR TRUNCATE ON entries
@@ -357,6 +392,18 @@ CREATE TRIGGER deposits_value BEFORE UPDATE OF sender, receiver, raw, amount ON 
     EXECUTE FUNCTION refuse_change('what was transferred changes with its block alone');
 CREATE TRIGGER cases_keep BEFORE UPDATE OF seq, id, kind, order_id, chain, opened_at ON cases
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('what a case is about does not change');
+CREATE TRIGGER cases_decided BEFORE UPDATE ON cases
+    FOR EACH ROW WHEN (OLD.resolution IS NOT NULL
+        AND (NEW.resolution IS DISTINCT FROM OLD.resolution OR NEW.amount <> OLD.amount
+        OR NEW.refund_to IS DISTINCT FROM OLD.refund_to OR NEW.fee IS DISTINCT FROM OLD.fee
+        OR NEW.reassigned_to IS DISTINCT FROM OLD.reassigned_to
+        OR NEW.decided_by IS DISTINCT FROM OLD.decided_by OR NEW.why IS DISTINCT FROM OLD.why
+        OR NEW.decided_at IS DISTINCT FROM OLD.decided_at
+        OR (OLD.refund = 'verified' AND NEW.refund <> 'verified')))
+    EXECUTE FUNCTION refuse_change('what was decided does not change');
+CREATE TRIGGER deposits_assigned BEFORE UPDATE ON deposits
+    FOR EACH ROW WHEN (NEW.assigned_by IS DISTINCT FROM OLD.assigned_by)
+    EXECUTE FUNCTION refuse_change('who a deposit is does not change');
 
 -- Rows of the ledger and of the events are written between the announcement and the seal.
 CREATE FUNCTION journals_announced() RETURNS trigger LANGUAGE plpgsql AS $$

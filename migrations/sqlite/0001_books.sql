@@ -120,6 +120,7 @@ CREATE TABLE deposits (
     state TEXT NOT NULL,
     kind TEXT,
     late INTEGER NOT NULL CHECK (late IN (0, 1)),
+    assigned_by TEXT,
     CHECK ((state = 'suspended') = (kind IS NOT NULL))
 ) STRICT;
 -- A receiver belongs to one order for ever, so an id is unique among the deposits of its order:
@@ -132,6 +133,7 @@ CREATE INDEX deposits_by_id ON deposits (id)
 CREATE INDEX deposits_by_height ON deposits (chain, height);
 CREATE INDEX deposits_pending ON deposits (chain) WHERE state = 'pending';
 CREATE INDEX deposits_unassigned_to ON deposits (receiver) WHERE order_id IS NULL;
+CREATE INDEX deposits_assigned ON deposits (id) WHERE assigned_by IS NOT NULL;
 
 CREATE TABLE cases (
     seq INTEGER NOT NULL PRIMARY KEY CHECK (seq > 0),
@@ -147,10 +149,15 @@ CREATE TABLE cases (
     reassigned_to TEXT,
     decided_by TEXT,
     why TEXT,
-    decided_at INTEGER
+    decided_at INTEGER,
+    refund TEXT CHECK (refund IN ('requested', 'sent', 'verified', 'failed')),
+    CHECK ((resolution IS NULL) = (decided_at IS NULL)),
+    CHECK ((coalesce(resolution, '') = 'refund') = (refund IS NOT NULL)),
+    CHECK ((refund IS NOT NULL) = (refund_to IS NOT NULL AND fee IS NOT NULL))
 ) STRICT;
 CREATE INDEX cases_of_order ON cases (order_id);
 CREATE INDEX cases_open ON cases (seq) WHERE resolution IS NULL;
+CREATE INDEX cases_refund ON cases (refund, seq) WHERE refund IS NOT NULL;
 
 CREATE TABLE case_deposits (
     case_seq INTEGER NOT NULL REFERENCES cases (seq),
@@ -159,6 +166,28 @@ CREATE TABLE case_deposits (
     PRIMARY KEY (case_seq, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cases_of_deposit ON case_deposits (deposit);
+
+-- What was proposed about a case, and what became of its refund. `paid_by` is the transfer that
+-- pays a refund, `chain:tx:n`: no transfer pays two.
+CREATE TABLE case_steps (
+    case_seq INTEGER NOT NULL REFERENCES cases (seq),
+    place INTEGER NOT NULL CHECK (place > 0),
+    word TEXT NOT NULL
+        CHECK (word IN ('proposed', 'withdrawn', 'sent', 'verified', 'failed')),
+    step_by TEXT NOT NULL,
+    why TEXT NOT NULL,
+    step_at INTEGER NOT NULL,
+    resolution TEXT,
+    refund_to TEXT CHECK (length(refund_to) = 42),
+    fee INTEGER CHECK (fee >= 0),
+    reassigned_to TEXT,
+    tx TEXT CHECK (length(tx) = 66),
+    paid_by TEXT UNIQUE,
+    PRIMARY KEY (case_seq, place),
+    CHECK ((word = 'proposed') = (resolution IS NOT NULL)),
+    CHECK ((word IN ('sent', 'verified', 'failed')) = (tx IS NOT NULL)),
+    CHECK ((word = 'verified') = (paid_by IS NOT NULL))
+) STRICT, WITHOUT ROWID;
 
 -- `lines` is how many entries the journal has; the seal counts them.
 CREATE TABLE journals (
@@ -198,6 +227,7 @@ CREATE TABLE entries (
                 WHEN debit > 'treasury:' AND debit < 'treasury;' THEN
                     debit = 'treasury:' || substr(asset, 6)
                 ELSE debit = 'dust' OR debit = 'refunds_payable' OR debit = 'fees'
+                    OR debit = 'kept'
             END
             AND CASE
                 WHEN credit > 'order:' AND credit < 'order;' THEN TRUE
@@ -209,6 +239,7 @@ CREATE TABLE entries (
                 WHEN credit > 'treasury:' AND credit < 'treasury;' THEN
                     credit = 'treasury:' || substr(asset, 6)
                 ELSE credit = 'dust' OR credit = 'refunds_payable' OR credit = 'fees'
+                    OR credit = 'kept'
             END
         ELSE FALSE
     END)
@@ -268,6 +299,10 @@ CREATE TRIGGER deposits_stay BEFORE DELETE ON deposits
 BEGIN SELECT RAISE(ABORT, 'deposits: no row is deleted'); END;
 CREATE TRIGGER cases_stay BEFORE DELETE ON cases
 BEGIN SELECT RAISE(ABORT, 'cases: no row is deleted'); END;
+CREATE TRIGGER case_steps_stay BEFORE DELETE ON case_steps
+BEGIN SELECT RAISE(ABORT, 'case_steps: no row is deleted'); END;
+CREATE TRIGGER case_steps_keep BEFORE UPDATE ON case_steps
+BEGIN SELECT RAISE(ABORT, 'case_steps: no row is changed'); END;
 CREATE TRIGGER journals_stay BEFORE DELETE ON journals
 BEGIN SELECT RAISE(ABORT, 'journals: no row is deleted'); END;
 CREATE TRIGGER journals_keep BEFORE UPDATE ON journals
@@ -333,6 +368,16 @@ WHEN NEW.block_hash = OLD.block_hash AND (NEW.sender <> OLD.sender
 BEGIN SELECT RAISE(ABORT, 'deposits: what was transferred changes with its block alone'); END;
 CREATE TRIGGER cases_keep BEFORE UPDATE OF seq, id, kind, order_id, chain, opened_at ON cases
 BEGIN SELECT RAISE(ABORT, 'cases: what a case is about does not change'); END;
+CREATE TRIGGER cases_decided BEFORE UPDATE ON cases
+WHEN OLD.resolution IS NOT NULL AND (NEW.resolution IS NOT OLD.resolution
+    OR NEW.amount <> OLD.amount OR NEW.refund_to IS NOT OLD.refund_to OR NEW.fee IS NOT OLD.fee
+    OR NEW.reassigned_to IS NOT OLD.reassigned_to OR NEW.decided_by IS NOT OLD.decided_by
+    OR NEW.why IS NOT OLD.why OR NEW.decided_at IS NOT OLD.decided_at
+    OR (OLD.refund = 'verified' AND NEW.refund <> 'verified'))
+BEGIN SELECT RAISE(ABORT, 'cases: what was decided does not change'); END;
+CREATE TRIGGER deposits_assigned BEFORE UPDATE ON deposits
+WHEN NEW.assigned_by IS NOT OLD.assigned_by
+BEGIN SELECT RAISE(ABORT, 'deposits: who a deposit is does not change'); END;
 
 -- Rows of the ledger and of the events are written between the announcement and the seal.
 CREATE TRIGGER journals_announced AFTER INSERT ON journals

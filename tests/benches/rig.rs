@@ -252,6 +252,7 @@ pub(crate) async fn watcher_of(
         addresses: None,
         orders: bursar::config::Orders::default(),
         recovery_fee: Usdt::ZERO,
+        refund_fee: Usdt::ZERO,
         recordable: None,
         poll_interval,
         stalled_after: Duration::from_secs(60),

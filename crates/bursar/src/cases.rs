@@ -3,9 +3,12 @@
 //! In: the books. Out: cases, oldest first, and the story of one.
 //! Never: a decision. Why: money in suspense that nobody looks at is money lost for its payer.
 
+use payments::amount::Usdt;
 use payments::case::{Case, CaseId, CaseKind};
+use payments::name::OrderId;
 use payments::time::Time;
 use serde_json::json;
+use store::CaseFilter;
 
 use crate::cli::CaseList;
 use crate::error::{Error, input};
@@ -49,24 +52,57 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     explain::run(opened, id, output).await
 }
 
+/// What of the filters the books cannot do by themselves.
+struct Narrow {
+    kind: Option<CaseKind>,
+    before: Option<Time>,
+    least: Usdt,
+}
+
+impl Narrow {
+    fn read(opened: &Opened, options: &CaseList) -> Result<Self, Error> {
+        let before = match &options.older_than {
+            None => None,
+            Some(text) => {
+                let field = "--older-than";
+                let age = humantime::parse_duration(text)
+                    .map_err(|why| input(field, format!("`{text}` is no duration: {why}")))?;
+                let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+                Some(Time(opened.books.clock.now().0.saturating_sub(age)))
+            }
+        };
+        let least = match &options.min_amount {
+            None => Usdt::ZERO,
+            Some(text) => Usdt::parse(text).map_err(|why| input("--min-amount", why))?,
+        };
+        Ok(Self { kind: options.kind.as_deref().and_then(CaseKind::parse), before, least })
+    }
+
+    fn fits(&self, case: &Case) -> bool {
+        self.kind.is_none_or(|kind| case.kind == kind)
+            && self.before.is_none_or(|before| case.opened_at <= before)
+            && case.amount >= self.least
+    }
+}
+
 /// The cases that fit, and where to go on where there may be more.
 async fn select(opened: &Opened, options: &CaseList) -> Result<(Vec<Case>, Option<u64>), Error> {
-    let kind = options.kind.as_deref().and_then(CaseKind::parse);
-    let fits = |case: &Case| {
-        kind.is_none_or(|kind| case.kind == kind)
-            && options.chain.as_deref().is_none_or(|chain| case.chain.as_str() == chain)
+    let narrow = Narrow::read(opened, options)?;
+    let chain = match &options.chain {
+        Some(chain) => Some(opened.config.chain(chain)?.0.clone()),
+        None => None,
     };
-    if let Some(chain) = &options.chain {
-        opened.config.chain(chain)?;
-    }
+    let order = options.order.as_deref().map(OrderId::new).transpose();
+    let order = order.map_err(|why| input("--order", why))?;
+    let filter = CaseFilter { open: !options.all, order, chain, ..CaseFilter::default() };
     let wanted = usize::try_from(options.limit).unwrap_or(usize::MAX);
     let (mut after, mut cases) = (options.after, Vec::new());
     loop {
-        let page = opened.books.store.cases(!options.all, after, options.limit).await?;
+        let page = opened.books.store.cases_of(&filter, after, options.limit).await?;
         let is_last = page.len() < wanted;
         for (number, case) in page {
             after = number;
-            if fits(&case) {
+            if narrow.fits(&case) {
                 cases.push(case);
             }
             if cases.len() == wanted {
@@ -93,7 +129,19 @@ fn row(now: Time, case: &Case) -> Vec<String> {
         case.chain.to_string(),
         case.order.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         humantime::format_duration(age).to_string(),
-        case.decision.as_ref().map_or("open", |decision| decision.resolution.word()).to_owned(),
+        standing(case),
         case.id.to_string(),
     ]
+}
+
+/// Open, waiting for a second person, or how it was decided and how far a refund is.
+fn standing(case: &Case) -> String {
+    match (&case.decision, case.proposal(), case.refund()) {
+        (None, Some((proposed, step)), _) => {
+            format!("{} proposed by {}", proposed.word(), step.by)
+        }
+        (None, None, _) => "open".to_owned(),
+        (Some(_), _, Some(refund)) => format!("refund {}", refund.state.word()),
+        (Some(decision), _, None) => decision.resolution.word().to_owned(),
+    }
 }

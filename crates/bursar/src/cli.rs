@@ -54,9 +54,12 @@ pub enum Command {
     /// Make, look at and cancel orders
     #[command(subcommand)]
     Order(Order),
-    /// Look at what waits for a person: duplicates, wrong amounts, wrong networks
+    /// Look at what waits for a person, and decide it: duplicates, wrong amounts or networks
     #[command(subcommand)]
     Case(CaseCommand),
+    /// Follow refunds: what is owed back, which transaction pays it, what the chain says
+    #[command(subcommand)]
+    Refund(RefundCommand),
     /// Show how far each chain is known; pause crediting and let it go on
     #[command(subcommand)]
     Chain(ChainCommand),
@@ -189,11 +192,119 @@ pub struct OrderList {
 pub enum CaseCommand {
     /// List cases, oldest first; those that are open unless told otherwise
     List(CaseList),
-    /// Show a case with its order, deposits and ledger entries
+    /// Tell the story of a case, and what can be typed about it now
     Show {
         /// The case's id
         id: String,
     },
+    /// Decide about a case, or confirm what somebody else proposed
+    Resolve(CaseResolve),
+    /// Take back what waits for a second person
+    Withdraw(CaseWithdraw),
+}
+
+/// Options of `bursar case resolve`.
+#[derive(Debug, Args)]
+#[command(after_help = "What each does:\n  \
+    credit    grant what it is worth; where it covers an order that is not paid, pay that order\n  \
+    refund    send it back, less a fee: to the order's refund address, or --to another\n  \
+    reassign  count it for the order of --order, as if it had arrived there\n  \
+    dismiss   keep it, credit nothing\n\n\
+    `bursar case show CASE` lists what fits and works the fee out. A decision is for ever;\n\
+    the same one again changes nothing. Deposits must be final. A refund to --to, and anything\n\
+    above the config's cases.two_person_above, is proposed first and done when another person\n\
+    types the same.")]
+pub struct CaseResolve {
+    /// The case's id
+    pub id: String,
+    /// What is decided
+    #[arg(value_parser = payments::case::RESOLUTIONS)]
+    pub resolution: String,
+    /// Who you are
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// Why, in words that the books keep
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Where a refund goes; the order's refund address otherwise. Never the sender by guess
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<String>,
+    /// What is kept of a refund in USDT; the config's refund_fee or recovery_fee otherwise
+    #[arg(long, value_name = "AMOUNT")]
+    pub fee: Option<String>,
+    /// The order that a reassigned deposit counts for
+    #[arg(long, value_name = "ORDER")]
+    pub order: Option<String>,
+}
+
+/// Options of `bursar case withdraw`.
+#[derive(Debug, Args)]
+pub struct CaseWithdraw {
+    /// The case's id
+    pub id: String,
+    /// Who you are
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// Why, in words that the books keep
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
+/// `bursar refund …`
+#[derive(Debug, Subcommand)]
+pub enum RefundCommand {
+    /// List refunds that were decided, oldest first
+    List(RefundList),
+    /// Show a refund: the arithmetic, the transaction, what to type next
+    Show {
+        /// The id of its case
+        id: String,
+    },
+    /// Say which transaction pays a refund; the daemon then asks the chain until it is final
+    Sent {
+        /// The id of its case
+        id: String,
+        /// The transaction
+        #[arg(long, value_name = "TXID")]
+        tx: String,
+        /// Who you are
+        #[arg(long, value_name = "NAME")]
+        by: String,
+    },
+    /// Say that the transaction that was given will never be mined
+    GiveUp {
+        /// The id of its case
+        id: String,
+        /// Who you are
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        /// Why, in words that the books keep
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+    /// Ask the chains now about every refund that is said to be sent
+    Check {
+        /// Only this chain
+        #[arg(long)]
+        chain: Option<String>,
+    },
+}
+
+/// Options of `bursar refund list`.
+#[derive(Debug, Args)]
+pub struct RefundList {
+    /// Only refunds that are this far
+    #[arg(long, value_parser = ["requested", "sent", "verified", "failed"])]
+    pub state: Option<String>,
+    /// Only refunds on this chain
+    #[arg(long)]
+    pub chain: Option<String>,
+    /// Only those after this number, from the last line of the list before
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub after: u64,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
 }
 
 /// The words of [`payments::case::CaseKind`].
@@ -217,6 +328,15 @@ pub struct CaseList {
     /// Only cases about money on this chain
     #[arg(long)]
     pub chain: Option<String>,
+    /// Only cases of this order
+    #[arg(long)]
+    pub order: Option<String>,
+    /// Only cases that were opened so long ago, such as 24h
+    #[arg(long, value_name = "DURATION")]
+    pub older_than: Option<String>,
+    /// Only cases that hold at least so much
+    #[arg(long, value_name = "AMOUNT")]
+    pub min_amount: Option<String>,
     /// Also those that are decided
     #[arg(long)]
     pub all: bool,

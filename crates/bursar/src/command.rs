@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::open::Opened;
 use crate::output::Output;
 use crate::{
-    cases, chains, check, demo, explain, export, import, init, ledger, orders, proof, record,
-    rescan, run as daemon, verify,
+    cases, chains, check, decisions, demo, explain, export, import, init, ledger, orders, proof,
+    record, refunds, rescan, run as daemon, verify,
 };
 
 /// Does what was asked. `stopped` is told when the process is to end.
@@ -44,8 +44,11 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
             match command {
                 CaseCommand::List(options) => cases::list(&opened, options, output).await,
                 CaseCommand::Show { id } => cases::show(&opened, id, output).await,
+                CaseCommand::Resolve(asked) => decisions::resolve(&opened, asked, output).await,
+                CaseCommand::Withdraw(asked) => decisions::withdraw(&opened, asked, output).await,
             }
         }
+        Command::Refund(command) => refunds::run(&Opened::open(path).await?, command, output).await,
         Command::Chain(command) => chains::run(&Opened::open(path).await?, command, output).await,
         Command::Address(AddressCommand::Import { file }) => {
             import::run(&Opened::open(path).await?, file, output).await

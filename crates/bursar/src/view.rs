@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use payments::address::{Address, Spelling};
-use payments::case::{Case, CaseKind};
+use payments::case::{Case, CaseKind, Resolution, StepKind};
 use payments::chain::{Cursor, TxHash};
 use payments::deposit::{Deposit, State};
 use payments::ledger::{Entry, Journal};
@@ -69,12 +69,59 @@ impl View {
     /// A case as JSON; with its order, what of it can be had back.
     #[must_use]
     pub fn case_json(&self, case: &Case, order: Option<&Order>) -> Value {
-        let mut value = case_json(case);
+        let mut value = self.plain_case(case);
         let recovery = order.and_then(|order| self.recovery(order, case));
         if let (Value::Object(fields), Some(recovery)) = (&mut value, recovery) {
             fields.insert("recovery".to_owned(), recovery.json());
         }
         value
+    }
+
+    fn plain_case(&self, case: &Case) -> Value {
+        let spelled = |to: &Address| self.spelled(&case.chain, to);
+        let terms = |resolution: &Resolution| match resolution {
+            Resolution::Refund { to, fee } => (Some(spelled(to)), Some(fee.to_string()), None),
+            Resolution::Reassign(order) => (None, None, Some(order.to_string())),
+            _ => (None, None, None),
+        };
+        let taken = |resolution: &Resolution, by: &str, why: &str, at: Time| {
+            let (to, fee, order) = terms(resolution);
+            json!({
+                "resolution": resolution.word(), "by": by, "why": why, "at": rfc3339(at),
+                "to": to, "fee": fee, "order": order,
+            })
+        };
+        let steps = case.steps.iter().map(|step| {
+            let tx = match &step.kind {
+                StepKind::Sent(tx) | StepKind::Failed(tx) | StepKind::Verified { tx, .. } => {
+                    Some(self.tx(&case.chain, tx))
+                }
+                StepKind::Proposed(_) | StepKind::Withdrawn => None,
+            };
+            json!({
+                "step": step.kind.word(), "by": step.by, "why": step.why, "tx": tx,
+                "at": rfc3339(step.at),
+            })
+        });
+        json!({
+            "id": case.id.0,
+            "kind": case.kind.word(),
+            "order": case.order.as_ref().map(payments::name::OrderId::as_str),
+            "chain": case.chain.as_str(),
+            "amount": case.amount.to_string(),
+            "deposits": case.deposits.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "opened_at": rfc3339(case.opened_at),
+            "resolution": case.decision.as_ref().map(|d| taken(&d.resolution, &d.by, &d.why, d.at)),
+            "proposal": case.proposal().map(|(what, s)| taken(what, &s.by, &s.why, s.at)),
+            "refund": case.refund().map(|refund| json!({
+                "state": refund.state.word(),
+                "to": spelled(&refund.to),
+                "fee": refund.fee.to_string(),
+                "amount": refund.net.to_string(),
+                "tx": refund.tx.map(|tx| self.tx(&case.chain, &tx)),
+            })),
+            "steps": steps.collect::<Vec<_>>(),
+        })
     }
 
     /// An order with all that is recorded about it, as JSON.
@@ -126,6 +173,7 @@ impl View {
             "state": deposit.state.word(),
             "case": case_word(deposit.state),
             "late": deposit.late,
+            "assigned_by": deposit.assigned.as_ref().map(ToString::to_string),
             "confirmations": confirmations(deposit, cursors),
         })
     }
@@ -267,24 +315,6 @@ pub fn confirmations(deposit: &Deposit, cursors: &[Cursor]) -> Option<u64> {
     last.checked_sub(deposit.block.height)?.checked_add(1)
 }
 
-fn case_json(case: &Case) -> Value {
-    json!({
-        "id": case.id.0,
-        "kind": case.kind.word(),
-        "order": case.order.as_ref().map(payments::name::OrderId::as_str),
-        "chain": case.chain.as_str(),
-        "amount": case.amount.to_string(),
-        "deposits": case.deposits.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "opened_at": rfc3339(case.opened_at),
-        "resolution": case.decision.as_ref().map(|decision| json!({
-            "resolution": decision.resolution.word(),
-            "by": decision.by,
-            "why": decision.why,
-            "at": rfc3339(decision.at),
-        })),
-    })
-}
-
 /// A journal as JSON.
 #[must_use]
 pub fn journal_json(journal: &Journal) -> Value {
@@ -323,10 +353,15 @@ pub fn cases_text(cases: &[Case]) -> String {
     let rows: Vec<Vec<String>> = cases
         .iter()
         .map(|case| {
+            let refund = case.refund().map_or("", |refund| refund.state.word());
             let state = case.decision.as_ref().map_or_else(
-                || "open".to_owned(),
+                || match case.proposal() {
+                    Some((what, step)) => format!("{} proposed by {}", what.terms(), step.by),
+                    None => "open".to_owned(),
+                },
                 |decision| {
-                    format!("{} by {}: {}", decision.resolution.word(), decision.by, decision.why)
+                    let (word, by) = (decision.resolution.word(), &decision.by);
+                    format!("{word} {refund} by {by}: {}", decision.why).replace("  ", " ")
                 },
             );
             vec![

@@ -20,6 +20,7 @@ use crate::books::Books;
 use crate::config::Chain;
 use crate::error::Error;
 use crate::node::{self, Look, Meaning, Node};
+use crate::refunds;
 use crate::retry::Retry;
 use crate::vet::vet;
 
@@ -35,6 +36,9 @@ pub struct Watcher {
     unread_since: Option<Time>,
     /// Whether what is recorded was held against the nodes.
     vetted: bool,
+    /// The finalized height, and the one at which refunds were last asked about.
+    finalized: Option<u64>,
+    asked_at: Option<u64>,
 }
 
 /// What one turn of the loop did.
@@ -57,7 +61,6 @@ impl Watcher {
         watched: Arc<Mutex<WatchState>>,
     ) -> Self {
         let (accounts, behind) = (Accounts::of(chain), Behind::of(chain));
-        let (stalled_after, unread_since) = (chain.stalled_after, None);
         Self {
             chain: name,
             node,
@@ -65,8 +68,10 @@ impl Watcher {
             watched,
             accounts,
             behind,
-            stalled_after,
-            unread_since,
+            stalled_after: chain.stalled_after,
+            unread_since: None,
+            finalized: None,
+            asked_at: None,
             vetted: false,
         }
     }
@@ -95,6 +100,9 @@ impl Watcher {
         let more = last.is_some_and(|last| last < scan.tip) && !self.reads_to_finality(&scan);
         let mut changes = self.write(&Update::Scan(scan)).await?;
         self.unread_since = None;
+        if let Some(mv) = &changes.cursor {
+            self.finalized = mv.finalized.map(|block| block.height);
+        }
         if !earlier.is_empty() {
             let late = Update::Rescan { chain: self.chain.clone(), transfers: earlier };
             changes.events.append(&mut self.write(&late).await?.events);
@@ -215,6 +223,32 @@ impl Watcher {
         }
     }
 
+    /// Asks about refunds that are said to be sent, once more of the chain is final. A failure
+    /// costs time only.
+    async fn check_refunds(&mut self) -> Vec<Changes> {
+        if self.finalized == self.asked_at {
+            return Vec::new();
+        }
+        match refunds::look(&self.books, &self.chain, &self.node).await {
+            Ok((_, written)) => {
+                self.asked_at = self.finalized;
+                written
+            }
+            Err(error) => {
+                let error = error.line();
+                tracing::warn!(chain = %self.chain, error, "refunds are not asked about");
+                Vec::new()
+            }
+        }
+    }
+
+    /// What can wait until nothing else is to be read.
+    async fn rest(&mut self) -> Vec<Changes> {
+        let mut written = self.check_refunds().await;
+        written.extend(self.catch_up().await);
+        written
+    }
+
     /// Whether nothing could be read for longer than the config allows.
     fn is_overdue(&mut self) -> bool {
         let now = self.books.clock.now();
@@ -252,9 +286,9 @@ impl Watcher {
                     tokio::select! {
                         biased;
                         _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                        caught = self.catch_up() => {
-                            if let Some(changes) = caught {
-                                seen(&self.chain, Ok(&changes));
+                        caught = self.rest() => {
+                            for changes in &caught {
+                                seen(&self.chain, Ok(changes));
                             }
                         }
                     }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::address::Address;
 use crate::amount::Usdt;
+use crate::chain::TxHash;
 use crate::deposit::DepositId;
 use crate::name::{ChainName, OrderId};
 use crate::time::Time;
@@ -53,6 +54,44 @@ kinds! {
     Underpaid = "underpaid",
     /// Credits were granted and a reorg took the deposit away.
     ReversedAfterCredit = "reversed_after_credit",
+}
+
+/// The words of the decisions a person can take.
+pub const RESOLUTIONS: [&str; 4] = ["credit", "refund", "reassign", "dismiss"];
+
+impl CaseKind {
+    /// The decisions that fit a case of this kind: the one table of them.
+    #[must_use]
+    pub const fn resolutions(self) -> &'static [&'static str] {
+        match self {
+            // Another token has no value here, and what was taken back holds none any more.
+            Self::WrongAsset | Self::ReversedAfterCredit => &["dismiss"],
+            // No order says what it is worth: that takes a reassignment first.
+            Self::Unassigned => &["refund", "reassign", "dismiss"],
+            Self::WrongNetwork
+            | Self::Duplicate
+            | Self::Late
+            | Self::Overpaid
+            | Self::Underpaid => &RESOLUTIONS,
+        }
+    }
+
+    /// Why the others do not fit, where some do not.
+    #[must_use]
+    pub const fn unfit(self) -> &'static str {
+        match self {
+            Self::WrongAsset => "it is another token and has no value in the books",
+            Self::ReversedAfterCredit => "it holds nothing any more",
+            Self::Unassigned => "no order says what it is worth; reassign it to one first",
+            _ => "it holds nothing",
+        }
+    }
+
+    /// Whether its one deposit keeps its own state: the excess of what was credited.
+    #[must_use]
+    pub const fn is_part_of_a_deposit(self) -> bool {
+        matches!(self, Self::Overpaid)
+    }
 }
 
 /// The natural id of a case: `kind:subject`.
@@ -112,6 +151,109 @@ pub struct Decision {
     pub at: Time,
 }
 
+/// What was done about a case beside its one decision. Steps are added and never changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepKind {
+    /// A decision that needs a second person, who has not confirmed it yet.
+    Proposed(Resolution),
+    /// The proposal was taken back.
+    Withdrawn,
+    /// The refund is said to be in this transaction.
+    Sent(TxHash),
+    /// The chain says so too: its transfer number `n` pays the refund, for ever.
+    Verified {
+        /// The transaction.
+        tx: TxHash,
+        /// The place of the transfer among the token's, inside its transaction.
+        n: u32,
+    },
+    /// That transaction does not pay the refund; another one may.
+    Failed(TxHash),
+}
+
+impl StepKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Proposed(_) => "proposed",
+            Self::Withdrawn => "withdrawn",
+            Self::Sent(_) => "sent",
+            Self::Verified { .. } => "verified",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// A step with who took it, when and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What was done.
+    pub kind: StepKind,
+    /// Who did it; `bursar` where the chain was looked at.
+    pub by: String,
+    /// Why, in words; what was found, where the chain was looked at.
+    pub why: String,
+    /// When.
+    pub at: Time,
+}
+
+/// How far a refund is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefundState {
+    /// Decided; nobody has said yet which transaction pays it.
+    Requested,
+    /// A transaction is said to pay it; the chain was not found to agree yet.
+    Sent,
+    /// Seen on chain, final.
+    Verified,
+    /// The transaction that was given does not pay it.
+    Failed,
+}
+
+impl RefundState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Requested, Self::Sent, Self::Verified, Self::Failed];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Sent => "sent",
+            Self::Verified => "verified",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state of a word; `None` for anything else.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// A refund as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refund {
+    /// Where to.
+    pub to: Address,
+    /// What is kept of the amount held.
+    pub fee: Usdt,
+    /// What is to arrive: the amount held less the fee.
+    pub net: Usdt,
+    /// How far it is.
+    pub state: RefundState,
+    /// The last transaction that was given.
+    pub tx: Option<TxHash>,
+}
+
+/// Whether two names are one person's: case and blanks around it do not make another one.
+#[must_use]
+pub fn is_same_person(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
 /// Something that waits for a person, or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
@@ -129,6 +271,38 @@ pub struct Case {
     pub amount: Usdt,
     /// When it was opened.
     pub opened_at: Time,
-    /// The decision, once taken.
+    /// The decision, once taken. It is never taken back.
     pub decision: Option<Decision>,
+    /// What was proposed, and what became of a refund, oldest first.
+    pub steps: Vec<Step>,
+}
+
+impl Case {
+    /// What waits for a second person, and who proposed it.
+    #[must_use]
+    pub fn proposal(&self) -> Option<(&Resolution, &Step)> {
+        let last = self.steps.last().filter(|_| self.decision.is_none())?;
+        match &last.kind {
+            StepKind::Proposed(resolution) => Some((resolution, last)),
+            _ => None,
+        }
+    }
+
+    /// The refund, where that was decided.
+    #[must_use]
+    pub fn refund(&self) -> Option<Refund> {
+        let Some(Resolution::Refund { to, fee }) = self.decision.as_ref().map(|d| &d.resolution)
+        else {
+            return None;
+        };
+        let (state, tx) = match self.steps.last().map(|step| &step.kind) {
+            Some(StepKind::Sent(tx)) => (RefundState::Sent, Some(*tx)),
+            Some(StepKind::Verified { tx, .. }) => (RefundState::Verified, Some(*tx)),
+            Some(StepKind::Failed(tx)) => (RefundState::Failed, Some(*tx)),
+            Some(StepKind::Proposed(_) | StepKind::Withdrawn) | None => {
+                (RefundState::Requested, None)
+            }
+        };
+        Some(Refund { to: *to, fee: *fee, net: self.amount.minus_or_zero(*fee), state, tx })
+    }
 }

@@ -4,16 +4,17 @@
 //! Never: anything that cannot be compared as a value.
 //! Why: the store writes `Changes` in one transaction, or nothing of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
 use crate::adopt::{Adopted, Adoption};
 use crate::amount::Usdt;
-use crate::case::Case;
-use crate::chain::{BlockId, Connection, Cursor, Header, Scan, Transfer};
+use crate::case::{Case, CaseId, Resolution};
+use crate::chain::{BlockId, Connection, Cursor, Header, Scan, Transfer, TxHash};
 use crate::deposit::Deposit;
 use crate::event::Event;
 use crate::ledger::Journal;
+use crate::lookup::Transaction;
 use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order};
 use crate::recent::Recent;
@@ -63,16 +64,34 @@ pub struct Bounds {
     pub others_per_order: u32,
     /// And how many of a chain within an hour.
     pub others_per_hour: u32,
+    /// A decision about more than this needs a second person. None: no decision by its amount.
+    pub two_person_above: Option<Usdt>,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { hourly_credits: None, others_per_order: 20, others_per_hour: 200 }
+        Self {
+            hourly_credits: None,
+            others_per_order: 20,
+            others_per_hour: 200,
+            two_person_above: None,
+        }
     }
 }
 
 /// The rules of every configured chain.
 pub type Rules = BTreeMap<ChainName, ChainRules>;
+
+/// What became known of a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefundFact {
+    /// It is said to be in this transaction.
+    Sent(TxHash),
+    /// The chain was asked about that transaction.
+    Seen(TxHash, Transaction),
+    /// That transaction will never be seen: a person says so and why.
+    GivenUp(TxHash, String),
+}
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +109,35 @@ pub enum Update {
     Create(Order),
     /// A shop takes an order back.
     Cancel(OrderId),
+    /// A person decides about a case, or confirms what another one proposed.
+    Resolve {
+        /// The case.
+        case: CaseId,
+        /// What is decided.
+        resolution: Resolution,
+        /// Who.
+        by: String,
+        /// Why, in words.
+        why: String,
+    },
+    /// A person takes back what was proposed about a case.
+    Withdraw {
+        /// The case.
+        case: CaseId,
+        /// Who.
+        by: String,
+        /// Why, in words.
+        why: String,
+    },
+    /// Something became known of a refund.
+    Refund {
+        /// The case that it was decided about.
+        case: CaseId,
+        /// Who says so.
+        by: String,
+        /// What became known.
+        fact: RefundFact,
+    },
     /// The block above the cursor cannot be read whole. The next scan that adds a block ends it.
     Stall {
         /// The chain.
@@ -121,25 +169,29 @@ pub enum Update {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     /// The chain's cursor, for updates that concern a chain; for a cancelling, that of the order's
-    /// chain.
+    /// chain; for a decision or a refund, that of the chain the money is on.
     pub cursor: Option<Cursor>,
-    /// Who owns the addresses that the update's transfers went to: an order, or nobody (an
-    /// imported address without one). Addresses that are not ours are absent.
+    /// Who owns the addresses that the update's transfers went to, or that a refund is to go to: an
+    /// order, or nobody (an imported address without one). Addresses that are not ours are absent.
     pub owners: BTreeMap<Address, Option<OrderId>>,
     /// The orders the update may touch: those that own such an address; those with a deposit on
     /// this chain that is pending or above the finalized height; those with a deposit among the
     /// update's transfers (by transaction and place) that is orphaned or reversed, or that went to
     /// another address than theirs; those of this chain whose expiry the update's finalized time
-    /// has passed; the one a shop names. Where a branch is adopted, those with a deposit above its
-    /// base.
+    /// has passed; the one a shop names; the one a decided case is about, and the one that its
+    /// deposits are to count for. Where a branch is adopted, those with a deposit above its base.
     pub dossiers: BTreeMap<OrderId, Dossier>,
     /// Recorded deposits that no order owns and that are pending, above the finalized height, or
-    /// among the update's transfers (by transaction and place, whoever owns the address by now).
+    /// among the update's transfers (by transaction and place, whoever owns the address by now), or
+    /// that a decided case is about.
     pub unassigned: Vec<Deposit>,
     /// Cases and journals of those deposits.
     pub unassigned_cases: Vec<Case>,
     /// Journals of those deposits, oldest first.
     pub unassigned_journals: Vec<Journal>,
+    /// The places of transfers that have paid a refund already, of the transaction that a fact
+    /// about a refund names.
+    pub spent: BTreeSet<u32>,
 }
 
 /// How the cursor moves.

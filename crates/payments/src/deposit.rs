@@ -10,9 +10,10 @@ use ruint::aliases::U256;
 
 use crate::address::{Address, from_hex};
 use crate::amount::Usdt;
-use crate::case::CaseKind;
+use crate::case::{CaseId, CaseKind};
 use crate::chain::{BlockId, TxHash};
 use crate::name::{ChainName, OrderId};
+use crate::order::Order;
 use crate::time::Time;
 
 /// Who a transfer is: its place among its token's Transfer logs inside its transaction.
@@ -77,8 +78,16 @@ pub enum State {
     Orphaned,
     /// Orphaned after it was credited: the books were reversed.
     Reversed,
+    /// A person had it credited, apart from what its order was to be paid.
+    Granted,
+    /// It is to be sent back.
+    Refunding,
     /// A refund of it was verified on chain.
     Refunded,
+    /// A person had it counted for another order, which has a deposit of the same id.
+    Reassigned,
+    /// A person decided to keep it and to credit nothing.
+    Dismissed,
 }
 
 impl State {
@@ -99,7 +108,11 @@ impl State {
             Self::Dust => "dust",
             Self::Orphaned => "orphaned",
             Self::Reversed => "reversed",
+            Self::Granted => "granted",
+            Self::Refunding => "refunding",
             Self::Refunded => "refunded",
+            Self::Reassigned => "reassigned",
+            Self::Dismissed => "dismissed",
         }
     }
 
@@ -114,7 +127,11 @@ impl State {
             ("dust", None) => Self::Dust,
             ("orphaned", None) => Self::Orphaned,
             ("reversed", None) => Self::Reversed,
+            ("granted", None) => Self::Granted,
+            ("refunding", None) => Self::Refunding,
             ("refunded", None) => Self::Refunded,
+            ("reassigned", None) => Self::Reassigned,
+            ("dismissed", None) => Self::Dismissed,
             _ => return None,
         })
     }
@@ -145,4 +162,25 @@ pub struct Deposit {
     pub state: State,
     /// Whether it came after its order had expired or was cancelled.
     pub late: bool,
+    /// The case whose decision brought it to this order, where it did not arrive for it. Its
+    /// amount is then what that case held; everything else is the transfer's.
+    pub assigned: Option<CaseId>,
+}
+
+impl Deposit {
+    /// Whether it is this order's by its address, or by a person's decision.
+    #[must_use]
+    pub fn reached(&self, order: &Order) -> bool {
+        self.to == order.address || self.assigned.is_some()
+    }
+
+    /// Its name in the keys of its order's journals and cases. One that a decision brought has
+    /// journals of its own beside those of the order it arrived for.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (&self.assigned, &self.order) {
+            (Some(_), Some(order)) => format!("{}@{order}", self.id),
+            _ => self.id.to_string(),
+        }
+    }
 }

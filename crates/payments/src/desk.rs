@@ -11,6 +11,7 @@ use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
 use crate::changes::{Changes, Snapshot, Touched};
 use crate::deposit::{Deposit, DepositId, State};
 use crate::event::{Event, EventKind};
+use crate::keeper::Keeper;
 use crate::ledger::{Entry, Journal};
 use crate::loose::Loose;
 use crate::name::{ChainName, OrderId};
@@ -56,7 +57,9 @@ impl Desk {
         for (order, work) in &self.works {
             let address = work.dossier.order.address;
             let gone = |deposit: &&Deposit| !deposit.state.is_on_chain() || deposit.to != address;
-            let gone = work.dossier.deposits.iter().filter(gone);
+            // Where a decision brought it from, it is found.
+            let arrived = work.dossier.deposits.iter().filter(|d| d.assigned.is_none());
+            let gone = arrived.filter(gone);
             astray.extend(gone.map(|deposit| (deposit.id.clone(), order.clone())));
         }
         astray
@@ -66,7 +69,8 @@ impl Desk {
     pub(crate) fn elsewhere(&self) -> BTreeMap<DepositId, OrderId> {
         let mut elsewhere = BTreeMap::new();
         for (order, work) in &self.works {
-            let here = work.dossier.deposits.iter().filter(|deposit| deposit.state.is_on_chain());
+            let arrived = work.dossier.deposits.iter().filter(|d| d.assigned.is_none());
+            let here = arrived.filter(|deposit| deposit.state.is_on_chain());
             elsewhere.extend(here.map(|deposit| (deposit.id.clone(), order.clone())));
         }
         elsewhere
@@ -92,6 +96,14 @@ impl Desk {
             deposits.filter(judged).map(|d| (d.block.height, d.log_index)).collect();
         places.sort_unstable();
         places
+    }
+
+    /// Where a case is kept.
+    pub(crate) fn keeper(&mut self, case: &Case) -> Result<&mut dyn Keeper, PlanError> {
+        Ok(match &case.order {
+            Some(order) => self.work(order)?,
+            None => &mut self.loose,
+        })
     }
 
     pub(crate) fn tell_chain(
@@ -185,7 +197,8 @@ impl Work {
 
     /// Records a transfer to this order's address, or finds it again.
     pub(crate) fn observe(&mut self, seen: &Deposit) -> Result<(), PlanError> {
-        let known = self.dossier.deposits.iter().position(|deposit| deposit.id == seen.id);
+        let is = |deposit: &Deposit| deposit.id == seen.id && deposit.assigned.is_none();
+        let known = self.dossier.deposits.iter().position(is);
         let Some(at) = known else {
             self.dossier.deposits.push(seen.clone());
             self.tell_detected(seen);
@@ -315,6 +328,7 @@ impl Work {
             amount: held,
             opened_at: self.now,
             decision: None,
+            steps: Vec::new(),
         });
         let data = vec![("kind", kind.word().to_owned()), ("amount", held.to_string())];
         self.tell(EventKind::CaseOpened, Some(deposit), Some(id), data);
@@ -340,6 +354,13 @@ impl Work {
             let data = vec![("kind", kind.word().to_owned()), ("why", why.to_owned())];
             self.tell(EventKind::CaseResolved, None, Some(id), data);
         }
+    }
+
+    /// A case, to be written again.
+    pub(crate) fn touch_case(&mut self, id: &CaseId) -> Option<&mut Case> {
+        let at = self.dossier.cases.iter().position(|case| case.id == *id)?;
+        self.cases.insert(at);
+        self.dossier.cases.get_mut(at)
     }
 
     /// Changes an open case in place.

@@ -56,12 +56,22 @@ kinds! {
     CaseOpened = "case.opened",
     /// A person, or a later fact, settled it.
     CaseResolved = "case.resolved",
+    /// A decision waits for a second person.
+    CaseProposed = "case.proposed",
+    /// What was proposed is taken back.
+    CaseWithdrawn = "case.withdrawn",
     /// A customer has more credits.
     CreditsGranted = "credits.granted",
     /// A grant was taken back.
     CreditsReversed = "credits.reversed",
+    /// Something is to be sent back.
+    RefundRequested = "refund.requested",
+    /// A transaction is said to pay a refund.
+    RefundSent = "refund.sent",
     /// A refund was seen on chain.
     RefundVerified = "refund.verified",
+    /// The transaction that was to pay a refund does not.
+    RefundFailed = "refund.failed",
     /// A block cannot be read whole; nothing above it is scanned.
     ChainStalled = "chain.stalled",
     /// Scanning goes on.

@@ -60,6 +60,8 @@ pub enum Account {
     RefundsPayable,
     /// Kept for refunding.
     Fees,
+    /// Kept by a person's decision: neither sold nor owed to anybody.
+    Kept,
     /// Moved out of the deposit addresses of a chain.
     Treasury(ChainName),
     /// All credits ever granted.
@@ -78,6 +80,7 @@ impl fmt::Display for Account {
             Self::Dust => "dust".to_owned(),
             Self::RefundsPayable => "refunds_payable".to_owned(),
             Self::Fees => "fees".to_owned(),
+            Self::Kept => "kept".to_owned(),
             Self::Treasury(chain) => format!("treasury:{chain}"),
             Self::Issued => "issued".to_owned(),
             Self::Customer(customer) => format!("customer:{customer}"),
@@ -96,6 +99,7 @@ impl Account {
             ("dust", "") => Self::Dust,
             ("refunds_payable", "") => Self::RefundsPayable,
             ("fees", "") => Self::Fees,
+            ("kept", "") => Self::Kept,
             ("issued", "") => Self::Issued,
             ("order", id) => Self::Order(OrderId::new(id).ok()?),
             ("customer", id) => Self::Customer(CustomerId::new(id).ok()?),

@@ -17,10 +17,10 @@ use crate::time::Time;
 
 #[derive(Clone)]
 pub(crate) struct Loose {
-    now: Time,
-    deposits: Vec<Deposit>,
+    pub(crate) now: Time,
+    pub(crate) deposits: Vec<Deposit>,
     cases: Vec<Case>,
-    journals: Vec<Journal>,
+    pub(crate) journals: Vec<Journal>,
     known: usize,
     known_journals: usize,
     moved: BTreeSet<usize>,
@@ -87,18 +87,7 @@ impl Loose {
         let custody = Account::Custody(chain.clone(), deposit.to);
         let entry = Entry::usdt(chain, custody, Account::Suspense(kind), deposit.amount);
         let base = format!("deposit:{}", deposit.id);
-        let rounds = self.journals.iter().filter(|j| is_round_of(&j.key, &base)).count();
-        if let Some(entry) = entry {
-            self.journals.push(Journal {
-                key: round(&base, rounds),
-                order: None,
-                deposit: Some(deposit.id.clone()),
-                effective: deposit.time,
-                recorded: self.now,
-                remainder: 0,
-                entries: vec![entry],
-            });
-        }
+        self.post(&base, deposit, deposit.time, entry.into_iter().collect());
         let base = format!("{}:{}", kind.word(), deposit.id);
         let rounds = self.cases.iter().filter(|case| is_round_of(&case.id.0, &base)).count();
         let id = CaseId(round(&base, rounds));
@@ -112,12 +101,43 @@ impl Loose {
             amount: deposit.amount,
             opened_at: self.now,
             decision: None,
+            steps: Vec::new(),
         });
         self.set_state(at, State::Suspended(kind));
         let amount = || ("amount", deposit.amount.to_string());
         self.tell(EventKind::DepositConfirmed, deposit, None, vec![amount()]);
         let data = vec![("kind", kind.word().to_owned()), amount()];
         self.tell(EventKind::CaseOpened, deposit, Some(id), data);
+    }
+
+    /// Writes a journal under `base`, or a later round of it.
+    pub(crate) fn post(
+        &mut self,
+        base: &str,
+        deposit: &Deposit,
+        effective: Time,
+        entries: Vec<Entry>,
+    ) {
+        if entries.is_empty() {
+            return;
+        }
+        let rounds = self.journals.iter().filter(|j| is_round_of(&j.key, base)).count();
+        self.journals.push(Journal {
+            key: round(base, rounds),
+            order: None,
+            deposit: Some(deposit.id.clone()),
+            effective,
+            recorded: self.now,
+            remainder: 0,
+            entries,
+        });
+    }
+
+    /// A case, to be written again.
+    pub(crate) fn touch_case(&mut self, id: &CaseId) -> Option<&mut Case> {
+        let at = self.cases.iter().position(|case| case.id == *id)?;
+        self.changed_cases.insert(at);
+        self.cases.get_mut(at)
     }
 
     /// Takes back everything on `chain` at or above `fork`.
@@ -134,11 +154,13 @@ impl Loose {
     }
 
     fn orphan(&mut self, at: usize, deposit: &Deposit) {
-        let base = format!("deposit:{}", deposit.id);
-        let last = self.journals.iter().rev().find(|journal| is_round_of(&journal.key, &base));
-        if let Some(undone) = last.map(|journal| journal.reversed(self.now)) {
-            let reversed = self.journals.iter().any(|journal| journal.key == undone.key);
-            if !reversed {
+        for at in (0..self.journals.len()).rev() {
+            let Some(journal) = self.journals.get(at) else { continue };
+            let undone = journal.reversed(self.now);
+            let about = journal.deposit.as_ref() == Some(&deposit.id);
+            let stands = !journal.key.starts_with("reverse:")
+                && !self.journals.iter().any(|other| other.key == undone.key);
+            if about && stands {
                 self.journals.push(undone);
             }
         }
@@ -165,14 +187,14 @@ impl Loose {
         self.tell(EventKind::CaseResolved, deposit, Some(id), data);
     }
 
-    fn set_state(&mut self, at: usize, state: State) {
+    pub(crate) fn set_state(&mut self, at: usize, state: State) {
         if let Some(deposit) = self.deposits.get_mut(at) {
             deposit.state = state;
             self.moved.insert(at);
         }
     }
 
-    fn tell(
+    pub(crate) fn tell(
         &mut self,
         kind: EventKind,
         deposit: &Deposit,

@@ -212,7 +212,7 @@ impl Dossier {
         self.deposits
             .iter()
             .filter(|deposit| deposit.id.chain == self.order.chain)
-            .filter(|deposit| deposit.to == self.order.address)
+            .filter(|deposit| deposit.reached(&self.order))
             .filter(|deposit| deposit.id.other_token.is_none() && counts(deposit.state))
             .filter(|deposit| deposit.amount >= self.order.terms.dust)
             .fold(Usdt::ZERO, |sum, deposit| sum.plus(deposit.amount).unwrap_or(Usdt::MAX))

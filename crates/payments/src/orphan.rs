@@ -34,8 +34,18 @@ impl Work {
         }
         let id = deposit.id.clone();
         let keys = self.live(|journal| journal.deposit.as_ref() == Some(&id));
+        let taken = self.granted_by(&keys);
         self.reverse(&keys);
-        self.set_state(at, if credited { State::Reversed } else { State::Orphaned });
+        let gone = deposit.state == State::Granted || taken > 0;
+        if gone {
+            self.tell_taken(&deposit, taken);
+        }
+        if gone || matches!(deposit.state, State::Refunding | State::Refunded) {
+            let subject = self.id().to_string();
+            self.open_case(CaseKind::ReversedAfterCredit, &subject, &deposit, Usdt::ZERO);
+        }
+        let reversed = credited || gone;
+        self.set_state(at, if reversed { State::Reversed } else { State::Orphaned });
         let height = vec![("height", deposit.block.height.to_string())];
         self.tell(EventKind::DepositOrphaned, Some(&deposit), None, height);
         self.drop_from_cases(&deposit);
@@ -69,15 +79,7 @@ impl Work {
             self.open_case(CaseKind::ReversedAfterCredit, &subject, deposit, Usdt::ZERO);
             return Ok(());
         }
-        let customer = Account::Customer(self.dossier.order.customer.clone());
-        let granted: i64 = self
-            .dossier
-            .journals
-            .iter()
-            .filter(|journal| keys.contains(&journal.key))
-            .flat_map(|journal| &journal.entries)
-            .filter(|entry| entry.credit == customer)
-            .fold(0, |sum, entry| sum.saturating_add(entry.amount));
+        let granted = self.granted_by(&keys);
         self.reverse(&keys);
         self.close_cases("the order is no longer paid", |case| case.kind == CaseKind::Overpaid);
         for at in 0..self.dossier.deposits.len() {
@@ -89,19 +91,37 @@ impl Work {
         }
         let credited = |d: &Deposit| (d.state == State::Credited).then_some(d.time);
         self.dossier.paid = self.dossier.deposits.iter().filter_map(credited).min();
+        self.tell_taken(deposit, granted);
+        self.open_case(CaseKind::ReversedAfterCredit, &subject, deposit, Usdt::ZERO);
+        Ok(())
+    }
+
+    /// The credits that these journals granted, in millionths.
+    fn granted_by(&self, keys: &[String]) -> i64 {
+        let customer = Account::Customer(self.dossier.order.customer.clone());
+        let journals = self.dossier.journals.iter().filter(|j| keys.contains(&j.key));
+        let entries = journals.flat_map(|journal| &journal.entries);
+        let grants = entries.filter(|entry| entry.credit == customer);
+        grants.fold(0, |sum, entry| sum.saturating_add(entry.amount))
+    }
+
+    fn tell_taken(&mut self, deposit: &Deposit, granted: i64) {
         let credits = Credits::from_micro(granted).unwrap_or_default();
         let data = vec![
             ("customer", self.dossier.order.customer.to_string()),
             ("credits", credits.to_string()),
         ];
         self.tell(EventKind::CreditsReversed, Some(deposit), None, data);
-        self.open_case(CaseKind::ReversedAfterCredit, &subject, deposit, Usdt::ZERO);
-        Ok(())
     }
 }
 
-/// Whether a journal put the excess over the amount due into suspense.
+/// Whether a journal put the excess over the amount due into suspense, or took it out again by a
+/// decision.
 fn holds_excess(journal: &Journal) -> bool {
-    journal.key.starts_with("suspend:")
-        && journal.entries.iter().any(|e| e.credit == Account::Suspense(CaseKind::Overpaid))
+    let held = Account::Suspense(CaseKind::Overpaid);
+    let key = journal.key.as_str();
+    let moved = |entry: &crate::ledger::Entry| entry.credit == held || entry.debit == held;
+    (key.starts_with("suspend:") || key.starts_with("resolve:"))
+        && journal.entries.iter().any(moved)
+        || key.starts_with("refund:overpaid:")
 }

@@ -6,6 +6,7 @@
 
 use crate::adopt;
 use crate::amount::AmountError;
+use crate::case::CaseId;
 use crate::ceiling;
 use crate::chain::{ConnectError, Connection, Cursor, Scan, Transfer, connect, final_time};
 use crate::changes::{ChainRules, Changes, CursorMove, Finality, Rules, Snapshot, Update};
@@ -16,6 +17,8 @@ use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order, Price};
 use crate::others::Others;
 use crate::recent::Hour;
+use crate::refund;
+use crate::resolve::{self, Refusal, Said};
 use crate::time::Time;
 
 /// Why an update changes nothing.
@@ -83,6 +86,17 @@ pub enum PlanError {
         /// The highest block that both branches share.
         height: u64,
     },
+    /// No such case.
+    #[error("there is no case `{0}`")]
+    UnknownCase(CaseId),
+    /// This cannot be decided about a case.
+    #[error("case `{case}` {why}")]
+    Undecidable {
+        /// The case.
+        case: CaseId,
+        /// Why not.
+        why: Refusal,
+    },
     /// A sum or a price of this order is beyond the range of the books.
     #[error("a sum of order `{0}` is beyond the range of the books")]
     Range(OrderId),
@@ -108,6 +122,11 @@ pub fn plan(
             create(snapshot, order, now)
         }
         Update::Cancel(order) => cancel(rules, snapshot, order, now),
+        Update::Resolve { case, resolution, by, why } => {
+            resolve::resolve(rules, snapshot, case, &Said { resolution, by, why }, now)
+        }
+        Update::Withdraw { case, by, why } => resolve::withdraw(snapshot, case, by, why, now),
+        Update::Refund { case, by, fact } => refund::follow(rules, snapshot, case, by, fact, now),
         Update::Stall { chain, why } => {
             rules_of(rules, chain)?;
             Ok(mark(snapshot, chain, now, EventKind::ChainStalled, why, |mv, why| {
@@ -134,7 +153,10 @@ pub fn plan(
     }
 }
 
-fn rules_of<'a>(rules: &'a Rules, chain: &ChainName) -> Result<&'a ChainRules, PlanError> {
+pub(crate) fn rules_of<'a>(
+    rules: &'a Rules,
+    chain: &ChainName,
+) -> Result<&'a ChainRules, PlanError> {
     rules.get(chain).ok_or_else(|| PlanError::UnknownChain(chain.clone()))
 }
 
@@ -376,6 +398,7 @@ fn read(rules: &ChainRules, chain: &ChainName, transfer: &Transfer) -> Result<De
         log_index: transfer.log_index,
         state: State::Pending,
         late: false,
+        assigned: None,
     })
 }
 

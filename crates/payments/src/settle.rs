@@ -6,12 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::amount::Usdt;
+use crate::amount::{Credits, Usdt};
 use crate::case::CaseKind;
 use crate::deposit::{Deposit, DepositId, State};
 use crate::desk::Work;
 use crate::event::EventKind;
 use crate::ledger::{Account, Entry};
+use crate::name::ChainName;
 use crate::order::{Dossier, Policy};
 use crate::plan::{PlanError, View};
 use crate::time::Time;
@@ -84,7 +85,7 @@ impl Work {
     /// not dust.
     fn may_count(&self, deposit: &Deposit) -> bool {
         let order = &self.dossier.order;
-        deposit.to == order.address
+        deposit.reached(order)
             && deposit.id.chain == order.chain
             && deposit.id.other_token.is_none()
             && !self.is_dust(deposit)
@@ -168,7 +169,7 @@ impl Work {
     }
 
     /// A deposit that counts has arrived: the order is covered, or waits, or is over.
-    fn count(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {
+    pub(crate) fn count(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {
         if self.dossier.order.due.is_none() {
             self.credit_open(at, deposit)
         } else if self.dossier.covers(self.dossier.counted()) {
@@ -201,17 +202,17 @@ impl Work {
     }
 
     /// Moves an amount of a deposit to suspense: `suspend:<deposit>:<kind>`.
-    fn suspend(&mut self, deposit: &Deposit, kind: CaseKind, subject: &str, held: Usdt) {
+    pub(crate) fn suspend(&mut self, deposit: &Deposit, kind: CaseKind, subject: &str, held: Usdt) {
         let (order, suspense) = (Account::Order(self.id()), Account::Suspense(kind));
         let entry = Entry::usdt(&deposit.id.chain, order, suspense, held);
-        let base = format!("suspend:{}:{}", deposit.id, kind.word());
+        let base = format!("suspend:{}:{}", deposit.name(), kind.word());
         let id = Some(deposit.id.clone());
         self.post(&base, id, deposit.time, 0, entry.into_iter().collect());
         self.open_case(kind, subject, deposit, held);
     }
 
     /// Each deposit of an open order is credited by the rate: `paid:<order>:<deposit>`.
-    fn credit_open(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {
+    pub(crate) fn credit_open(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {
         let base = format!("paid:{}:{}", self.id(), deposit.id);
         self.grant(&base, Some(deposit), deposit.time, deposit.amount, deposit.amount)?;
         self.set_state(at, State::Credited);
@@ -251,7 +252,7 @@ impl Work {
         };
         self.grant(&base, None, covering.time, sold, worth)?;
         if held {
-            self.suspend(covering, CaseKind::Overpaid, &covering.id.to_string(), excess);
+            self.suspend(covering, CaseKind::Overpaid, &covering.name(), excess);
         }
         self.credit_counted();
         self.dossier.paid = Some(covering.time);
@@ -291,26 +292,46 @@ impl Work {
         sold: Usdt,
         worth: Usdt,
     ) -> Result<(), PlanError> {
-        let order = self.dossier.order.clone();
+        // What a decision credits may be on another chain than the order's.
+        let chain = deposit.map_or(&self.dossier.order.chain, |deposit| &deposit.id.chain).clone();
+        let from = Account::Order(self.id());
+        let credits = self.sell(base, (from, &chain), deposit, effective, (sold, worth))?;
+        let paid = vec![("amount", sold.to_string()), ("credits", credits.to_string())];
+        self.tell(EventKind::OrderPaid, deposit, None, paid);
+        self.tell_granted(deposit, credits);
+        Ok(())
+    }
+
+    /// Books a sale `from` an account that holds USDT of a chain: what is sold, and the credits
+    /// that what it is worth buys.
+    pub(crate) fn sell(
+        &mut self,
+        base: &str,
+        (from, chain): (Account, &ChainName),
+        deposit: Option<&Deposit>,
+        effective: Time,
+        (sold, worth): (Usdt, Usdt),
+    ) -> Result<Credits, PlanError> {
+        let order = &self.dossier.order;
         let (credits, remainder) = order
             .price
             .credits(worth, order.due)
             .ok_or_else(|| PlanError::Range(order.id.clone()))?;
-        let from = Account::Order(order.id.clone());
         let entries = [
-            Entry::usdt(&order.chain, from, Account::Sales, sold),
+            Entry::usdt(chain, from, Account::Sales, sold),
             Entry::grant(&order.customer, credits),
         ];
         let id = deposit.map(|deposit| deposit.id.clone());
         let credited = u64::try_from(sold.micro()).unwrap_or(0);
         self.granted = self.granted.saturating_add(credited);
         self.post(base, id, effective, remainder, entries.into_iter().flatten().collect());
-        let paid = vec![("amount", sold.to_string()), ("credits", credits.to_string())];
-        self.tell(EventKind::OrderPaid, deposit, None, paid);
-        let granted =
-            vec![("customer", order.customer.to_string()), ("credits", credits.to_string())];
+        Ok(credits)
+    }
+
+    pub(crate) fn tell_granted(&mut self, deposit: Option<&Deposit>, credits: Credits) {
+        let customer = self.dossier.order.customer.to_string();
+        let granted = vec![("customer", customer), ("credits", credits.to_string())];
         self.tell(EventKind::CreditsGranted, deposit, None, granted);
-        Ok(())
     }
 
     /// Takes back from suspense what an expiry put there: `release:<deposit>:underpaid`.
@@ -325,7 +346,7 @@ impl Work {
             }
             let (order, suspense) = (Account::Order(self.id()), Account::Suspense(kind));
             let entry = Entry::usdt(&deposit.id.chain, suspense, order, deposit.amount);
-            let base = format!("release:{}:{}", deposit.id, kind.word());
+            let base = format!("release:{}:{}", deposit.name(), kind.word());
             let id = Some(deposit.id.clone());
             self.post(&base, id, deposit.time, 0, entry.into_iter().collect());
             self.set_state(at, State::Confirmed);

@@ -38,7 +38,8 @@ pub(crate) async fn record(
         binds.int(deposit.amount.micro())?;
         binds.text(deposit.state.word().to_owned())?;
         binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
-        binds.int(i64::from(deposit.late))
+        binds.int(i64::from(deposit.late))?;
+        binds.text_or_null(deposit.assigned.as_ref().map(|case| case.0.clone()))
     });
     let known = || Error::Conflict("a deposit".to_owned());
     written.await.map_err(|error| or_conflict(error, known))?;
@@ -48,9 +49,9 @@ pub(crate) async fn record(
 static RECORD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     name: "record deposits",
     head: "INSERT INTO deposits (seq, id, order_id, chain, height, block_hash, time, log_index, \
-        sender, receiver, raw, amount, state, kind, late) VALUES"
+        sender, receiver, raw, amount, state, kind, late, assigned_by) VALUES"
         .to_owned(),
-    columns: 15,
+    columns: 16,
     tail: "",
 });
 

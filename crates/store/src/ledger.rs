@@ -7,7 +7,7 @@
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use hashbrown::HashMap;
-use payments::case::{Case, Resolution};
+use payments::case::Case;
 use payments::deposit::DepositId;
 use payments::event::Event;
 use payments::leaf::leaf;
@@ -15,8 +15,9 @@ use payments::ledger::{Entry, Journal};
 use payments::merkle::Frontier;
 use payments::name::OrderId;
 
+use crate::cases::{bind_resolution, write_steps};
 use crate::error::Error;
-use crate::row::{hex, printable, signed};
+use crate::row::{printable, signed};
 use crate::sql::{Binds, Bulk, Link};
 
 /// A deposit as a journal, a case or an event names it, with the order it speaks of. A transaction
@@ -55,7 +56,7 @@ pub(crate) async fn write_cases(
         binds.int(*deposit)
     })
     .await?;
-    Ok(())
+    write_steps(link, cases).await
 }
 
 fn bind_case(binds: &mut Binds, seq: i64, case: &Case) -> Result<(), Error> {
@@ -68,32 +69,23 @@ fn bind_case(binds: &mut Binds, seq: i64, case: &Case) -> Result<(), Error> {
     binds.int(case.opened_at.0)?;
     let decision = case.decision.as_ref();
     let resolution = decision.map(|decision| &decision.resolution);
-    let (refund_to, fee, reassigned_to) = match resolution {
-        Some(Resolution::Refund { to, fee }) => (Some(hex(&to.0)), Some(fee.micro()), None),
-        Some(Resolution::Reassign(order)) => (None, None, Some(order.to_string())),
-        Some(Resolution::Credit | Resolution::Dismiss | Resolution::Itself) | None => {
-            (None, None, None)
-        }
-    };
-    binds.text_or_null(resolution.map(|resolution| resolution.word().to_owned()))?;
-    binds.text_or_null(refund_to)?;
-    binds.int_or_null(fee)?;
-    binds.text_or_null(reassigned_to)?;
+    bind_resolution(binds, resolution)?;
     binds.text_or_null(decision.map(|decision| printable(&decision.by)))?;
     binds.text_or_null(decision.map(|decision| printable(&decision.why)))?;
-    binds.int_or_null(decision.map(|decision| decision.at.0))
+    binds.int_or_null(decision.map(|decision| decision.at.0))?;
+    binds.text_or_null(case.refund().map(|refund| refund.state.word().to_owned()))
 }
 
 static CASES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     name: "cases",
     head: "INSERT INTO cases (seq, id, kind, order_id, chain, amount, opened_at, resolution, \
-        refund_to, fee, reassigned_to, decided_by, why, decided_at) VALUES"
+        refund_to, fee, reassigned_to, decided_by, why, decided_at, refund) VALUES"
         .to_owned(),
-    columns: 14,
+    columns: 15,
     tail: " ON CONFLICT (id) DO UPDATE SET amount = excluded.amount, \
         resolution = excluded.resolution, refund_to = excluded.refund_to, fee = excluded.fee, \
         reassigned_to = excluded.reassigned_to, decided_by = excluded.decided_by, \
-        why = excluded.why, decided_at = excluded.decided_at",
+        why = excluded.why, decided_at = excluded.decided_at, refund = excluded.refund",
 });
 static CLEAR_CASE_DEPOSITS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     name: "clear deposits of cases",

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod blocks;
+mod cases;
 mod commit;
 mod deposits;
 mod engine;
@@ -32,6 +33,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 use engine::Pools;
 use sql::{Link, Texts};
 
+pub use cases::CaseFilter;
 pub use commit::Committed;
 pub use engine::Engine;
 pub use error::Error;
@@ -134,7 +136,7 @@ mod tests {
                 let _ = store.watch(&mut state).await;
                 let _ = store.events(0, 1).await;
                 let _ = store.orders(&OrderFilter::default(), 0, 1).await;
-                let _ = store.cases(true, 0, 1).await;
+                let _ = store.cases_of(&CaseFilter::default(), 0, 1).await;
                 let _ = store.journals(0, 1).await;
                 let _ = store.balances("", "", 1).await;
                 let _ = store.cursors().await;

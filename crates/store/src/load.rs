@@ -40,7 +40,8 @@ static DEPOSITS_OF_ORDERS: LazyLock<Bulk> = LazyLock::new(|| {
 // What is confirmed or credited is where its order was first paid; the index of the rest will do.
 static DEPOSITS_ELSEWHERE: LazyLock<Bulk> = LazyLock::new(|| {
     let from = "FROM deposits AS d \
-        WHERE (d.state NOT IN ('confirmed', 'credited') OR d.amount = 0) AND d.id";
+        WHERE (d.state NOT IN ('confirmed', 'credited') OR d.amount = 0) \
+        AND d.assigned_by IS NULL AND d.id";
     list("deposits elsewhere", &row::DEPOSIT, from)
 });
 static CASES_OF_ORDERS: LazyLock<Bulk> =
@@ -183,6 +184,19 @@ pub(crate) async fn of_deposits(
     Ok((unowned.collect(), journals.into_values().collect()))
 }
 
+static DEPOSITS_OF_CASE: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = "FROM case_deposits AS x JOIN deposits AS d ON d.seq = x.deposit WHERE x.case_seq";
+    list("whole deposits of cases", &row::DEPOSIT, from)
+});
+
+/// The deposits that a case is about.
+pub(crate) async fn deposits_of_case(
+    link: &mut Link<'_>,
+    seq: i64,
+) -> Result<Numbered<Deposit>, Error> {
+    deposits(link, &DEPOSITS_OF_CASE, &[seq], by_number).await
+}
+
 /// Recorded deposits among these ids that may belong elsewhere than the address they went to says:
 /// nobody's, those that a reorg took away, and those that came back to another address.
 pub(crate) async fn elsewhere(
@@ -233,7 +247,7 @@ async fn cases<T>(
     Ok(found)
 }
 
-/// Adds the deposits of these cases, in their places.
+/// Adds the deposits of these cases, in their places, and what was done about them.
 pub(crate) async fn case_deposits(
     link: &mut Link<'_>,
     cases: &mut Numbered<Case>,
@@ -252,7 +266,7 @@ pub(crate) async fn case_deposits(
             case.deposits.push(deposit);
         }
     }
-    Ok(())
+    crate::cases::read_steps(link, cases).await
 }
 
 async fn journals<T>(

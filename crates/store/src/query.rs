@@ -160,7 +160,10 @@ impl Store {
             AND j.key < 'deposit:' || c.name || ':' || $1 || ';' UNION \
             SELECT p.seq FROM chains AS c JOIN deposits AS p \
             ON p.id > c.name || ':' || $1 || ':' AND p.id < c.name || ':' || $1 || ';' \
-            AND (p.state NOT IN ('confirmed', 'credited') OR p.amount = 0))";
+            AND (p.state NOT IN ('confirmed', 'credited') OR p.amount = 0) UNION \
+            SELECT p.seq FROM chains AS c JOIN deposits AS p \
+            ON p.id > c.name || ':' || $1 || ':' AND p.id < c.name || ':' || $1 || ';' \
+            AND p.assigned_by IS NOT NULL)";
         let mut binds = Binds::default();
         binds.text(tx.to_string())?;
         self.deposits(from, binds).await
@@ -193,24 +196,6 @@ impl Store {
         Ok(found.into_values().collect())
     }
 
-    /// At most `limit` cases opened after the one with number `after`, with their numbers; only
-    /// those without a decision where `open`.
-    ///
-    /// # Errors
-    /// As [`Self::order`].
-    pub async fn cases(
-        &self,
-        open: bool,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<(u64, Case)>, Error> {
-        let undecided = if open { " AND resolution IS NULL" } else { "" };
-        let from = format!(
-            "FROM (SELECT * FROM cases WHERE seq > $1{undecided} ORDER BY seq LIMIT $2) AS c"
-        );
-        self.cases_where(&from, page(after, limit)?).await
-    }
-
     /// A case with its number.
     ///
     /// # Errors
@@ -221,7 +206,11 @@ impl Store {
         Ok(self.cases_where("FROM cases AS c WHERE c.id = $1", binds).await?.pop())
     }
 
-    async fn cases_where(&self, from: &str, binds: Binds) -> Result<Vec<(u64, Case)>, Error> {
+    pub(crate) async fn cases_where(
+        &self,
+        from: &str,
+        binds: Binds,
+    ) -> Result<Vec<(u64, Case)>, Error> {
         let mut found = Numbered::new();
         let mut transaction = self.reading().await?;
         let mut link = self.link(&mut transaction);

@@ -7,8 +7,8 @@ use std::str::Split;
 
 use payments::address::{Address, from_hex};
 use payments::amount::{Credits, Usdt};
-use payments::case::{Case, CaseId, CaseKind, Decision, Resolution};
-use payments::chain::{BlockHash, BlockId, Header};
+use payments::case::{Case, CaseId, CaseKind, Decision, Resolution, Step, StepKind};
+use payments::chain::{BlockHash, BlockId, Header, TxHash};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::ledger::{Account, Asset, Entry, Journal};
 use payments::name::{ChainName, CustomerId, OrderId};
@@ -247,7 +247,7 @@ fn terms(text: &str) -> Option<Terms> {
 }
 
 /// The columns of a deposit, as [`deposit`] reads them.
-pub(crate) const DEPOSIT: [&str; 14] = [
+pub(crate) const DEPOSIT: [&str; 15] = [
     "d.id",
     "d.seq",
     "d.order_id",
@@ -262,6 +262,7 @@ pub(crate) const DEPOSIT: [&str; 14] = [
     "d.state",
     "d.kind",
     "d.late",
+    "d.assigned_by",
 ];
 
 /// A deposit, and its place in the order of recording.
@@ -282,7 +283,9 @@ pub(crate) fn deposit(line: &str) -> Result<(i64, Deposit), Error> {
     let kind = fields.maybe("kind", CaseKind::parse)?;
     let state = State::parse(word, kind).ok_or_else(|| fields.unread("state", word))?;
     let late = fields.parse("late", flag)?;
-    let deposit = Deposit { id, order, from, to, raw, amount, block, time, log_index, state, late };
+    let assigned = fields.maybe("assigned_by", |text| Some(CaseId(text.to_owned())))?;
+    let deposit =
+        Deposit { id, order, from, to, raw, amount, block, time, log_index, state, late, assigned };
     Ok((seq, deposit))
 }
 
@@ -329,22 +332,73 @@ pub(crate) fn case(line: &str) -> Result<(i64, Case), Error> {
     let by = fields.text("decided_by")?.to_owned();
     let why = fields.text("why")?.to_owned();
     let at = fields.maybe("decided_at", time)?;
-    let resolution = match (word, to, fee, reassigned) {
-        ("", None, None, None) => None,
-        ("credit", None, None, None) => Some(Resolution::Credit),
-        ("refund", Some(to), Some(fee), None) => Some(Resolution::Refund { to, fee }),
-        ("reassign", None, None, Some(order)) => Some(Resolution::Reassign(order)),
-        ("dismiss", None, None, None) => Some(Resolution::Dismiss),
-        ("itself", None, None, None) => Some(Resolution::Itself),
-        _ => return Err(fields.unread("resolution", word)),
-    };
+    let resolution = resolution(word, (to, fee, reassigned));
+    let resolution = resolution.ok_or_else(|| fields.unread("resolution", word))?;
     let decision = match (resolution, at) {
         (None, None) => None,
         (Some(resolution), Some(at)) => Some(Decision { resolution, by, why, at }),
         _ => return Err(fields.broken("decided_at", "does not fit the resolution".to_owned())),
     };
-    let deposits = Vec::new();
-    Ok((seq, Case { id, kind, order, deposits, chain, amount, opened_at, decision }))
+    let (deposits, steps) = (Vec::new(), Vec::new());
+    Ok((seq, Case { id, kind, order, deposits, chain, amount, opened_at, decision, steps }))
+}
+
+/// Where a refund goes, what is kept of it, and which order something is reassigned to.
+type Terms3 = (Option<Address>, Option<Usdt>, Option<OrderId>);
+
+/// A decision by its word and terms: none for no word; `None` where they do not fit.
+#[expect(clippy::option_option, reason = "no decision is not one that does not parse")]
+fn resolution(word: &str, terms: Terms3) -> Option<Option<Resolution>> {
+    Some(match (word, terms) {
+        ("", (None, None, None)) => None,
+        ("credit", (None, None, None)) => Some(Resolution::Credit),
+        ("refund", (Some(to), Some(fee), None)) => Some(Resolution::Refund { to, fee }),
+        ("reassign", (None, None, Some(order))) => Some(Resolution::Reassign(order)),
+        ("dismiss", (None, None, None)) => Some(Resolution::Dismiss),
+        ("itself", (None, None, None)) => Some(Resolution::Itself),
+        _ => return None,
+    })
+}
+
+/// The columns of a step, as [`step`] reads them.
+pub(crate) const STEP: [&str; 11] = [
+    "s.case_seq",
+    "s.place",
+    "s.word",
+    "s.step_by",
+    "s.why",
+    "s.step_at",
+    "s.resolution",
+    "s.refund_to",
+    "s.fee",
+    "s.reassigned_to",
+    "coalesce(s.paid_by, s.tx)",
+];
+
+/// A step, the number of its case, and its place.
+pub(crate) fn step(line: &str) -> Result<(i64, i64, Step), Error> {
+    let mut fields = Fields::new("case_steps", line);
+    let seq = fields.int("case_seq")?;
+    let place = fields.int("place")?;
+    let word = fields.text("word")?;
+    let by = fields.text("step_by")?.to_owned();
+    let why = fields.text("why")?.to_owned();
+    let at = fields.parse("step_at", time)?;
+    let proposed = fields.text("resolution")?;
+    let to = fields.maybe("refund_to", address)?;
+    let fee = fields.maybe("fee", usdt)?;
+    let reassigned = fields.maybe("reassigned_to", order_id)?;
+    let paid = fields.text("tx")?;
+    let proposed = resolution(proposed, (to, fee, reassigned)).flatten();
+    let kind = match (word, proposed, TxHash::parse(paid), DepositId::parse(paid)) {
+        ("proposed", Some(resolution), None, None) => StepKind::Proposed(resolution),
+        ("withdrawn", None, None, None) => StepKind::Withdrawn,
+        ("sent", None, Some(tx), None) => StepKind::Sent(tx),
+        ("failed", None, Some(tx), None) => StepKind::Failed(tx),
+        ("verified", None, None, Some(id)) => StepKind::Verified { tx: id.tx, n: id.n },
+        _ => return Err(fields.unread("word", word)),
+    };
+    Ok((seq, place, Step { kind, by, why, at }))
 }
 
 /// The columns of a journal and the deposit it names, as [`journal`] reads them.

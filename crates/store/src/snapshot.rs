@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::address::Address;
+use payments::case::{CaseId, Resolution};
 use payments::chain::{Cursor, Transfer, final_time};
-use payments::changes::{Snapshot, Update};
+use payments::changes::{RefundFact, Snapshot, Update};
 use payments::deposit::DepositId;
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
 
+use crate::cases;
 use crate::error::Error;
 use crate::load::{self, Numbered};
 use crate::row;
@@ -100,6 +102,33 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
             }
             Ok(snapshot)
         }
+        Update::Resolve { case, resolution, .. } => {
+            let mut parts = Parts::of_case(link, case).await?;
+            match resolution {
+                Resolution::Reassign(order) => {
+                    parts.wanted.insert(order.clone());
+                }
+                Resolution::Refund { to, .. } => {
+                    let owners = &mut parts.snapshot.owners;
+                    load::owners(link, &[*to], |owned| {
+                        owners.insert(owned.address, owned.order.map(|dossier| dossier.order.id));
+                    })
+                    .await?;
+                }
+                Resolution::Credit | Resolution::Dismiss | Resolution::Itself => {}
+            }
+            parts.finish(link).await
+        }
+        Update::Withdraw { case, .. } => Parts::of_case(link, case).await?.finish(link).await,
+        Update::Refund { case, fact, .. } => {
+            let mut parts = Parts::of_case(link, case).await?;
+            let (RefundFact::Sent(tx) | RefundFact::Seen(tx, _) | RefundFact::GivenUp(tx, _)) =
+                fact;
+            if let Some(cursor) = &parts.snapshot.cursor {
+                parts.snapshot.spent = cases::spent(link, &cursor.chain, tx).await?;
+            }
+            parts.finish(link).await
+        }
     }
 }
 
@@ -156,6 +185,23 @@ impl Parts {
                 Ok(())
             })
             .await?;
+        }
+        Ok(parts)
+    }
+
+    /// What is recorded of a case: its chain's cursor, and its order, or its deposits where it has
+    /// none.
+    async fn of_case(link: &mut Link<'_>, id: &CaseId) -> Result<Self, Error> {
+        let mut parts = Self::default();
+        let Some((seq, case)) = cases::case(link, id).await? else {
+            return Ok(parts);
+        };
+        parts.snapshot.cursor = Some(load::cursor(link, &case.chain).await?);
+        match case.order {
+            Some(order) => {
+                parts.wanted.insert(order);
+            }
+            None => parts.unassigned = load::deposits_of_case(link, seq).await?,
         }
         Ok(parts)
     }

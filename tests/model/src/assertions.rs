@@ -156,7 +156,11 @@ impl World {
                     continue;
                 };
                 let mut share = Share::default();
-                share.add_deposit(deposit);
+                let of_case =
+                    |case: &&Arc<Case>| case.order.is_none() && case.deposits.contains(&deposit.id);
+                let refund = self.memory.cases().iter().filter(of_case).find_map(|c| c.refund());
+                let fee = refund.map_or(0, |refund| i128::from(refund.fee.micro()));
+                share.add_deposit(deposit, fee);
                 seal.count(&share, sign);
             }
         }

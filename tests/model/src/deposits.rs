@@ -5,12 +5,15 @@
 //! Why: a deposit too many is a double credit, one too few is a lost payment.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use payments::case::CaseKind;
+use payments::chain::Transfer;
 use payments::deposit::{Deposit, DepositId, State};
 use payments::name::OrderId;
 
 use crate::assertions::{News, Seal};
+use crate::decisions::is_taken;
 use crate::facts::may_count;
 use crate::reference::{self, Chain, Seen, amount_of};
 use crate::transitions::World;
@@ -55,7 +58,9 @@ impl World {
         }
         for (before, after) in &news.deposits {
             for (deposit, new) in [(before.as_deref(), false), (Some(after.as_ref()), true)] {
-                let Some(deposit) = deposit.filter(|d| d.id.chain == chain.name) else { continue };
+                // What a decision counts for another order arrived once.
+                let arrived = deposit.filter(|d| d.assigned.is_none());
+                let Some(deposit) = arrived.filter(|d| d.id.chain == chain.name) else { continue };
                 suspects.extend(self.place(chain, deposit));
                 let on_chain = usize::from(deposit.state.is_on_chain());
                 // Of all that are there, none was counted before.
@@ -78,6 +83,15 @@ impl World {
         }
         seal.tallies.insert(chain.name.clone(), tally);
         Ok(())
+    }
+
+    /// Whether a transfer to us is in a final block, and recorded nowhere.
+    pub(crate) fn is_lost(&self, transfer: &Transfer) -> bool {
+        let place = |deposit: &Arc<Deposit>| (deposit.id.tx, deposit.id.n);
+        let known = |deposit: &Arc<Deposit>| place(deposit) == (transfer.tx, transfer.n);
+        let ours = self.memory.owners().contains_key(&transfer.to);
+        let empty = transfer.raw.is_zero() || transfer.from == transfer.to;
+        ours && !empty && !self.memory.deposits().iter().any(known)
     }
 
     /// Whether a transfer carries something to one of our addresses.
@@ -161,8 +175,9 @@ impl World {
 
 /// Whether a deposit that was mined again to another address waits for finality or a person.
 fn is_held(deposit: &Deposit) -> bool {
-    matches!(
+    let held = matches!(
         deposit.state,
         State::Pending | State::Suspended(CaseKind::Unassigned | CaseKind::WrongAsset)
-    )
+    );
+    held || is_taken(deposit.state)
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::amount::Credits;
-use payments::case::CaseId;
+use payments::case::{CaseId, RefundState};
 use payments::deposit::{DepositId, State};
 use payments::event::{Event, EventKind};
 use payments::ledger::{Account, Asset};
@@ -26,6 +26,8 @@ pub(crate) struct Told {
     /// Deposits on their chain, and whether each is confirmed.
     deposits: BTreeMap<DepositId, bool>,
     cases: BTreeSet<CaseId>,
+    /// Refunds that were decided and not seen on chain.
+    owed: BTreeSet<CaseId>,
     credits: BTreeMap<String, i128>,
     paused: BTreeSet<ChainName>,
     stalled: BTreeSet<ChainName>,
@@ -53,7 +55,10 @@ impl Told {
             return Err("the deposits are not those that were told".to_owned());
         }
         for case in &news.cases {
-            if self.cases.contains(&case.id) != case.decision.is_none() {
+            let owed = case.refund().is_some_and(|refund| refund.state != RefundState::Verified);
+            if self.cases.contains(&case.id) != case.decision.is_none()
+                || self.owed.contains(&case.id) != owed
+            {
                 return Err(format!("case {} is not what was told", case.id));
             }
         }
@@ -154,7 +159,12 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
             told.paused.remove(event.chain.as_ref()?)
         }
         EventKind::ChainRecovered => told.stalled.remove(event.chain.as_ref()?),
-        EventKind::RefundVerified => false,
+        EventKind::CaseProposed | EventKind::CaseWithdrawn => {
+            told.cases.contains(event.case.as_ref()?)
+        }
+        EventKind::RefundRequested => told.owed.insert(event.case.clone()?),
+        EventKind::RefundSent | EventKind::RefundFailed => told.owed.contains(event.case.as_ref()?),
+        EventKind::RefundVerified => told.owed.remove(event.case.as_ref()?),
     };
     fresh.then_some(())
 }

@@ -8,6 +8,7 @@ use payments::deposit::{Deposit, State};
 use payments::order::{Dossier, Policy};
 use payments::time::Time;
 
+use crate::decisions::{decided, is_taken};
 use crate::reference::is_covered;
 use crate::transitions::World;
 
@@ -24,8 +25,11 @@ impl World {
         let closed = dossier.expired.is_some() || dossier.cancelled.is_some();
         let counts =
             |deposit: &&Deposit| may_count(dossier, deposit) && deposit.state.is_on_chain();
-        let final_ones = |deposit: &&Deposit| deposit.state != State::Pending;
-        let value = |deposit: &Deposit| (deposit.time, i128::from(deposit.amount.micro()));
+        let final_ones =
+            |deposit: &&Deposit| deposit.state != State::Pending && !is_taken(deposit.state);
+        // Of what a person counts for an order, nobody asks when it came.
+        let time = |d: &Deposit| if d.assigned.is_some() { Time(i64::MIN) } else { d.time };
+        let value = |deposit: &Deposit| (time(deposit), i128::from(deposit.amount.micro()));
         let deposits: Vec<&Deposit> = dossier.deposits.iter().filter(counts).collect();
         let booked = || deposits.iter().copied().filter(final_ones);
         let known: Vec<_> = booked().map(value).collect();
@@ -40,6 +44,9 @@ impl World {
             is_covered(&any, deadline, deposits)
         };
         let could = is_covered(order, deadline, &known) || (by_policy && something(&known));
+        let credited = |d: &&Deposit| d.state == State::Credited && !could;
+        let by_person = |d: &Deposit| decided(dossier, &d.id).is_some();
+        let could = could || dossier.deposits.iter().filter(credited).any(by_person);
         if dossier.paid.is_some() && !could {
             return Err(format!("order {} is paid with nothing", order.id));
         }
@@ -82,7 +89,10 @@ pub(crate) fn check_turn(before: &Dossier, after: &Dossier, paused: bool) -> Res
             }
             // Mined again elsewhere, it is judged anew.
             (State::Dust | State::Suspended(CaseKind::Duplicate | CaseKind::Late), state)
-                if old.block == new.block && state.is_on_chain() && state != old.state =>
+                if old.block == new.block
+                    && state.is_on_chain()
+                    && state != old.state
+                    && decided(after, &new.id).is_none() =>
             {
                 return wrong();
             }
@@ -105,7 +115,8 @@ pub(crate) fn check_late(dossier: &Dossier, deposit: &Deposit) -> Result<(), Str
     let after = deadline(dossier).is_some_and(|deadline| deposit.time > deadline.after(window));
     let held = deposit.state == State::Suspended(CaseKind::Late);
     let hold = dossier.order.terms.late == Policy::Hold;
-    let fits = if counted && hold { !after } else { after || !held };
+    let by_person = deposit.assigned.is_some() || decided(dossier, &deposit.id).is_some();
+    let fits = by_person || if counted && hold { !after } else { after || !held };
     if (deposit.late == late && fits) || !deposit.state.is_on_chain() {
         return Ok(());
     }
@@ -122,7 +133,7 @@ fn deadline(dossier: &Dossier) -> Option<Time> {
 /// Right address, right chain, right token, and not dust.
 pub(crate) fn may_count(dossier: &Dossier, deposit: &Deposit) -> bool {
     let order = &dossier.order;
-    deposit.to == order.address
+    (deposit.to == order.address || deposit.assigned.is_some())
         && deposit.id.chain == order.chain
         && deposit.id.other_token.is_none()
         && deposit.amount.micro() > 0

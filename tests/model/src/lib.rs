@@ -10,6 +10,7 @@
 
 mod assertions;
 mod batching;
+mod decisions;
 mod deposits;
 pub mod ending;
 mod events;

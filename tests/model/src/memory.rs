@@ -269,7 +269,10 @@ impl Memory {
     pub fn deposit(&self, id: &DepositId) -> Option<&Deposit> {
         let places = self.deposit_at.range((id.clone(), None)..);
         let places = places.take_while(|((known, _), _)| known == id);
-        let mut found = places.filter_map(|(_, at)| self.deposits.get(*at)).map(AsRef::as_ref);
+        let arrived = places.filter_map(|(_, at)| self.deposits.get(*at));
+        // What a decision counts for another order arrived once.
+        let arrived = arrived.filter(|deposit| deposit.assigned.is_none());
+        let mut found = arrived.map(AsRef::as_ref);
         let first = found.next()?;
         // Of one that is recorded for two orders, the one whose block is on the chain.
         if first.state.is_on_chain() {

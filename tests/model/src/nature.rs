@@ -238,7 +238,7 @@ impl World {
                 .then(|| Time(self.now / 1000 * 1000 + 1000 + life)),
             address: pooled.unwrap_or_else(|| address("order", number)),
             address_index: None,
-            refund_to: None,
+            refund_to: (number % 2 == 0).then(|| address("customer", number)),
             metadata: None,
             terms,
         }

@@ -393,7 +393,7 @@ pub(crate) fn worth(order: &Order, total: i128) -> (i128, i128, i128) {
     (held, credits, rest)
 }
 
-fn price(order: &Order, amount: i128) -> (i128, i128) {
+pub(crate) fn price(order: &Order, amount: i128) -> (i128, i128) {
     let (num, den) = match (order.price, order.due) {
         (Price::Rate { num, den }, _) => (i128::from(num), i128::from(den)),
         (Price::Fixed(credits), Some(due)) => {

@@ -6,14 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use payments::case::{Case, CaseKind};
+use payments::case::{Case, CaseKind, RefundState, Resolution};
 use payments::deposit::{Deposit, DepositId, State};
-use payments::ledger::{Account, Asset};
+use payments::ledger::{Account, Asset, Journal};
 use payments::name::OrderId;
 use payments::order::{Dossier, Order};
 
+use crate::decisions::decided;
 use crate::facts::check_late;
-use crate::reference::worth;
+use crate::reference::{price, worth};
 
 /// Balances, credits less debits.
 pub(crate) type Nets = BTreeMap<(Asset, Account), i128>;
@@ -35,7 +36,7 @@ pub(crate) fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String
     }
     for deposit in &dossier.deposits {
         check_late(dossier, deposit)?;
-        share.add_deposit(deposit);
+        share.add_deposit(deposit, fee_of(dossier, deposit));
     }
     let closed = dossier.expired.is_some() || dossier.cancelled.is_some();
     let any = |state| dossier.deposits.iter().any(|deposit| deposit.state == state);
@@ -58,21 +59,43 @@ pub(crate) fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String
 }
 
 impl Share {
-    /// Where the value of one deposit is, and the case it asks for by itself.
-    pub(crate) fn add_deposit(&mut self, deposit: &Deposit) {
+    /// Where the value of one deposit is, and the case it asks for by itself. `fee` is what of it
+    /// is kept where it is sent back.
+    pub(crate) fn add_deposit(&mut self, deposit: &Deposit, fee: i128) {
+        let chain = || deposit.id.chain.clone();
         let account = match (deposit.state, &deposit.order) {
-            (State::Pending | State::Orphaned | State::Reversed | State::Refunded, _) => return,
+            (State::Pending | State::Orphaned | State::Reversed, _) => return,
             (State::Confirmed, Some(order)) => Account::Order(order.clone()),
-            (State::Credited, _) => Account::Sales,
+            (State::Credited | State::Granted, _) => Account::Sales,
             (State::Suspended(kind), _) => Account::Suspense(kind),
             (State::Dust, _) => Account::Dust,
+            (State::Dismissed, _) => Account::Kept,
+            (State::Refunding, _) => Account::RefundsPayable,
+            (State::Refunded, _) => Account::Treasury(chain()),
+            // With the order that it counts for now.
+            (State::Reassigned, _) => Account::Custody(chain(), deposit.to),
             // Nobody's money is never simply confirmed: such a balance is wrong.
             (State::Confirmed, None) => Account::Fees,
         };
-        let asset = || Asset::Usdt(deposit.id.chain.clone());
-        let custody = Account::Custody(deposit.id.chain.clone(), deposit.to);
-        self.add(asset(), custody, -micro(deposit));
-        self.add(asset(), account, micro(deposit));
+        let asset = || Asset::Usdt(chain());
+        let custody = Account::Custody(chain(), deposit.to);
+        match (deposit.assigned.is_some(), deposit.state) {
+            (false, State::Reassigned) => self.add(asset(), custody, -micro(deposit)),
+            // Twice on its way: neither here nor where it came from.
+            (true, State::Reassigned) => {}
+            (assigned, _) => {
+                if !assigned {
+                    self.add(asset(), custody, -micro(deposit));
+                }
+                let fee = if matches!(deposit.state, State::Refunding | State::Refunded) {
+                    fee
+                } else {
+                    0
+                };
+                self.add(asset(), account, micro(deposit) - fee);
+                self.add(asset(), Account::Fees, fee);
+            }
+        }
         if let State::Suspended(kind) = deposit.state
             && kind != CaseKind::Underpaid
         {
@@ -84,41 +107,42 @@ impl Share {
     /// The credits that stand, the excess that is held, and what their rounding left.
     fn add_grants(&mut self, dossier: &Dossier) -> Result<(), String> {
         let order = &dossier.order;
-        let credited = dossier.deposits.iter().filter(|d| d.state == State::Credited).map(micro);
+        let credited = || dossier.deposits.iter().filter(|d| d.state == State::Credited);
         let sales: Vec<i128> = match order.due {
-            Some(_) if dossier.paid.is_some() => vec![credited.sum()],
+            Some(_) if dossier.paid.is_some() => vec![credited().map(micro).sum()],
             Some(_) => Vec::new(),
-            None => credited.collect(),
+            None => credited().map(micro).collect(),
         };
         let mut rests = Vec::new();
+        let mut paid_by = credited().filter_map(|deposit| decided(dossier, &deposit.id));
+        let by_person = paid_by.any(|case| case.kind != CaseKind::Overpaid);
         for sale in sales {
-            let (held, credits, rest) = worth(order, sale);
+            // What a person has credited is credited whole.
+            let (held, credits, rest) =
+                if by_person { worth_whole(order, sale) } else { worth(order, sale) };
             let usdt = || Asset::Usdt(order.chain.clone());
             self.add(usdt(), Account::Sales, -held);
             self.add(usdt(), Account::Suspense(CaseKind::Overpaid), held);
-            self.add(Asset::Credit, Account::Customer(order.customer.clone()), credits);
-            self.add(Asset::Credit, Account::Issued, -credits);
+            self.grant(order, credits);
             rests.push(u64::try_from(rest).unwrap());
             if held > 0 {
-                let of_kind =
-                    |case: &&Case| case.kind == CaseKind::Overpaid && case.decision.is_none();
-                let open = dossier.cases.iter().find(of_kind);
-                let about = open.map_or(Vec::new(), |case| case.deposits.clone());
-                let credited = |id: &DepositId| {
-                    dossier.deposits.iter().any(|d| d.id == *id && d.state == State::Credited)
-                };
-                if about.len() != 1 || !about.iter().all(credited) {
-                    return Err(format!("the excess of order {} is of no deposit", order.id));
-                }
-                self.open(CaseKind::Overpaid, Some(&order.id), about, held);
+                rests.extend(self.add_excess(dossier, held)?);
             }
         }
+        for granted in dossier.deposits.iter().filter(|d| d.state == State::Granted) {
+            let (credits, rest) = price(order, micro(granted));
+            self.grant(order, credits);
+            rests.push(u64::try_from(rest).unwrap());
+        }
         let keys: BTreeSet<&str> = dossier.journals.iter().map(|j| j.key.as_str()).collect();
-        let live = |key: &str| {
-            key.starts_with("paid:") && !keys.contains(format!("reverse:{key}").as_str())
+        let live = |journal: &&Journal| {
+            let sold = journal.entries.iter().any(|entry| entry.credit == Account::Sales);
+            let grants =
+                journal.key.starts_with("paid:") || (journal.key.starts_with("resolve:") && sold);
+            grants && !keys.contains(format!("reverse:{}", journal.key).as_str())
         };
-        let grants = dossier.journals.iter().filter(|journal| live(&journal.key));
-        let mut found: Vec<u64> = grants.map(|journal| journal.remainder).collect();
+        let mut found: Vec<u64> =
+            dossier.journals.iter().filter(live).map(|journal| journal.remainder).collect();
         found.sort_unstable();
         rests.sort_unstable();
         if found == rests {
@@ -127,16 +151,77 @@ impl Share {
         Err(format!("order {} was granted {found:?}, not {rests:?}", order.id))
     }
 
+    fn grant(&mut self, order: &Order, credits: i128) {
+        self.add(Asset::Credit, Account::Customer(order.customer.clone()), credits);
+        self.add(Asset::Credit, Account::Issued, -credits);
+    }
+
+    /// The excess of what was credited: held, or where a decision put it. The remainder of its
+    /// price where it was credited.
+    fn add_excess(&mut self, dossier: &Dossier, held: i128) -> Result<Option<u64>, String> {
+        let order = &dossier.order;
+        let credited = |id: &DepositId| {
+            dossier.deposits.iter().any(|d| d.id == *id && d.state == State::Credited)
+        };
+        let by_fact = |case: &Case| {
+            case.decision.as_ref().is_some_and(|of| of.resolution == Resolution::Itself)
+        };
+        let of_kind = |case: &&Case| case.kind == CaseKind::Overpaid && !by_fact(case);
+        let case = dossier.cases.iter().rfind(of_kind);
+        let about = case.map_or(Vec::new(), |case| case.deposits.clone());
+        if about.len() != 1 || !about.iter().all(credited) {
+            return Err(format!("the excess of order {} is of no deposit", order.id));
+        }
+        let Some(case) = case else { return Ok(None) };
+        let Some(decision) = &case.decision else {
+            self.open(CaseKind::Overpaid, Some(&order.id), about, held);
+            return Ok(None);
+        };
+        let usdt = || Asset::Usdt(order.chain.clone());
+        self.add(usdt(), Account::Suspense(CaseKind::Overpaid), -held);
+        match &decision.resolution {
+            Resolution::Credit => {
+                let (credits, rest) = price(order, held);
+                self.add(usdt(), Account::Sales, held);
+                self.grant(order, credits);
+                return Ok(Some(u64::try_from(rest).unwrap()));
+            }
+            Resolution::Refund { fee, .. } => {
+                let fee = i128::from(fee.micro());
+                let paid = case.refund().is_some_and(|r| r.state == RefundState::Verified);
+                let sent = if paid {
+                    Account::Treasury(order.chain.clone())
+                } else {
+                    Account::RefundsPayable
+                };
+                self.add(usdt(), sent, held - fee);
+                self.add(usdt(), Account::Fees, fee);
+            }
+            Resolution::Dismiss => self.add(usdt(), Account::Kept, held),
+            Resolution::Reassign(_) | Resolution::Itself => {}
+        }
+        Ok(None)
+    }
+
     /// A case is open for the credits that were taken back and not granted again.
     fn add_reversed(&mut self, dossier: &Dossier) -> Result<(), String> {
         let kind = CaseKind::ReversedAfterCredit;
         let open = dossier.cases.iter().find(|case| case.kind == kind && case.decision.is_none());
+        // A person wants to hear no more of these.
+        let dismissed = dossier.cases.iter().filter(|case| {
+            let decision = case.decision.as_ref().map(|decision| &decision.resolution);
+            case.kind == kind && decision == Some(&Resolution::Dismiss)
+        });
+        let dismissed: BTreeSet<&DepositId> = dismissed.flat_map(|case| &case.deposits).collect();
         let owed = |id: &DepositId| open.is_some_and(|case| case.deposits.contains(id));
         let mut reversed = dossier.deposits.iter().filter(|d| d.state == State::Reversed);
         let asked = match dossier.order.due {
-            None => reversed.all(|deposit| owed(&deposit.id)),
+            None => reversed.all(|d| owed(&d.id) || dismissed.contains(&d.id)),
             // A later deposit may have settled the case of an earlier one.
-            Some(_) => dossier.paid.is_some() || open.is_some() || reversed.next().is_none(),
+            Some(_) => {
+                let settled = dossier.paid.is_some() || open.is_some() || !dismissed.is_empty();
+                settled || reversed.next().is_none()
+            }
         };
         if !asked {
             return Err(format!("order {} was taken back and nobody asks", dossier.order.id));
@@ -180,6 +265,33 @@ pub(crate) fn open_case(case: &Case) -> Result<Option<Open>, String> {
         return Err(format!("case {} names a deposit twice", case.id));
     }
     Ok(Some((case.kind, case.order.clone(), about, i128::from(case.amount.micro()))))
+}
+
+/// What of a deposit is kept where it is sent back: of several, the first bear the fee.
+pub(crate) fn fee_of(dossier: &Dossier, deposit: &Deposit) -> i128 {
+    let refund = |case: &&Case| {
+        case.kind != CaseKind::Overpaid
+            && case.refund().is_some()
+            && case.deposits.contains(&deposit.id)
+    };
+    let Some(case) = dossier.cases.iter().rfind(refund) else { return 0 };
+    let mut left = case.refund().map_or(0, |refund| i128::from(refund.fee.micro()));
+    for part in dossier.deposits.iter().filter(|d| case.deposits.contains(&d.id)) {
+        let kept = left.min(micro(part));
+        if part.id == deposit.id {
+            return kept;
+        }
+        left -= kept;
+    }
+    0
+}
+
+/// The credits for all of a sum that a person had credited, and the remainder of their price.
+fn worth_whole(order: &Order, sum: i128) -> (i128, i128, i128) {
+    let due = order.due.map_or(sum, |due| i128::from(due.micro()));
+    let tolerance = i128::from(order.terms.tolerance.micro());
+    let (credits, rest) = price(order, if sum > due + tolerance { sum } else { due });
+    (0, credits, rest)
 }
 
 fn micro(deposit: &Deposit) -> i128 {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use payments::case::CaseKind;
+use payments::case::{CaseKind, RESOLUTIONS};
 use payments::deposit::{Deposit, State};
 use payments::event::EventKind;
 
@@ -86,6 +86,8 @@ fn the_histories_hold_everything_that_can_happen() {
         words.extend(astray.map(|deposit| format!("wrong network on {}", deposit.id.chain)));
         words.extend(memory.events().iter().map(|event| event.kind.word().to_owned()));
         words.extend(memory.cases().iter().map(|case| case.kind.word().to_owned()));
+        let decisions = memory.cases().iter().filter_map(|case| case.decision.as_ref());
+        words.extend(decisions.map(|of| format!("resolved by {}", of.resolution.word())));
         words.extend(memory.deposits().iter().map(|deposit| deposit.state.word().to_owned()));
         for journal in memory.journals() {
             let word = journal.key.split(':').next().unwrap_or_default();
@@ -95,11 +97,22 @@ fn the_histories_hold_everything_that_can_happen() {
         let late = memory.deposits().iter().any(|deposit| deposit.late);
         words.extend(late.then(|| "late deposit".to_owned()));
     }
-    // A refund needs a person.
-    let missing = EventKind::ALL.iter().filter(|kind| **kind != EventKind::RefundVerified);
-    let mut wanted: Vec<String> = missing.map(|kind| kind.word().to_owned()).collect();
+    let mut wanted: Vec<String> =
+        EventKind::ALL.iter().map(|kind| kind.word().to_owned()).collect();
+    wanted.extend(RESOLUTIONS.map(|word| format!("resolved by {word}")));
     wanted.extend(CaseKind::ALL.iter().map(|kind| kind.word().to_owned()));
-    let states = ["credited", "suspended", "dust", "orphaned", "reversed"];
+    let states = [
+        "credited",
+        "suspended",
+        "dust",
+        "orphaned",
+        "reversed",
+        "granted",
+        "refunding",
+        "refunded",
+        "reassigned",
+        "dismissed",
+    ];
     wanted.extend(states.map(str::to_owned));
     let again = ["deposit", "paid", "suspend"].map(|word| format!("{word} again"));
     wanted.extend(again);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use payments::address::Address;
+use payments::amount::Usdt;
 use payments::chain::{BlockId, Header, Scan, Transfer};
 use payments::changes::{Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Update};
 use payments::deposit::{Deposit, State};
@@ -44,6 +45,8 @@ pub(crate) struct World {
     stale: Vec<Scan>,
     pub(crate) transactions: u64,
     pub(crate) mutation: Option<Mutation>,
+    /// Whether people decide about cases.
+    pub(crate) decides: bool,
     /// What happened that the books alone do not show.
     pub(crate) marks: BTreeSet<&'static str>,
     /// How often the mutation found something to break.
@@ -62,6 +65,7 @@ impl World {
             ("tron", 6, Habit::Tron),
             ("bsc", 18, Habit::Ethereum),
         ];
+        let two_person_above = if seed % 2 == 0 { Usdt::from_micro(40_000_000) } else { None };
         let names = if random.chance(60) { &all[..2] } else { &all[..] };
         let mut rules = Rules::new();
         let mut chains = Vec::new();
@@ -76,8 +80,12 @@ impl World {
             let (decimals, max_reorg) = (*decimals, habit.bound());
             // Which of too many are recorded depends on how they are batched.
             let most = u32::MAX;
-            let bounds =
-                Bounds { others_per_order: most, others_per_hour: most, ..Bounds::default() };
+            let bounds = Bounds {
+                others_per_order: most,
+                others_per_hour: most,
+                two_person_above,
+                ..Bounds::default()
+            };
             let of_chain = ChainRules { token: TOKEN, decimals, max_reorg, finality, bounds };
             rules.insert(chain.name.clone(), of_chain);
             chains.push(chain);
@@ -99,6 +107,7 @@ impl World {
             stale: Vec::new(),
             transactions: 0,
             mutation,
+            decides: true,
             mutated: 0,
             marks: BTreeSet::new(),
             trace: None,
@@ -136,6 +145,10 @@ impl World {
             75..83 => self.two_at_once(),
             83..85 => self.start_again(),
             85..88 => self.lie(at),
+            88..92 if self.decides => {
+                let update = self.decision();
+                update.map_or(Ok(()), |update| self.apply(&update))
+            }
             _ => {
                 let update = self.request(at);
                 self.apply(&update)
@@ -242,7 +255,11 @@ impl World {
             Update::Create(order) => {
                 self.orders.entry(order.id.clone()).or_insert_with(|| order.clone());
             }
-            Update::Cancel(_) | Update::Adopt(_) => {}
+            Update::Cancel(_)
+            | Update::Adopt(_)
+            | Update::Resolve { .. }
+            | Update::Withdraw { .. }
+            | Update::Refund { .. } => {}
             Update::Stall { chain, .. } => self.chain_mut(chain).stalled = true,
             Update::Pause { chain, .. } => self.chain_mut(chain).paused = true,
             Update::Resume { chain, .. } => self.chain_mut(chain).paused = false,
@@ -265,6 +282,9 @@ impl World {
             }
             Update::Cancel(order) => {
                 self.memory.dossier(order).is_some_and(|dossier| dossier.paid.is_none())
+            }
+            Update::Resolve { .. } | Update::Withdraw { .. } | Update::Refund { .. } => {
+                return self.foretell_decision(update, planned);
             }
             Update::Create(_)
             | Update::Adopt(_)
@@ -497,6 +517,12 @@ impl World {
     /// Something of any kind, for two daemons to do at once.
     fn some_update(&mut self) -> Update {
         let at = self.random.place(self.chains.len());
+        if self.decides
+            && self.random.chance(20)
+            && let Some(update) = self.decision()
+        {
+            return update;
+        }
         if self.random.chance(60) { self.look(at) } else { self.request(at) }
     }
 
@@ -544,15 +570,6 @@ impl World {
             self.marks.insert("a payment that an index left out is found");
         }
         Update::Rescan { chain: chain.name.clone(), transfers }
-    }
-
-    /// Whether a transfer to us is in a final block, and recorded nowhere.
-    fn is_lost(&self, transfer: &Transfer) -> bool {
-        let place = |deposit: &Arc<Deposit>| (deposit.id.tx, deposit.id.n);
-        let known = |deposit: &Arc<Deposit>| place(deposit) == (transfer.tx, transfer.n);
-        let ours = self.memory.owners().contains_key(&transfer.to);
-        let empty = transfer.raw.is_zero() || transfer.from == transfer.to;
-        ours && !empty && !self.memory.deposits().iter().any(known)
     }
 
     pub(crate) fn chain(&self, name: &ChainName) -> &Chain {

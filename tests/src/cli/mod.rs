@@ -5,6 +5,7 @@
 
 mod config;
 mod counter;
+mod decide;
 mod desk;
 mod explain;
 mod first_steps;

@@ -43,6 +43,23 @@ const WRITES: &[&str] = &[
     "UPDATE deposits SET raw = '1'",
     "UPDATE addresses SET order_id = NULL WHERE order_id IS NOT NULL",
     "UPDATE addresses SET address = '0x0000000000000000000000000000000000000001' WHERE seq = 1",
+    // A decision stays what it was; what was done about a case is added to and never changed.
+    "UPDATE cases SET resolution = NULL, decided_at = NULL, refund = NULL, refund_to = NULL, \
+     fee = NULL WHERE resolution IS NOT NULL",
+    "UPDATE cases SET resolution = 'dismiss' WHERE resolution = 'credit'",
+    "UPDATE cases SET decided_by = 'mallory' WHERE resolution IS NOT NULL",
+    "UPDATE cases SET amount = amount + 1 WHERE resolution IS NOT NULL",
+    "UPDATE cases SET fee = 0 WHERE fee > 0",
+    "UPDATE cases SET refund_to = '0x0000000000000000000000000000000000000bad' \
+     WHERE refund IS NOT NULL",
+    "UPDATE cases SET refund = 'sent' WHERE refund = 'verified'",
+    "UPDATE case_steps SET step_by = 'mallory'",
+    "DELETE FROM case_steps",
+    "INSERT INTO case_steps SELECT case_seq, place + 100, word, step_by, why, step_at, \
+     resolution, refund_to, fee, reassigned_to, tx, paid_by FROM case_steps WHERE word = 'verified'",
+    "INSERT INTO case_steps SELECT case_seq, place + 100, 'sent', step_by, why, step_at, \
+     NULL, NULL, NULL, NULL, NULL, NULL FROM case_steps",
+    "UPDATE deposits SET assigned_by = 'late:x'",
     // Numbers and cursors never go back.
     "UPDATE counters SET journals = 0, sealed_journals = 0",
     "UPDATE counters SET events = events - 1, sealed_events = sealed_events - 1",
@@ -89,13 +106,25 @@ async fn open(url: &str) -> AnyPool {
 
 async fn state(pool: &AnyPool) -> Vec<String> {
     let mut state = Vec::new();
-    for table in ["counters", "journals", "entries", "balances", "events", "deposits", "orders"] {
+    for table in [
+        "counters",
+        "journals",
+        "entries",
+        "balances",
+        "events",
+        "deposits",
+        "orders",
+        "cases",
+        "case_steps",
+    ] {
         let column = match table {
             "counters" => "journals + events",
             "entries" => "amount + journal",
             "balances" => "debits + credits",
             "orders" => "coalesce(due, 0) + version",
             "deposits" => "amount + seq",
+            "cases" => "amount + coalesce(fee, 0) + coalesce(decided_at, 0)",
+            "case_steps" => "case_seq + place",
             _ => "seq",
         };
         let query =
@@ -115,6 +144,11 @@ async fn attack(url: &str, own: &[&str], settings: &[&str]) {
     let pool = open(url).await;
     for setting in settings {
         sqlx::query(AssertSqlSafe(*setting)).execute(&pool).await.expect("a setting");
+    }
+    for some in ["cases WHERE refund = 'verified'", "case_steps WHERE word = 'proposed'"] {
+        let query = format!("SELECT CAST(count(*) AS TEXT) FROM {some}");
+        let row = sqlx::query(AssertSqlSafe(query)).fetch_one(&pool).await.expect("a count");
+        assert_ne!(row.get::<String, _>(0), "0", "there are no {some} to attack");
     }
     let before = state(&pool).await;
     for write in WRITES.iter().chain(own) {

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use model::memory::Memory;
+use payments::address::Address;
+use payments::case::{Case, RefundState, Resolution, StepKind};
 use payments::changes::{Changes, Rules, Snapshot};
 use payments::event::Event;
 use payments::order::Dossier;
@@ -152,11 +154,32 @@ async fn postgresql_is_as_the_books_in_memory() {
 
 /// Books with something of everything in them, for hostile writes.
 async fn filled(store: &Store) {
-    let (rules, pool, diary) = model::diary(3, 300);
+    let (rules, pool, diary) =
+        (0..).map(|seed| model::diary(seed, 400)).find(is_full).expect("one");
     store.import(&pool).await.expect("imported");
     for (update, now) in &diary {
         record(store, &rules, update, *now).await;
     }
+}
+
+/// Whether every kind of decision is in a history, and a refund that was seen on its chain.
+fn is_full((rules, pool, diary): &(Rules, Vec<Address>, Vec<(Update, Time)>)) -> bool {
+    let mut memory = Memory::new();
+    memory.import(pool);
+    for (update, now) in diary {
+        if let Ok(changes) = plan(rules, &memory.snapshot(update), update, *now) {
+            memory.commit(&changes).expect("written in memory");
+        }
+    }
+    let any = |fits: &dyn Fn(&Case) -> bool| memory.cases().iter().any(|case| fits(case));
+    let refund = |case: &Case| case.refund().filter(|refund| !refund.fee.is_zero());
+    let verified = |case: &Case| case.refund().is_some_and(|r| r.state == RefundState::Verified);
+    let credited =
+        |case: &Case| case.decision.as_ref().is_some_and(|of| of.resolution == Resolution::Credit);
+    let proposed =
+        |case: &Case| case.steps.iter().any(|step| matches!(step.kind, StepKind::Proposed(_)));
+    let dear = |case: &Case| refund(case).is_some();
+    any(&verified) && any(&credited) && any(&proposed) && any(&dear)
 }
 
 async fn record(store: &Store, rules: &Rules, update: &Update, now: Time) {

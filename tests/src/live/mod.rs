@@ -9,6 +9,7 @@ mod again;
 mod audit;
 mod crash;
 mod daemon;
+mod decisions;
 mod dice;
 mod guard;
 mod latency;

@@ -369,7 +369,7 @@ fn named(text: &str) -> String {
     for name in ["t1", "t2", "t3", "t4", "t5"] {
         out = out.replace(&tx(name).to_string(), name);
     }
-    for name in ["A", "B", "C", "pool"] {
+    for name in ["A", "B", "C", "pool", "back", "other"] {
         let spelled = payments::address::lower_hex(&address(name).0);
         out = out.replace(&format!("0x{spelled}"), &format!("@{name}"));
         out = out.replace(&address(name).to_string(), &format!("@{name}"));

@@ -7,6 +7,7 @@ mod adopt;
 mod astray;
 mod away;
 mod commits;
+mod decisions;
 mod log;
 mod questions;
 mod schema;

@@ -24,6 +24,7 @@ pub(super) fn read_chain(
     name: &ChainName,
     chain: &file::Chain,
     usual: &Orders,
+    two_person_above: Option<Usdt>,
     beside: &Path,
 ) -> Result<Chain, Error> {
     let field = |what: &str| format!("chains.{name}.{what}");
@@ -46,7 +47,7 @@ pub(super) fn read_chain(
         decimals: chain.decimals,
         max_reorg,
         finality: read_finality_rules(&field("confirmations"), &chain.confirmations)?,
-        bounds: read_bounds(name, chain)?,
+        bounds: Bounds { two_person_above, ..read_bounds(name, chain)? },
     };
     let node = match chain.kind {
         file::Kind::Evm => Node::Evm(Box::new(evm::read_node(name, chain, &rules, beside)?)),
@@ -63,6 +64,7 @@ pub(super) fn read_chain(
         },
         addresses: read_addresses(name, &chain.addresses, beside)?,
         recovery_fee: usdt(&field("recovery_fee"), chain.recovery_fee.as_ref(), Usdt::ZERO)?,
+        refund_fee: usdt(&field("refund_fee"), chain.refund_fee.as_ref(), Usdt::ZERO)?,
         poll_interval: duration(&field("poll_interval"), chain.poll_interval.as_ref(), pace)?,
         stalled_after: duration(&field("stalled_after"), stalled_after, Duration::from_secs(60))?,
     })
@@ -93,6 +95,7 @@ fn read_bounds(name: &ChainName, chain: &file::Chain) -> Result<Bounds, Error> {
         hourly_credits,
         others_per_order: bound("other_tokens_per_order", of_order, usual.others_per_order)?,
         others_per_hour: bound("other_tokens_per_hour", of_hour, usual.others_per_hour)?,
+        ..usual
     })
 }
 

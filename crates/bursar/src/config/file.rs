@@ -17,6 +17,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) pricing: Pricing,
     #[serde(default)]
+    pub(super) cases: Cases,
+    #[serde(default)]
     pub(super) chains: BTreeMap<String, Chain>,
 }
 
@@ -38,6 +40,12 @@ pub(super) struct Orders {
     pub(super) underpaid: Option<PolicyWord>,
     pub(super) overpaid: Option<PolicyWord>,
     pub(super) late: Option<PolicyWord>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cases {
+    pub(super) two_person_above: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -88,6 +96,7 @@ pub(super) struct Chain {
     pub(super) other_tokens_per_order: Option<u32>,
     pub(super) other_tokens_per_hour: Option<u32>,
     pub(super) orders: Option<Orders>,
+    pub(super) refund_fee: Option<String>,
     pub(super) read: Option<ReadWord>,
     pub(super) accounts: Option<Accounts>,
     #[serde(default)]

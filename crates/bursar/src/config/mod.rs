@@ -92,6 +92,8 @@ pub struct Chain {
     pub orders: Orders,
     /// What is kept for returning money that arrived here and was meant for another chain.
     pub recovery_fee: Usdt,
+    /// What is kept of a refund on this chain, unless a person states another fee.
+    pub refund_fee: Usdt,
     /// Where `bursar record` sends on what it records.
     pub recordable: Option<Recordable>,
     /// How long to wait between two looks where no subscription rings.
@@ -148,11 +150,19 @@ impl Config {
             None => Secret::new(format!("sqlite:{}", beside.join("bursar.db").display())),
         };
         let orders = orders::read_orders("orders", &file.orders, None)?;
+        let two_person_above = match &file.cases.two_person_above {
+            Some(text) => {
+                let field = "cases.two_person_above";
+                Some(Usdt::parse(text).map_err(|why| input(field, why))?)
+            }
+            None => None,
+        };
         let mut chains = BTreeMap::new();
         for (name, chain) in &file.chains {
             let field = format!("chains.{name}");
             let name = ChainName::new(name).map_err(|why| input(&field, why))?;
-            chains.insert(name.clone(), chain::read_chain(&name, chain, &orders, beside)?);
+            let chain = chain::read_chain(&name, chain, &orders, two_person_above, beside)?;
+            chains.insert(name, chain);
         }
         chain::one_mark_each(&chains)?;
         if chains.is_empty() {

@@ -31,7 +31,11 @@ pub(super) fn reason(dossier: &Dossier, deposit: &Deposit, confirmations: Option
         State::Reversed => {
             "credited, then a reorg took it away; the books were reversed".to_owned()
         }
+        State::Granted => "credited by a decision, apart from the order's amount".to_owned(),
+        State::Refunding => "to be sent back; not seen on chain yet".to_owned(),
         State::Refunded => "refunded, seen on chain".to_owned(),
+        State::Reassigned => "counted for another order by a decision".to_owned(),
+        State::Dismissed => "kept by a decision; nothing is credited for it".to_owned(),
         State::Suspended(kind) => format!("held, {}", held(dossier, deposit, kind)),
     }
 }

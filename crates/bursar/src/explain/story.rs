@@ -10,7 +10,7 @@ use payments::order::Dossier;
 use serde_json::{Value, json};
 use store::Found;
 
-use crate::clock::rfc3339;
+use crate::case_story::CaseStory;
 use crate::error::Error;
 use crate::open::Opened;
 use crate::view;
@@ -66,19 +66,10 @@ impl Story {
         let Some((_, case)) = opened.books.store.case(id).await? else {
             return Ok(None);
         };
-        self.line(&format!(
-            "Case {id}: {} of {} USDT, opened {}.",
-            case.kind.word(),
-            case.amount,
-            rfc3339(case.opened_at)
-        ));
-        let dossier = match &case.order {
-            Some(id) => opened.books.store.order(id).await?,
-            None => None,
-        };
-        let order = dossier.as_ref().map(|dossier| &dossier.order);
-        self.json.push(opened.view.case_json(&case, order));
-        Ok(case.order)
+        let told = CaseStory::gather(opened, case).await?;
+        self.line(&told.text(opened));
+        self.json.push(told.json(opened));
+        Ok(told.case.order)
     }
 
     fn tell_unassigned(&mut self, opened: &Opened, deposit: &Deposit) {

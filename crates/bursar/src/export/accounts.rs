@@ -35,6 +35,7 @@ pub(super) fn parts(account: &Account) -> (Class, Vec<String>) {
         Account::Sales => (Class::Income, vec![own("sales")]),
         Account::Dust => (Class::Income, vec![own("dust")]),
         Account::Fees => (Class::Income, vec![own("fees")]),
+        Account::Kept => (Class::Income, vec![own("kept")]),
     }
 }
 

@@ -135,7 +135,8 @@ impl<'a> Comparison<'a> {
     pub fn group(&mut self, group: Group<'_>) {
         let before = self.report.findings.len();
         let booked = self.journals(group);
-        for deposit in group.deposits {
+        // What a decision counts for another order arrived once.
+        for deposit in group.deposits.iter().filter(|deposit| deposit.assigned.is_none()) {
             self.deposit(group, deposit, &booked);
         }
         self.grants(group, &booked);
@@ -196,7 +197,8 @@ impl<'a> Comparison<'a> {
             (None, State::Dust) => Disposition::Dust,
             (None, State::Orphaned) => Disposition::Orphaned,
             (None, State::Reversed) => Disposition::Reversed,
-            (None, State::Refunded) => Disposition::Refunded,
+            (None, State::Refunding | State::Refunded) => Disposition::Refunded,
+            (None, State::Granted | State::Reassigned | State::Dismissed) => Disposition::Decided,
         };
         self.account(deposit);
         self.report.lines.push(Line {
@@ -380,7 +382,14 @@ impl<'a> Comparison<'a> {
 /// Whether the ledger has to have a deposit in this state.
 pub(super) fn is_booked(deposit: &Deposit) -> bool {
     let booked = match deposit.state {
-        State::Confirmed | State::Credited | State::Dust | State::Refunded => true,
+        State::Confirmed
+        | State::Credited
+        | State::Dust
+        | State::Granted
+        | State::Refunding
+        | State::Refunded
+        | State::Reassigned
+        | State::Dismissed => true,
         State::Suspended(kind) => kind != CaseKind::WrongAsset,
         State::Pending | State::Orphaned | State::Reversed => false,
     };

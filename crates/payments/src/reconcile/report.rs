@@ -112,8 +112,10 @@ pub enum Disposition {
     Case(CaseKind),
     /// Final and booked; below the dust limit.
     Dust,
-    /// Sent back.
+    /// Sent back, or to be.
     Refunded,
+    /// Final and booked; a person credited it apart, counted it for another order, or kept it.
+    Decided,
     /// Its block is not part of the chain, and nothing is booked for it.
     Orphaned,
     /// The same, after it had been credited.
@@ -136,6 +138,7 @@ impl Disposition {
             Self::Case(kind) => format!("case:{}", kind.word()),
             Self::Dust => "dust".to_owned(),
             Self::Refunded => "refunded".to_owned(),
+            Self::Decided => "decided".to_owned(),
             Self::Orphaned => "orphaned".to_owned(),
             Self::Reversed => "reversed".to_owned(),
             Self::Timing => "timing".to_owned(),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use payments::case::{Case, StepKind};
 use payments::changes::Changes;
 use payments::ledger::{Account, Asset, Entry, Journal, Sides};
 use payments::name::OrderId;
@@ -35,6 +36,7 @@ impl Memory {
             }
             self.check_journal(journal, &mut after)?;
         }
+        check_bounds(changes, &after)?;
         Ok(after)
     }
 
@@ -106,7 +108,24 @@ impl Memory {
             let Some(known) = known else { continue };
             let same = (known.kind, &known.order, &known.chain, known.opened_at)
                 == (case.kind, &case.order, &case.chain, case.opened_at);
-            if known.decision.is_some() || !same {
+            // A decided case gains steps and nothing else.
+            let decided = (&known.decision, known.amount, &known.deposits)
+                == (&case.decision, case.amount, &case.deposits);
+            let grown = case.steps.starts_with(&known.steps);
+            if !same || !grown || (known.decision.is_some() && !decided) {
+                return Err(Refused::CaseClosed(case.id.clone()));
+            }
+            self.check_paid(case, known)?;
+        }
+        Ok(())
+    }
+
+    /// No transfer pays two refunds.
+    fn check_paid(&self, case: &Case, known: &Case) -> Result<(), Refused> {
+        for step in case.steps.iter().skip(known.steps.len()) {
+            if let StepKind::Verified { tx, n } = &step.kind
+                && self.spent(&case.chain, tx).contains(n)
+            {
                 return Err(Refused::CaseClosed(case.id.clone()));
             }
         }
@@ -131,17 +150,12 @@ impl Memory {
             if matches!(entry.debit, Account::Customer(_)) && !reversal {
                 return Err(Refused::CustomerDebited(journal.key.clone()));
             }
-            self.check_bounds(journal, entry, after)?;
+            self.add(entry, after);
         }
         Ok(())
     }
 
-    fn check_bounds(
-        &self,
-        journal: &Journal,
-        entry: &Entry,
-        after: &mut After,
-    ) -> Result<(), Refused> {
+    fn add(&self, entry: &Entry, after: &mut After) {
         let amount = i128::from(entry.amount);
         for (account, debits, credits) in [(&entry.debit, amount, 0), (&entry.credit, 0, amount)] {
             let key = (entry.asset.clone(), account.clone());
@@ -149,15 +163,26 @@ impl Memory {
             let sides = after.entry(key).or_insert_with(known);
             sides.debits += debits;
             sides.credits += credits;
-            let net = sides.net();
-            let below = (account.is_bounded_by_credits() && net < 0)
-                || (account.is_bounded_by_debits() && net > 0);
-            if below {
-                return Err(Refused::Bound(journal.key.clone(), account.clone(), net));
+        }
+    }
+}
+
+/// A commit is whole: what counts is where it leaves an account.
+fn check_bounds(changes: &Changes, after: &After) -> Result<(), Refused> {
+    for journal in &changes.journals {
+        for entry in &journal.entries {
+            for account in [&entry.debit, &entry.credit] {
+                let sides = after.get(&(entry.asset.clone(), account.clone()));
+                let net = sides.map_or(0, |sides| sides.net());
+                let below = (account.is_bounded_by_credits() && net < 0)
+                    || (account.is_bounded_by_debits() && net > 0);
+                if below {
+                    return Err(Refused::Bound(journal.key.clone(), account.clone(), net));
+                }
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Whether an account can hold an asset: credits are issued to customers, all else is USDT.

@@ -128,7 +128,11 @@ pub fn deposit_line(deposit: &Deposit) -> String {
         deposit.block.hash,
         deposit.log_index,
         deposit.time.0,
-        if deposit.late { " late" } else { "" },
+        match &deposit.assigned {
+            Some(case) => format!(" by {case}"),
+            None if deposit.late => " late".to_owned(),
+            None => String::new(),
+        },
     )
 }
 
@@ -139,8 +143,10 @@ pub fn case_line(case: &Case) -> String {
         let (word, by, why) = (decision.resolution.word(), &decision.by, &decision.why);
         format!("{word} by {by} at {}: {why}", decision.at.0)
     });
-    let (held, deposits) = (case.amount, deposits.join(" "));
-    format!("case {} holds {held} of [{deposits}] since {} {decision}", case.id, case.opened_at.0)
+    let steps: Vec<String> = case.steps.iter().map(|step| format!(" {step:?}")).collect();
+    let (held, deposits, steps) = (case.amount, deposits.join(" "), steps.concat());
+    let (id, since) = (&case.id, case.opened_at.0);
+    format!("case {id} holds {held} of [{deposits}] since {since} {decision}{steps}")
 }
 
 /// A journal: its key, and one line for each entry.

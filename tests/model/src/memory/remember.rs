@@ -5,9 +5,11 @@
 //! must fail here, where a thousand histories look for it, before it fails on a disk.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use payments::case::{CaseId, Resolution, Step, StepKind};
 use payments::chain::{Scan, Transfer, TxHash, final_time};
-use payments::changes::{Snapshot, Update};
+use payments::changes::{RefundFact, Snapshot, Update};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::ledger::Journal;
 use payments::name::{ChainName, OrderId};
@@ -42,6 +44,29 @@ impl Memory {
                 let base = Some(adoption.base.id.height);
                 self.remember_chain(&adoption.chain, &[], base, &mut snapshot, &mut orders);
             }
+            Update::Resolve { case, resolution, .. } => {
+                self.remember_case(case, &mut snapshot, &mut orders);
+                match resolution {
+                    Resolution::Reassign(order) => {
+                        orders.insert(order.clone());
+                    }
+                    Resolution::Refund { to, .. } => {
+                        if let Some(owner) = self.owners.get(to) {
+                            snapshot.owners.insert(*to, owner.clone());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Update::Withdraw { case, .. } => self.remember_case(case, &mut snapshot, &mut orders),
+            Update::Refund { case, fact, .. } => {
+                self.remember_case(case, &mut snapshot, &mut orders);
+                let (RefundFact::Sent(tx) | RefundFact::Seen(tx, _) | RefundFact::GivenUp(tx, _)) =
+                    fact;
+                if let Some(cursor) = &snapshot.cursor {
+                    snapshot.spent = self.spent(&cursor.chain, tx);
+                }
+            }
             Update::Stall { chain, .. }
             | Update::Pause { chain, .. }
             | Update::Resume { chain, .. } => {
@@ -51,6 +76,34 @@ impl Memory {
         let dossiers = orders.into_iter().filter_map(|id| Some((id.clone(), self.dossier(&id)?)));
         snapshot.dossiers = dossiers.collect();
         snapshot
+    }
+
+    fn remember_case(&self, id: &CaseId, snapshot: &mut Snapshot, orders: &mut BTreeSet<OrderId>) {
+        let Some(case) = self.case_at.get(id).map(|at| &self.cases[*at]) else { return };
+        let fresh = || payments::chain::Cursor::new(case.chain.clone());
+        snapshot.cursor = Some(self.cursors.get(&case.chain).cloned().unwrap_or_else(fresh));
+        match &case.order {
+            Some(order) => {
+                orders.insert(order.clone());
+            }
+            None => {
+                let about = |d: &&Arc<Deposit>| d.order.is_none() && case.deposits.contains(&d.id);
+                let about = self.deposits.iter().filter(about).map(|d| (**d).clone());
+                snapshot.unassigned = about.collect();
+                self.remember_nobodys(snapshot);
+            }
+        }
+    }
+
+    /// The places of the transfers of a transaction that have paid a refund.
+    pub(super) fn spent(&self, chain: &ChainName, tx: &TxHash) -> BTreeSet<u32> {
+        let cases = self.cases.iter().filter(|case| case.chain == *chain);
+        let steps = cases.flat_map(|case| &case.steps);
+        let of_tx = |step: &Step| match &step.kind {
+            StepKind::Verified { tx: of, n } if of == tx => Some(*n),
+            _ => None,
+        };
+        steps.filter_map(of_tx).collect()
     }
 
     fn remember_chain(
@@ -90,6 +143,9 @@ impl Memory {
 
     /// Whether a deposit may be seen at another address than its order's.
     fn is_astray(&self, deposit: &Deposit) -> bool {
+        if deposit.assigned.is_some() {
+            return false;
+        }
         let owner = self.owners.get(&deposit.to).and_then(Option::as_ref);
         !deposit.state.is_on_chain() || owner != deposit.order.as_ref()
     }

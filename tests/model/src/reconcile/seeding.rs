@@ -318,6 +318,7 @@ fn open_case(sides: &mut Sides) -> Option<Planted> {
         amount: Usdt::ZERO,
         opened_at: Time(0),
         decision: None,
+        steps: Vec::new(),
     });
     planted(Code::of_case(kind), id)
 }
@@ -359,6 +360,7 @@ fn stuck(sides: &mut Sides) -> Option<Planted> {
         log_index: transfer.log_index,
         state: State::Pending,
         late: false,
+        assigned: None,
     });
     planted(Code::NotCredited, id)
 }

@@ -1,0 +1,222 @@
+//! Refunds: from the decision to the block in which the money left.
+//!
+//! In: a decided refund and what became known of it. Out: its next step, and its journals.
+//! Never: a transfer that pays two refunds; a refund believed because somebody says so.
+//! Why: what is promised back is owed until the chain says that it was sent.
+
+use crate::case::{Case, CaseId, Refund, RefundState, Step, StepKind};
+use crate::chain::TxHash;
+use crate::changes::{ChainRules, Changes, RefundFact, Rules, Snapshot};
+use crate::deposit::State;
+use crate::desk::{Desk, ITSELF, is_round_of};
+use crate::event::EventKind;
+use crate::ledger::{Account, Asset, Entry, Journal};
+use crate::lookup::{Mined, Transaction};
+use crate::plan::{PlanError, rules_of};
+use crate::resolve::{Refusal, find, guarded, key_of};
+use crate::time::Time;
+
+/// What the chain says of a transaction that is to pay a refund.
+enum Answer {
+    /// Not yet.
+    Wait,
+    /// Its transfer with this number pays the refund.
+    Paid(u32),
+    /// It never will.
+    Wrong(String),
+}
+
+/// Writes down what became known of a refund. What was known already changes nothing.
+pub(crate) fn follow(
+    rules: &Rules,
+    snapshot: &Snapshot,
+    id: &CaseId,
+    by: &str,
+    fact: &RefundFact,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let case = find(snapshot, id)?;
+    let refuse = |why| PlanError::Undecidable { case: id.clone(), why };
+    let refund = case.refund().ok_or_else(|| refuse(Refusal::NoRefund))?;
+    let known = refund.tx.map(|tx| tx.to_string()).unwrap_or_default();
+    let step = |kind, why: &str| Step { kind, by: by.to_owned(), why: why.to_owned(), at: now };
+    match (fact, refund.state) {
+        (RefundFact::Sent(tx), RefundState::Sent | RefundState::Verified)
+            if refund.tx == Some(*tx) =>
+        {
+            Ok(Changes::default())
+        }
+        (RefundFact::Sent(_), RefundState::Sent) => Err(refuse(Refusal::AlreadySent(known))),
+        (RefundFact::Sent(_), RefundState::Verified) => Err(refuse(Refusal::Refunded(known))),
+        (RefundFact::Sent(tx), RefundState::Requested | RefundState::Failed) => {
+            still_owed(snapshot, case).map_err(refuse)?;
+            let step = step(StepKind::Sent(*tx), "");
+            add(snapshot, case, &refund, EventKind::RefundSent, step, now)
+        }
+        (RefundFact::GivenUp(tx, why), RefundState::Sent) if refund.tx == Some(*tx) => {
+            let step = step(StepKind::Failed(*tx), why);
+            add(snapshot, case, &refund, EventKind::RefundFailed, step, now)
+        }
+        (RefundFact::Seen(tx, seen), RefundState::Sent) if refund.tx == Some(*tx) => {
+            let rules = rules_of(rules, &case.chain)?;
+            match judge(rules, snapshot, case, &refund, seen) {
+                Answer::Wait => Ok(Changes::default()),
+                Answer::Wrong(why) => {
+                    let step = step(StepKind::Failed(*tx), &why);
+                    add(snapshot, case, &refund, EventKind::RefundFailed, step, now)
+                }
+                Answer::Paid(n) => {
+                    still_owed(snapshot, case).map_err(refuse)?;
+                    verified(snapshot, case, &refund, (*tx, n), seen, now)
+                }
+            }
+        }
+        (RefundFact::GivenUp(..) | RefundFact::Seen(..), _) => Ok(Changes::default()),
+    }
+}
+
+/// Final, successful, exactly so much of the token to exactly there, after the deposit, and not
+/// the payment of another refund.
+fn judge(
+    rules: &ChainRules,
+    snapshot: &Snapshot,
+    case: &Case,
+    refund: &Refund,
+    seen: &Transaction,
+) -> Answer {
+    let Transaction::Mined(mined) = seen else { return Answer::Wait };
+    let cursor = snapshot.cursor.as_ref();
+    let is_final = cursor.is_some_and(|cursor| {
+        cursor.finalized.is_some_and(|last| mined.block.height <= last.height)
+            && cursor.holds(mined.block).is_ok()
+    });
+    if !is_final {
+        return Answer::Wait;
+    }
+    if !mined.succeeded {
+        return Answer::Wrong("the transaction failed: nothing was sent".to_owned());
+    }
+    let kept = snapshot.dossiers.values().flat_map(|dossier| &dossier.deposits);
+    let mut about = kept.chain(&snapshot.unassigned).filter(|d| case.deposits.contains(&d.id));
+    if about.any(|deposit| deposit.block.height >= mined.block.height) {
+        return Answer::Wrong("it was mined before the deposit it is to give back".to_owned());
+    }
+    pays(rules, snapshot, refund, mined)
+}
+
+fn pays(rules: &ChainRules, snapshot: &Snapshot, refund: &Refund, mined: &Mined) -> Answer {
+    let ours = mined.transfers.iter().filter(|t| t.token == rules.token && t.to == refund.to);
+    let (mut other, mut spent) = (None, false);
+    for transfer in ours {
+        if Some(transfer.raw) != refund.net.to_raw(rules.decimals) {
+            other = Some(transfer.raw);
+        } else if snapshot.spent.contains(&transfer.n) {
+            spent = true;
+        } else {
+            return Answer::Paid(transfer.n);
+        }
+    }
+    let Refund { to, net, .. } = refund;
+    Answer::Wrong(match other {
+        _ if spent => format!("its {net} USDT to {to} pay another refund"),
+        Some(raw) => {
+            let sent = crate::amount::Usdt::from_raw(raw, rules.decimals);
+            let sent = sent.map_or_else(|_| raw.to_string(), |amount| amount.to_string());
+            format!("{sent} reached {to}, not {net}: a token that takes a fee sends less")
+        }
+        None => format!("it sends no USDT to {to}"),
+    })
+}
+
+/// That what the decision booked still stands: no final block was replaced since.
+fn still_owed(snapshot: &Snapshot, case: &Case) -> Result<(), Refusal> {
+    let dossier = case.order.as_ref().and_then(|id| snapshot.dossiers.get(id));
+    let journals = dossier.map_or(&snapshot.unassigned_journals, |dossier| &dossier.journals);
+    if owed(journals, case).is_empty() { Err(Refusal::Gone) } else { Ok(()) }
+}
+
+/// The journals by which a refund was decided that no reorg has reversed.
+fn owed<'a>(journals: &'a [Journal], case: &Case) -> Vec<&'a Journal> {
+    let base = format!("resolve:{}", case.id);
+    let of_case = |journal: &&Journal| {
+        let key = journal.key.as_str();
+        is_round_of(key, &base) || key.strip_prefix(&base).is_some_and(|at| at.starts_with(':'))
+    };
+    let stands = |journal: &&Journal| {
+        let reversal = format!("reverse:{}", journal.key);
+        !journals.iter().any(|other| other.key == reversal)
+    };
+    journals.iter().filter(of_case).filter(stands).collect()
+}
+
+fn add(
+    snapshot: &Snapshot,
+    case: &Case,
+    refund: &Refund,
+    kind: EventKind,
+    step: Step,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let mut desk = Desk::new(snapshot, now);
+    let keeper = desk.keeper(case)?;
+    let (StepKind::Sent(tx) | StepKind::Failed(tx)) = step.kind else {
+        return Ok(Changes::default());
+    };
+    let mut data = told(refund, tx);
+    data.push(("by", step.by.clone()));
+    if kind == EventKind::RefundFailed {
+        data.push(("why", step.why.clone()));
+    }
+    keeper.add_step(&case.id, step);
+    keeper.say(kind, case, data);
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+fn told(refund: &Refund, tx: TxHash) -> Vec<(&'static str, String)> {
+    vec![
+        ("tx", tx.to_string()),
+        ("to", refund.to.to_string()),
+        ("amount", refund.net.to_string()),
+        ("fee", refund.fee.to_string()),
+    ]
+}
+
+/// The chain says that it was sent: `refund:<case>`.
+fn verified(
+    snapshot: &Snapshot,
+    case: &Case,
+    refund: &Refund,
+    (tx, n): (TxHash, u32),
+    seen: &Transaction,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let Transaction::Mined(mined) = seen else { return Ok(Changes::default()) };
+    let mut desk = Desk::new(snapshot, now);
+    let keeper = desk.keeper(case)?;
+    let owing: Vec<Journal> = owed(keeper.journals(), case).into_iter().cloned().collect();
+    for journal in owing {
+        let is_it = |d: &crate::deposit::Deposit| Some(&d.id) == journal.deposit.as_ref();
+        let at = keeper.deposits().iter().position(is_it);
+        let Some(deposit) = at.and_then(|at| keeper.deposits().get(at).cloned()) else { continue };
+        let payable = journal.entries.iter().filter(|e| e.credit == Account::RefundsPayable);
+        let entries = payable.map(|entry| Entry {
+            asset: Asset::Usdt(case.chain.clone()),
+            debit: Account::RefundsPayable,
+            credit: Account::Treasury(case.chain.clone()),
+            amount: entry.amount,
+        });
+        let entries = entries.collect();
+        keeper.book(&key_of("refund", case, &deposit), &deposit, mined.time, entries);
+        if let Some(at) = at.filter(|_| deposit.state == State::Refunding) {
+            keeper.mark(at, State::Refunded);
+        }
+    }
+    let height = mined.block.height;
+    let why = format!("final in block {height}");
+    let kind = StepKind::Verified { tx, n };
+    keeper.add_step(&case.id, Step { kind, by: ITSELF.to_owned(), why, at: now });
+    let mut data = told(refund, tx);
+    data.push(("height", height.to_string()));
+    keeper.say(EventKind::RefundVerified, case, data);
+    Ok(guarded(snapshot, case, desk.finish()))
+}

@@ -1,0 +1,569 @@
+//! Decisions about cases: what fits, who must agree, what each does to the books.
+//!
+//! In: a case with its deposits, and what a person says. Out: one decision for ever, its journals.
+//! Never: an amount that a person typed, but for a fee; a decision about what a reorg may undo.
+//! Why: money that waits for a person leaves suspense by these lines and by no others.
+//!
+//! Where a person resumes a chain whose final blocks were replaced, what a decision booked for a
+//! deposit of theirs is reversed with it, and the decision stays: mined again, the deposit is
+//! judged anew and may open a case of its own.
+
+use crate::address::Address;
+use crate::amount::Usdt;
+use crate::case::{Case, CaseId, CaseKind, Decision, Resolution, Step, StepKind, is_same_person};
+use crate::chain::Cursor;
+use crate::changes::{Changes, CursorMove, Rules, Snapshot};
+use crate::deposit::{Deposit, State};
+use crate::desk::{Desk, Work};
+use crate::event::EventKind;
+use crate::keeper::Keeper;
+use crate::ledger::{Account, Entry};
+use crate::name::OrderId;
+use crate::plan::{PlanError, rules_of};
+use crate::time::Time;
+
+/// Why something cannot be decided about a case.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Something else was decided.
+    #[error("is decided: {} by {}: {}", .0.resolution.word(), .0.by, .0.why)]
+    Decided(Box<Decision>),
+    /// Something else is proposed and waits for a second person.
+    #[error("waits for a second person: {} proposed {}; confirm that, or withdraw it", .0.by, .1)]
+    Proposed(Box<Step>, String),
+    /// Nothing is proposed.
+    #[error("has no proposal to withdraw")]
+    NoProposal,
+    /// The decision does not fit this kind of case.
+    #[error("cannot be resolved by {resolution}: {why}; what fits is {fits}")]
+    Unfit {
+        /// What was asked for.
+        resolution: &'static str,
+        /// Why it does not fit.
+        why: &'static str,
+        /// What does.
+        fits: String,
+    },
+    /// A reorg could still undo it.
+    #[error("can be decided once block {height} of {chain} is final; {now}")]
+    NotFinal {
+        /// The height that must be final.
+        height: u64,
+        /// On which chain.
+        chain: String,
+        /// Which is, in words.
+        now: String,
+    },
+    /// Crediting on its chain waits for a person.
+    #[error("cannot be credited or reassigned while {chain} is paused: {why}")]
+    Paused {
+        /// The chain.
+        chain: String,
+        /// Why.
+        why: String,
+    },
+    /// The fee would leave nothing.
+    #[error("holds {held}: a fee of {fee} leaves nothing to send")]
+    Fee {
+        /// What was asked for.
+        fee: Usdt,
+        /// What is held.
+        held: Usdt,
+    },
+    /// A refund must leave us.
+    #[error("cannot be refunded to {0}: that is {1}")]
+    Destination(Address, &'static str),
+    /// The deposits cannot count for that order.
+    #[error("cannot be reassigned to order `{order}`: {why}")]
+    Target {
+        /// That order.
+        order: OrderId,
+        /// Why not.
+        why: String,
+    },
+    /// There is nothing to send.
+    #[error("has no refund that was decided")]
+    NoRefund,
+    /// Another transaction was given and nobody knows yet what became of it.
+    #[error("is said to be paid by {0} already; wait for its end, or give that one up first")]
+    AlreadySent(String),
+    /// It is paid.
+    #[error("is refunded: {0} was seen on chain")]
+    Refunded(String),
+    /// What was to be given back was taken away.
+    #[error("has no deposit any more: its block is no longer part of the chain")]
+    Gone,
+}
+
+/// What a person says about a case.
+pub(crate) struct Said<'a> {
+    pub(crate) resolution: &'a Resolution,
+    pub(crate) by: &'a str,
+    pub(crate) why: &'a str,
+}
+
+/// A deposit of a case, and what of it is held.
+struct Part {
+    at: usize,
+    deposit: Deposit,
+    held: Usdt,
+}
+
+/// Decides, or proposes where a second person must agree. The same again changes nothing.
+pub(crate) fn resolve(
+    rules: &Rules,
+    snapshot: &Snapshot,
+    id: &CaseId,
+    said: &Said<'_>,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let case = find(snapshot, id)?;
+    let refuse = |why| PlanError::Undecidable { case: id.clone(), why };
+    if let Some(decision) = &case.decision {
+        if decision.resolution == *said.resolution {
+            return Ok(Changes::default());
+        }
+        return Err(refuse(Refusal::Decided(Box::new(decision.clone()))));
+    }
+    let rules = rules_of(rules, &case.chain)?;
+    if let Some((proposed, step)) = case.proposal() {
+        if proposed != said.resolution {
+            let why = Refusal::Proposed(Box::new(step.clone()), proposed.terms());
+            return Err(refuse(why));
+        }
+        if is_same_person(&step.by, said.by) {
+            return Ok(Changes::default());
+        }
+    }
+    fits(snapshot, case, said.resolution).map_err(refuse)?;
+    if let Resolution::Refund { to, .. } = said.resolution
+        && *to == rules.token
+    {
+        return Err(refuse(Refusal::Destination(*to, "the token's own contract")));
+    }
+    let alone = case.proposal().is_none();
+    if alone && needs_two(snapshot, case, said.resolution, rules.bounds.two_person_above) {
+        return propose(snapshot, case, said, now);
+    }
+    decide(snapshot, case, said, now)
+}
+
+/// Takes back what waits for a second person.
+pub(crate) fn withdraw(
+    snapshot: &Snapshot,
+    id: &CaseId,
+    by: &str,
+    why: &str,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let case = find(snapshot, id)?;
+    let refuse = |why| PlanError::Undecidable { case: id.clone(), why };
+    if let Some(decision) = &case.decision {
+        return Err(refuse(Refusal::Decided(Box::new(decision.clone()))));
+    }
+    let last = case.steps.last().map(|step| &step.kind);
+    if last == Some(&StepKind::Withdrawn) {
+        return Ok(Changes::default());
+    }
+    if case.proposal().is_none() {
+        return Err(refuse(Refusal::NoProposal));
+    }
+    let mut desk = Desk::new(snapshot, now);
+    let keeper = desk.keeper(case)?;
+    let kind = StepKind::Withdrawn;
+    keeper.add_step(id, Step { kind, by: by.to_owned(), why: why.to_owned(), at: now });
+    let data = vec![("by", by.to_owned()), ("why", why.to_owned())];
+    keeper.say(EventKind::CaseWithdrawn, case, data);
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+/// The case of an id, wherever it is kept.
+pub(crate) fn find<'a>(snapshot: &'a Snapshot, id: &CaseId) -> Result<&'a Case, PlanError> {
+    let of_orders = snapshot.dossiers.values().flat_map(|dossier| &dossier.cases);
+    let mut cases = of_orders.chain(&snapshot.unassigned_cases);
+    cases.find(|case| case.id == *id).ok_or_else(|| PlanError::UnknownCase(id.clone()))
+}
+
+/// A case of no order has no version: the cursor of its chain stands for it.
+pub(crate) fn guarded(snapshot: &Snapshot, case: &Case, mut changes: Changes) -> Changes {
+    if case.order.is_none() && !changes.is_empty() {
+        let cursor = snapshot.cursor.clone();
+        let cursor = cursor.unwrap_or_else(|| Cursor::new(case.chain.clone()));
+        changes.cursor = Some(CursorMove::still(&cursor));
+    }
+    changes
+}
+
+/// A refund to an address that the order does not name, and anything above the bound.
+fn needs_two(
+    snapshot: &Snapshot,
+    case: &Case,
+    resolution: &Resolution,
+    above: Option<Usdt>,
+) -> bool {
+    let order = case.order.as_ref().and_then(|id| snapshot.dossiers.get(id)).map(|d| &d.order);
+    let stated = match resolution {
+        // What is the customer's on one chain need not be on another.
+        Resolution::Refund { to, .. } => {
+            order.is_none_or(|order| order.refund_to != Some(*to) || order.chain != case.chain)
+        }
+        _ => false,
+    };
+    stated || above.is_some_and(|above| case.amount > above)
+}
+
+fn fits(snapshot: &Snapshot, case: &Case, resolution: &Resolution) -> Result<(), Refusal> {
+    let word = resolution.word();
+    let kinds = case.kind.resolutions();
+    let nothing = case.amount.is_zero() && word != "dismiss";
+    if nothing || !kinds.contains(&word) {
+        let (why, fits) = if nothing && kinds.len() > 1 {
+            ("it holds nothing", "dismiss".to_owned())
+        } else {
+            (case.kind.unfit(), kinds.join(", "))
+        };
+        return Err(Refusal::Unfit { resolution: word, why, fits });
+    }
+    let paused = snapshot.cursor.as_ref().and_then(|cursor| cursor.paused.clone());
+    if let (Some(why), Resolution::Credit | Resolution::Reassign(_)) = (paused, resolution) {
+        return Err(Refusal::Paused { chain: case.chain.to_string(), why });
+    }
+    is_final(snapshot, case)?;
+    match resolution {
+        Resolution::Refund { fee, .. } if *fee >= case.amount => {
+            Err(Refusal::Fee { fee: *fee, held: case.amount })
+        }
+        Resolution::Refund { to, .. } if snapshot.owners.contains_key(to) => {
+            Err(Refusal::Destination(*to, "a deposit address of ours"))
+        }
+        Resolution::Refund { to, .. } if to.0 == [0; 20] => {
+            Err(Refusal::Destination(*to, "nobody's"))
+        }
+        Resolution::Reassign(order) => target_fits(snapshot, case, order)
+            .map_err(|why| Refusal::Target { order: order.clone(), why }),
+        _ => Ok(()),
+    }
+}
+
+/// That no ordinary reorg can undo what is decided about: the deposits of the case and, where an
+/// excess is decided about, all that made it one.
+fn is_final(snapshot: &Snapshot, case: &Case) -> Result<(), Refusal> {
+    if case.kind == CaseKind::ReversedAfterCredit {
+        return Ok(());
+    }
+    let dossier = case.order.as_ref().and_then(|id| snapshot.dossiers.get(id));
+    let deposits = dossier.map_or(&snapshot.unassigned, |dossier| &dossier.deposits);
+    let about = |deposit: &&Deposit| {
+        let made = case.kind.is_part_of_a_deposit() && deposit.state == State::Credited;
+        deposit.id.chain == case.chain && (made || case.deposits.contains(&deposit.id))
+    };
+    let height = deposits.iter().filter(about).map(|deposit| deposit.block.height).max();
+    let finalized = snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized);
+    let finalized = finalized.map(|block| block.height);
+    match height {
+        Some(height) if finalized.is_none_or(|finalized| height > finalized) => {
+            let now = finalized.map_or_else(
+                || "none is yet".to_owned(),
+                |finalized| format!("up to {finalized} is now"),
+            );
+            Err(Refusal::NotFinal { height, chain: case.chain.to_string(), now })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the deposits of a case can count for another order.
+fn target_fits(snapshot: &Snapshot, case: &Case, order: &OrderId) -> Result<(), String> {
+    let no = |why: &str| Err(why.to_owned());
+    let Some(target) = snapshot.dossiers.get(order) else {
+        return no("it does not exist");
+    };
+    if case.order.as_ref() == Some(order) {
+        return no("it is that order's already; credit it");
+    }
+    if target.order.chain != case.chain {
+        let (here, there) = (&case.chain, &target.order.chain);
+        return Err(format!("the money is on {here}, that order is to be paid on {there}"));
+    }
+    if target.cancelled.is_some() {
+        return no("it is cancelled");
+    }
+    if target.order.due.is_some() && target.paid.is_some() {
+        return no("it is paid");
+    }
+    if target.deposits.iter().any(|deposit| case.deposits.contains(&deposit.id)) {
+        return no("it has had this deposit before");
+    }
+    let small = |part: &Part| part.held < target.order.terms.dust;
+    if parts(snapshot_deposits(snapshot, case), case).iter().any(small) {
+        return Err(format!("it counts nothing below {}", target.order.terms.dust));
+    }
+    Ok(())
+}
+
+fn snapshot_deposits<'a>(snapshot: &'a Snapshot, case: &Case) -> &'a [Deposit] {
+    let dossier = case.order.as_ref().and_then(|id| snapshot.dossiers.get(id));
+    dossier.map_or(&snapshot.unassigned, |dossier| &dossier.deposits)
+}
+
+/// What is held of each deposit of a case.
+fn parts(deposits: &[Deposit], case: &Case) -> Vec<Part> {
+    let mut parts = Vec::new();
+    // What was taken back holds nothing, though its deposits may have come again.
+    if case.kind == CaseKind::ReversedAfterCredit {
+        return parts;
+    }
+    for (at, deposit) in deposits.iter().enumerate() {
+        if case.deposits.contains(&deposit.id) {
+            let whole = !case.kind.is_part_of_a_deposit();
+            let held = if whole { deposit.amount } else { case.amount };
+            parts.push(Part { at, deposit: deposit.clone(), held });
+        }
+    }
+    parts
+}
+
+fn propose(
+    snapshot: &Snapshot,
+    case: &Case,
+    said: &Said<'_>,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let mut desk = Desk::new(snapshot, now);
+    let keeper = desk.keeper(case)?;
+    let kind = StepKind::Proposed(said.resolution.clone());
+    let (by, why) = (said.by.to_owned(), said.why.to_owned());
+    keeper.add_step(&case.id, Step { kind, by, why, at: now });
+    keeper.say(EventKind::CaseProposed, case, facts(case, said));
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+/// What is told of a decision, or of one to be confirmed.
+fn facts(case: &Case, said: &Said<'_>) -> Vec<(&'static str, String)> {
+    let mut data = vec![
+        ("kind", case.kind.word().to_owned()),
+        ("resolution", said.resolution.word().to_owned()),
+        ("amount", case.amount.to_string()),
+        ("by", said.by.to_owned()),
+        ("why", said.why.to_owned()),
+    ];
+    match said.resolution {
+        Resolution::Refund { to, fee } => {
+            data.push(("to", to.to_string()));
+            data.push(("fee", fee.to_string()));
+        }
+        Resolution::Reassign(order) => data.push(("order", order.to_string())),
+        Resolution::Credit | Resolution::Dismiss | Resolution::Itself => {}
+    }
+    data
+}
+
+fn decide(
+    snapshot: &Snapshot,
+    case: &Case,
+    said: &Said<'_>,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let mut desk = Desk::new(snapshot, now);
+    let keeper = desk.keeper(case)?;
+    let held = parts(keeper.deposits(), case);
+    if let Some(open) = keeper.case_mut(&case.id) {
+        open.decision = Some(Decision {
+            resolution: said.resolution.clone(),
+            by: said.by.to_owned(),
+            why: said.why.to_owned(),
+            at: now,
+        });
+    }
+    keeper.say(EventKind::CaseResolved, case, facts(case, said));
+    match said.resolution {
+        Resolution::Credit => {
+            if let Some(order) = &case.order {
+                desk.work(order)?.credit_case(case, &held)?;
+            }
+        }
+        Resolution::Refund { fee, .. } => refund(keeper, case, &held, *fee),
+        Resolution::Reassign(order) => {
+            settle_parts(keeper, case, &held, State::Reassigned);
+            desk.work(order)?.take_over(case, &held)?;
+        }
+        Resolution::Dismiss => {
+            for part in &held {
+                let entry = leave(case, part, Account::Kept, part.held);
+                keeper.book(&key(case, part), &part.deposit, now, entry.into_iter().collect());
+            }
+            settle_parts(keeper, case, &held, State::Dismissed);
+        }
+        Resolution::Itself => {}
+    }
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+/// What is held goes to those who send it, less what is kept of it.
+fn refund(keeper: &mut dyn Keeper, case: &Case, held: &[Part], fee: Usdt) {
+    let (now, mut left) = (keeper.now(), fee);
+    for part in held {
+        let kept = left.min(part.held);
+        left = left.minus_or_zero(kept);
+        let sent = part.held.minus_or_zero(kept);
+        let entries = [
+            leave(case, part, Account::RefundsPayable, sent),
+            leave(case, part, Account::Fees, kept),
+        ];
+        let entries = entries.into_iter().flatten().collect();
+        keeper.book(&key(case, part), &part.deposit, now, entries);
+    }
+    settle_parts(keeper, case, held, State::Refunding);
+    if let Some(Resolution::Refund { to, .. }) = decided(keeper, case) {
+        let net = case.amount.minus_or_zero(fee);
+        let data =
+            vec![("to", to.to_string()), ("amount", net.to_string()), ("fee", fee.to_string())];
+        keeper.say(EventKind::RefundRequested, case, data);
+    }
+}
+
+fn decided(keeper: &mut dyn Keeper, case: &Case) -> Option<Resolution> {
+    let decision = keeper.case_mut(&case.id)?.decision.as_ref()?;
+    Some(decision.resolution.clone())
+}
+
+/// Money of a case leaves suspense.
+fn leave(case: &Case, part: &Part, to: Account, amount: Usdt) -> Option<Entry> {
+    Entry::usdt(&part.deposit.id.chain, Account::Suspense(case.kind), to, amount)
+}
+
+fn settle_parts(keeper: &mut dyn Keeper, case: &Case, held: &[Part], state: State) {
+    let part = case.kind.is_part_of_a_deposit();
+    for part in held.iter().filter(|_| !part) {
+        keeper.mark(part.at, state);
+    }
+}
+
+/// The key of what a decision books: `resolve:<case>`, and the deposit where there are several.
+pub(crate) fn key_of(word: &str, case: &Case, deposit: &Deposit) -> String {
+    match case.deposits.len() {
+        1 => format!("{word}:{}", case.id),
+        _ => format!("{word}:{}:{}", case.id, deposit.name()),
+    }
+}
+
+fn key(case: &Case, part: &Part) -> String {
+    key_of("resolve", case, &part.deposit)
+}
+
+impl Resolution {
+    /// The decision with its terms, in words.
+    #[must_use]
+    pub fn terms(&self) -> String {
+        match self {
+            Self::Refund { to, fee } => format!("refund to {to} less a fee of {fee}"),
+            Self::Reassign(order) => format!("reassign to order {order}"),
+            Self::Credit | Self::Dismiss | Self::Itself => self.word().to_owned(),
+        }
+    }
+}
+
+impl Work {
+    /// Credits what a case holds. Where it covers an order that is not paid, the order is paid by
+    /// it as agreed, whenever and on whichever chain it came; otherwise it is worth what it is at
+    /// the order's rate.
+    fn credit_case(&mut self, case: &Case, held: &[Part]) -> Result<(), PlanError> {
+        let is_open = self.dossier.order.due.is_none();
+        let pays = self.dossier.paid.is_none() && self.dossier.covers(case.amount);
+        if is_open || pays {
+            for part in held {
+                let entry = leave(case, part, Account::Order(self.id()), part.held);
+                self.book(&key(case, part), &part.deposit, self.now, entry.into_iter().collect());
+            }
+        }
+        if is_open {
+            for part in held {
+                self.credit_open(part.at, &part.deposit)?;
+                self.flag_late(part);
+            }
+            return Ok(());
+        }
+        if pays {
+            return self.pay_by_decision(case, held);
+        }
+        for part in held {
+            let from = Account::Suspense(case.kind);
+            let chain = &part.deposit.id.chain;
+            let sale = (part.held, part.held);
+            let (now, deposit) = (self.now, Some(&part.deposit));
+            let credits = self.sell(&key(case, part), (from, chain), deposit, now, sale)?;
+            self.tell_granted(deposit, credits);
+        }
+        settle_parts(self, case, held, State::Granted);
+        Ok(())
+    }
+
+    /// The order is covered by what a person had credited. What else counts came to a paid order.
+    fn pay_by_decision(&mut self, case: &Case, held: &[Part]) -> Result<(), PlanError> {
+        let Some(last) = held.last() else { return Ok(()) };
+        let due = self.dossier.order.due.unwrap_or(case.amount);
+        let above = case.amount.minus_or_zero(due) > self.dossier.order.terms.tolerance;
+        let sale = (case.amount, if above { case.amount } else { due });
+        let base = format!("paid:{}", self.id());
+        let chain = last.deposit.id.chain.clone();
+        let from = Account::Order(self.id());
+        let credits = self.sell(&base, (from, &chain), None, self.now, sale)?;
+        let data = vec![("amount", case.amount.to_string()), ("credits", credits.to_string())];
+        self.tell(EventKind::OrderPaid, None, Some(case.id.clone()), data);
+        self.tell_granted(None, credits);
+        for part in held {
+            self.set_state(part.at, State::Credited);
+            self.flag_late(part);
+        }
+        self.dossier.paid = Some(last.deposit.time);
+        for at in 0..self.dossier.deposits.len() {
+            let deposit = self.deposit(at)?;
+            if deposit.state == State::Confirmed {
+                let kind = CaseKind::Duplicate;
+                self.suspend(&deposit, kind, &deposit.name(), deposit.amount);
+                self.set_state(at, State::Suspended(kind));
+            }
+        }
+        let why = "the order is paid by a decision";
+        self.close_cases(why, |case| case.kind == CaseKind::ReversedAfterCredit);
+        Ok(())
+    }
+
+    /// Deposits of another order, or of nobody, count for this one: as if they had arrived for it,
+    /// but that a person decided that they are in time.
+    fn take_over(&mut self, case: &Case, held: &[Part]) -> Result<(), PlanError> {
+        for part in held {
+            let deposit = self.arrived(case, part);
+            let at = self.dossier.deposits.len();
+            let entry = leave(case, part, Account::Order(self.id()), part.held);
+            self.book(&key(case, part), &deposit, self.now, entry.into_iter().collect());
+            self.dossier.deposits.push(deposit.clone());
+            // The first of several may have paid the order.
+            if self.dossier.order.due.is_some() && self.dossier.paid.is_some() {
+                let kind = CaseKind::Duplicate;
+                self.suspend(&deposit, kind, &deposit.name(), deposit.amount);
+                self.set_state(at, State::Suspended(kind));
+            } else {
+                self.count(at, &deposit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flag_late(&mut self, part: &Part) {
+        if self.dossier.deadline().is_some_and(|deadline| part.deposit.time > deadline) {
+            self.set_late(part.at);
+        }
+    }
+
+    fn arrived(&self, case: &Case, part: &Part) -> Deposit {
+        Deposit {
+            order: Some(self.id()),
+            amount: part.held,
+            state: State::Confirmed,
+            late: self.dossier.deadline().is_some_and(|deadline| part.deposit.time > deadline),
+            assigned: Some(case.id.clone()),
+            ..part.deposit.clone()
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `bursar case resolve` and `bursar refund`: a person decides, and the books say what was done.
+
+use serde_json::{Value, json};
+
+use super::counter::{Counter, pay};
+
+const WHO: [&str; 4] = ["--by", "ann", "--why", "paid twice"];
+const BOB: [&str; 4] = ["--by", "bob", "--why", "I agree"];
+/// An account of a stranger.
+const THERE: &str = "0x00000000219ab540356cBB839Cbe05303d7705Fa";
+
+/// A counter with an order that was paid twice, all of it final, and the case of it.
+async fn paid_twice() -> (Counter, String) {
+    let counter = Counter::open().await;
+    counter.write_with("poll_interval =", "refund_fee = \"0.80\"\npoll_interval =");
+    let to = counter.order("A-1").await;
+    counter.chain.mine(vec![pay(to, 100_000_000)]);
+    counter.chain.mine(vec![pay(to, 100_000_000).tagged(2)]);
+    counter.chain.mine_empty(12);
+    counter.watch().await;
+    let listed = counter.json(&["case", "list"]).await;
+    let id = listed["cases"][0]["id"].as_str().expect("a case").to_owned();
+    (counter, id)
+}
+
+fn resolve<'a>(id: &'a str, what: &[&'a str], who: &[&'a str]) -> Vec<&'a str> {
+    [&["case", "resolve", id], what, who].concat()
+}
+
+#[tokio::test]
+async fn a_case_tells_what_can_be_typed() {
+    let (counter, id) = paid_twice().await;
+    let shown = counter.good(&["case", "show", &id]).await;
+    for words in [
+        "paid first:",
+        "paid again:",
+        "sends back 100.00 - 0.80 = 99.20 USDT",
+        "grants acme 10000 credits",
+        &format!("bursar case resolve {id} refund --to ADDRESS --by NAME --why TEXT"),
+        &format!("bursar case resolve {id} dismiss --by NAME --why TEXT"),
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    let told = counter.json(&["case", "show", &id]).await;
+    assert_eq!(told["story"][0]["decidable"], true);
+    assert_eq!(told["story"][0]["possible"].as_array().map(Vec::len), Some(4));
+}
+
+#[tokio::test]
+async fn a_refund_to_a_stated_address_takes_two_persons() {
+    let (counter, id) = paid_twice().await;
+    let nowhere = counter.refused(&resolve(&id, &["refund"], &WHO)).await;
+    assert!(nowhere.starts_with("--to: no refund address is known"), "{nowhere}");
+    let proposed = counter.json(&resolve(&id, &["refund", "--to", THERE], &WHO)).await;
+    assert_eq!((&proposed["resolution"], &proposed["changed"]), (&Value::Null, &json!(true)));
+    assert_eq!(
+        (&proposed["proposal"]["by"], &proposed["proposal"]["fee"]),
+        (&json!("ann"), &json!("0.80"))
+    );
+    let listed = counter.good(&["case", "list"]).await;
+    assert!(listed.contains("refund proposed by ann"), "{listed}");
+    let shown = counter.good(&["case", "show", &id]).await;
+    let confirm = format!("bursar case resolve {id} refund --to {THERE} --fee 0.80");
+    assert!(shown.contains(&confirm), "{shown}");
+    let again = counter.json(&resolve(&id, &["refund"], &["--by= ANN", "--why=x"])).await;
+    assert_eq!(again["changed"], false);
+    let other = counter.refused(&resolve(&id, &["refund", "--fee=0.70"], &BOB)).await;
+    assert!(other.contains("ann proposed refund to"), "{other}");
+    let decided = counter.json(&resolve(&id, &["refund"], &BOB)).await;
+    assert_eq!(decided["refund"]["amount"], "99.20");
+    assert_eq!(decided["refund"]["state"], "requested");
+    let late = counter.refused(&resolve(&id, &["dismiss"], &WHO)).await;
+    assert!(late.contains("was decided at") && late.contains("by bob"), "{late}");
+    let order = counter.json(&["order", "show", "A-1"]).await;
+    assert_eq!(order["deposits"][1]["state"], "refunding");
+    let balance = counter.good(&["ledger", "balance", "refunds_payable"]).await;
+    assert!(balance.contains("99.20"), "{balance}");
+    counter.good(&["ledger", "verify"]).await;
+}
+
+#[tokio::test]
+async fn a_refund_is_sent_listed_and_given_up() {
+    let (counter, id) = paid_twice().await;
+    let none = counter.refused(&["refund", "show", &id]).await;
+    assert!(none.contains("has no refund"), "{none}");
+    for who in [&WHO, &BOB] {
+        counter.good(&resolve(&id, &["refund", "--to", THERE], who)).await;
+    }
+    let tx = format!("0x{}", "ab".repeat(32));
+    let sent = counter.json(&["refund", "sent", &id, "--tx", &tx, "--by", "ann"]).await;
+    assert_eq!((&sent["refund"]["state"], &sent["refund"]["tx"]), (&json!("sent"), &json!(tx)));
+    // Nobody knows it: it is waited for.
+    let checked = counter.json(&["refund", "check"]).await;
+    assert_eq!((&checked["asked"], &checked["judged"]), (&json!(1), &json!([])));
+    let gave = counter.json(&["refund", "give-up", &id, "--by=ann", "--why=replaced"]).await;
+    assert_eq!(gave["refund"]["state"], "failed");
+    let listed = counter.json(&["refund", "list", "--state=failed"]).await;
+    assert_eq!(listed["refunds"][0]["id"], json!(id));
+    let wrong = counter.refused(&["refund", "sent", &id, "--tx=0x12", "--by=ann"]).await;
+    assert!(wrong.starts_with("--tx:"), "{wrong}");
+}
+
+#[tokio::test]
+async fn what_does_not_belong_together_is_refused() {
+    let (counter, id) = paid_twice().await;
+    for (what, said) in [
+        (&["credit", "--fee=1"][..], "--fee: belongs to `refund`, not to `credit`"),
+        (&["dismiss", "--order=B"], "--order: belongs to `reassign`, not to `dismiss`"),
+        (&["reassign"], "--order: say which order"),
+        (&["reassign", "--order=NONE"], "it does not exist"),
+        (&["refund", "--to=TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"], "--to:"),
+        (&["refund", "--to", THERE, "--fee=100"], "a fee of 100.00 leaves nothing"),
+        (&["refund", "--to", THERE, "--fee=1e3"], "--fee:"),
+    ] {
+        let refused = counter.refused(&resolve(&id, what, &WHO)).await;
+        assert!(refused.contains(said), "{what:?}: {refused}");
+    }
+    let unknown = counter.refused(&resolve("late:x", &["dismiss"], &WHO)).await;
+    assert_eq!(unknown, "case: there is no case `late:x`");
+}
+
+#[tokio::test]
+async fn cases_are_narrowed_down() {
+    let (counter, id) = paid_twice().await;
+    for (filter, found) in [
+        ("--order=A-1", 1),
+        ("--order=B", 0),
+        ("--min-amount=100", 1),
+        ("--min-amount=100.000001", 0),
+        ("--older-than=24h", 0),
+        ("--older-than=0s", 1),
+    ] {
+        let listed = counter.json(&["case", "list", filter]).await;
+        assert_eq!(listed["cases"].as_array().map(Vec::len), Some(found), "{filter}");
+    }
+    counter.good(&resolve(&id, &["credit"], &WHO)).await;
+    let listed = counter.json(&["case", "list"]).await;
+    assert_eq!(listed["cases"], json!([]));
+}

@@ -1,0 +1,142 @@
+//! Decisions on a disk: kept whole, taken once, however many ask at the same time.
+
+use std::sync::Arc;
+
+use bursar::books::Books;
+use bursar::clock::Clock;
+use payments::Update;
+use payments::address::Address;
+use payments::amount::Usdt;
+use payments::case::{Case, RefundState, Resolution};
+use payments::chain::Transfer;
+use payments::changes::RefundFact;
+use payments::deposit::State;
+use payments::lookup::{Mined, Transaction};
+use payments::time::Time;
+use store::{CaseFilter, Store};
+
+use super::shop::{address, header, id, opened, order, planned, record, rules, scan, transfer};
+use super::{Place, on_both};
+
+on_both!(
+    a_thousand_at_once_decide_once,
+    a_thousand_at_once_make_one_order,
+    a_thousand_at_once_decide_what_nobody_owns_once,
+    a_refund_is_followed_to_its_end,
+    a_proposal_is_kept_and_taken_back,
+    a_reassigned_deposit_is_found_by_its_transaction,
+);
+
+/// Order A paid twice; the case of the second payment.
+async fn paid_twice(store: &Store) -> Case {
+    opened(store).await;
+    record(store, &scan(3..=4, 0, &[(3, 4, address("A"), "100")], Some(4))).await.unwrap();
+    let cases = store.cases(true, 0, 10).await.unwrap().into_iter().map(|(_, case)| case);
+    cases.into_iter().find(|case| case.order == Some(id("A"))).unwrap()
+}
+
+fn resolve(case: &Case, resolution: Resolution, by: &str) -> Update {
+    let (by, why) = (by.to_owned(), "so".to_owned());
+    Update::Resolve { case: case.id.clone(), resolution, by, why }
+}
+
+fn refund() -> Resolution {
+    Resolution::Refund { to: Address([0xbb; 20]), fee: Usdt::parse("0.80").unwrap() }
+}
+
+/// A thousand tasks record the same; how many of them changed something.
+async fn a_thousand(store: &Store, update: &Update) -> usize {
+    let clock = Clock::at(Time(1_000_000));
+    let books = Books { store: store.clone(), rules: Arc::new(rules()), clock };
+    let tasks = (0..1000).map(|_| {
+        let (books, update) = (books.clone(), update.clone());
+        tokio::spawn(async move { books.record(&update).await.unwrap() })
+    });
+    let mut changed = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        changed += usize::from(!task.await.unwrap().is_empty());
+    }
+    changed
+}
+
+async fn a_thousand_at_once_decide_once(place: Place) {
+    let store = &place.store;
+    let case = paid_twice(store).await;
+    let (journals, events) =
+        (store.journals(0, 1000).await.unwrap().len(), store.last_event().await.unwrap());
+    assert_eq!(a_thousand(store, &resolve(&case, Resolution::Credit, "ann")).await, 1);
+    assert_eq!(store.journals(0, 1000).await.unwrap().len(), journals + 1);
+    assert_eq!(store.last_event().await.unwrap(), events + 2);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+async fn a_thousand_at_once_make_one_order(place: Place) {
+    let store = &place.store;
+    assert_eq!(a_thousand(store, &Update::Create(order("A"))).await, 1);
+    assert_eq!(store.last_event().await.unwrap(), 1);
+}
+
+async fn a_thousand_at_once_decide_what_nobody_owns_once(place: Place) {
+    let store = &place.store;
+    opened(store).await;
+    let cases = store.cases(true, 0, 10).await.unwrap();
+    let (_, case) = cases.into_iter().find(|(_, case)| case.order.is_none()).unwrap();
+    let journals = store.journals(0, 1000).await.unwrap().len();
+    assert_eq!(a_thousand(store, &resolve(&case, Resolution::Dismiss, "ann")).await, 1);
+    assert_eq!(store.journals(0, 1000).await.unwrap().len(), journals + 1);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+async fn a_refund_is_followed_to_its_end(place: Place) {
+    let store = &place.store;
+    let case = paid_twice(store).await;
+    for by in ["ann", "bob"] {
+        record(store, &resolve(&case, refund(), by)).await.unwrap();
+    }
+    let of = |state| CaseFilter { refund: Some(state), ..CaseFilter::default() };
+    let requested = store.cases_of(&of(RefundState::Requested), 0, 10).await.unwrap();
+    assert_eq!(requested.len(), 1);
+    let head = header(4, 0);
+    let pays = transfer(&head, 9, Address([0xbb; 20]), "99.20");
+    let (block, time, tx) = (head.id, head.time, pays.tx);
+    let fact = |fact| Update::Refund { case: case.id.clone(), by: "ann".to_owned(), fact };
+    record(store, &fact(RefundFact::Sent(tx))).await.unwrap();
+    let (_, sent) = store.cases_of(&of(RefundState::Sent), 0, 10).await.unwrap().remove(0);
+    assert_eq!(sent.refund().unwrap().tx, Some(tx));
+    let transfers: Vec<Transfer> = vec![pays];
+    let mined = Mined { succeeded: true, block, time, transfers, others: Vec::new() };
+    let seen = fact(RefundFact::Seen(tx, Transaction::Mined(mined)));
+    // Planned by two at once, written by one.
+    let (one, other) = (planned(store, &seen).await, planned(store, &seen).await);
+    store.commit(&one).await.unwrap();
+    store.commit(&other).await.unwrap_err();
+    let dossier = store.order(&id("A")).await.unwrap().unwrap();
+    assert_eq!(dossier.deposits[1].state, State::Refunded);
+    assert_eq!(dossier.cases[0].refund().unwrap().state, RefundState::Verified);
+    assert_eq!(dossier.cases[0].steps.len(), 3);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+async fn a_proposal_is_kept_and_taken_back(place: Place) {
+    let store = &place.store;
+    let case = paid_twice(store).await;
+    record(store, &resolve(&case, refund(), "ann")).await.unwrap();
+    let known = store.case(&case.id).await.unwrap().unwrap().1;
+    let (proposed, step) = known.proposal().unwrap();
+    assert_eq!((proposed, step.by.as_str()), (&refund(), "ann"));
+    let (by, why) = ("bob".to_owned(), String::new());
+    let withdraw = Update::Withdraw { case: case.id.clone(), by, why };
+    record(store, &withdraw).await.unwrap();
+    let known = store.case(&case.id).await.unwrap().unwrap().1;
+    assert_eq!((known.proposal(), known.steps.len()), (None, 2));
+}
+
+async fn a_reassigned_deposit_is_found_by_its_transaction(place: Place) {
+    let store = &place.store;
+    let case = paid_twice(store).await;
+    record(store, &resolve(&case, Resolution::Reassign(id("B")), "ann")).await.unwrap();
+    let found = store.deposits_of_tx(&case.deposits[0].tx).await.unwrap();
+    let found: Vec<_> = found.iter().map(|d| (d.order.clone().unwrap(), d.state)).collect();
+    assert_eq!(found, [(id("A"), State::Reassigned), (id("B"), State::Credited)]);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
