@@ -97,8 +97,9 @@ fn the_histories_hold_everything_that_can_happen() {
         let late = memory.deposits().iter().any(|deposit| deposit.late);
         words.extend(late.then(|| "late deposit".to_owned()));
     }
-    let mut wanted: Vec<String> =
-        EventKind::ALL.iter().map(|kind| kind.word().to_owned()).collect();
+    // No history bounds how many transfers of other tokens are recorded.
+    let told = EventKind::ALL.iter().filter(|kind| **kind != EventKind::ChainFlooded);
+    let mut wanted: Vec<String> = told.map(|kind| kind.word().to_owned()).collect();
     wanted.extend(RESOLUTIONS.map(|word| format!("resolved by {word}")));
     wanted.extend(CaseKind::ALL.iter().map(|kind| kind.word().to_owned()));
     let states = [

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bursar::Error;
 use bursar::books::Books;
 use bursar::clock::Clock;
 use payments::Update;
@@ -50,7 +51,16 @@ async fn a_thousand(store: &Store, update: &Update) -> usize {
     let books = Books { store: store.clone(), rules: Arc::new(rules()), clock };
     let tasks = (0..1000).map(|_| {
         let (books, update) = (books.clone(), update.clone());
-        tokio::spawn(async move { books.record(&update).await.unwrap() })
+        tokio::spawn(async move {
+            loop {
+                match books.record(&update).await {
+                    Ok(changes) => return changes,
+                    // Who waited too long for a connection asks again, as a shop does.
+                    Err(Error::Store(store::Error::Unavailable(_))) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        })
     });
     let mut changed = 0;
     for task in tasks.collect::<Vec<_>>() {
