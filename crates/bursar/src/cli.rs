@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::derive::{self, KeyError};
+use crate::reconcile::Reconcile;
 
 /// Watches USDT arrive, matches it to orders, and turns it into credits in a double-entry ledger.
 #[derive(Debug, Parser)]
@@ -51,6 +52,8 @@ pub enum Command {
     Migrate,
     /// Run the daemon: watch the chains until it is told to stop (SIGTERM or Ctrl-C)
     Run,
+    /// Show heights, endpoints, what waits and the last reconciliation on one screen
+    Status,
     /// Make, look at and cancel orders
     #[command(subcommand)]
     Order(Order),
@@ -69,9 +72,11 @@ pub enum Command {
     /// Look at the double-entry books
     #[command(subcommand)]
     Ledger(Ledger),
-    /// Prove the books: that they agree with themselves, and to somebody else
+    /// Compare the chains with the books, line by line; exit 0 only where nothing is open
+    Reconcile(Box<Reconcile>),
+    /// What the billing service was told
     #[command(subcommand)]
-    Reconcile(Reconcile),
+    Events(Events),
     /// Tell the whole story of an order, a transaction, an address or a case
     Explain {
         /// An order id, a transaction hash, an address or a case id
@@ -447,16 +452,6 @@ pub struct LedgerExport {
     pub to: Option<String>,
 }
 
-/// `bursar reconcile …`
-#[derive(Debug, Subcommand)]
-pub enum Reconcile {
-    /// Prove without any chain that the books agree with themselves; exit 4 where they do not
-    Verify(BooksVerify),
-    /// Write a proof report of the ledger, and check one
-    #[command(subcommand)]
-    Proof(Proof),
-}
-
 /// Options of `bursar reconcile verify`.
 #[derive(Debug, Args)]
 pub struct BooksVerify {
@@ -500,6 +495,17 @@ pub struct ProofVerify {
     /// Check the report by itself, whatever books there are
     #[arg(long)]
     pub alone: bool,
+}
+
+/// `bursar events …`
+#[derive(Debug, Subcommand)]
+pub enum Events {
+    /// Keep through which event the billing service has acknowledged what it was told
+    Ack {
+        /// The number of the last event it has
+        #[arg(long, value_name = "SEQ")]
+        through: u64,
+    },
 }
 
 /// Options of `bursar rescan`.

@@ -7,14 +7,14 @@ use serde_json::json;
 use store::{OpenMode, Store};
 use tokio::sync::watch;
 
-use crate::cli::{AddressCommand, CaseCommand, Cli, Command, Ledger, Order, Proof, Reconcile};
+use crate::cli::{AddressCommand, CaseCommand, Cli, Command, Events, Ledger, Order, Proof};
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, input};
 use crate::open::Opened;
 use crate::output::Output;
 use crate::{
     cases, chains, check, decisions, demo, explain, export, import, init, ledger, orders, proof,
-    record, refunds, rescan, run as daemon, verify,
+    reconcile, record, refunds, rescan, run as daemon, status, verify,
 };
 
 /// Does what was asked. `stopped` is told when the process is to end.
@@ -30,6 +30,7 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
         Command::Check => check::run(path, output).await,
         Command::Migrate => migrate(&Config::load(path)?, output).await,
         Command::Run => daemon::run(&Opened::open(path).await?, stopped).await,
+        Command::Status => status::run(&Opened::open(path).await?, output).await,
         Command::Order(command) => {
             let opened = Opened::open(path).await?;
             match command {
@@ -66,13 +67,29 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
                 Ledger::Export(options) => export::run(&opened, options).await,
             }
         }
-        Command::Reconcile(Reconcile::Verify(options)) => verify::run(path, options, output).await,
-        Command::Reconcile(Reconcile::Proof(command)) => match command {
-            Proof::Make(options) => {
+        Command::Reconcile(asked) => match &asked.command {
+            // These look at the books alone, which may not even open.
+            Some(reconcile::Command::Verify(options)) => verify::run(path, options, output).await,
+            Some(reconcile::Command::Proof(Proof::Make(options))) => {
                 proof::make(&Opened::open(path).await?, path, options, output).await
             }
-            Proof::Verify(options) => proof::verify(path, options, output).await,
+            Some(reconcile::Command::Proof(Proof::Verify(options))) => {
+                proof::verify(path, options, output).await
+            }
+            _ => reconcile::command(&Opened::open(path).await?, asked, output, stopped).await,
         },
+        Command::Events(Events::Ack { through }) => {
+            let opened = Opened::open(path).await?;
+            let last = opened.books.store.last_event().await?;
+            if *through > last {
+                let why = format!("{through} is above {last}, the last event there is");
+                return Err(input("--through", why));
+            }
+            let through = opened.books.store.acknowledge(*through).await?;
+            output.print(&json!({ "acknowledged": through, "last": last }), || {
+                format!("Events 1 to {through} of {last} are acknowledged.")
+            })
+        }
         Command::Explain { term } => explain::run(&Opened::open(path).await?, term, output).await,
         Command::Rescan(options) => {
             rescan::run(&Opened::open(path).await?, options, output, stopped).await

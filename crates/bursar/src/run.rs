@@ -17,6 +17,7 @@ use crate::address;
 use crate::config::Chain;
 use crate::error::Error;
 use crate::open::Opened;
+use crate::reconcile;
 use crate::retry::Retry;
 use crate::watch::Watcher;
 
@@ -41,6 +42,11 @@ pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Err
         let halted = halted.clone();
         tasks.spawn(async move { one_chain(opened, name, chain, watched, halted).await });
     }
+    // Beside the watchers, which have threads of their own.
+    let every = opened.config.reconcile.every;
+    let schedule = reconcile::on_schedule(opened, every, halted.clone());
+    let mut schedule = std::pin::pin!(schedule);
+    let mut scheduled = true;
     let mut stop = stop;
     let mut first_error = None;
     loop {
@@ -55,6 +61,13 @@ pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Err
                 // One chain that cannot go on ends the process: the supervisor and the operator
                 // are told, instead of half a daemon staying up.
                 let _ = halt.send(true);
+            }
+            ended = &mut schedule, if scheduled => {
+                scheduled = false;
+                if let Err(error) = ended {
+                    first_error.get_or_insert(error);
+                    let _ = halt.send(true);
+                }
             }
             _ = stop.wait_for(|stop| *stop), if !*halt.borrow() => {
                 tracing::info!("told to stop: finishing what is being written");

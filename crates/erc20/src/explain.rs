@@ -27,7 +27,7 @@ use crate::token::{TRANSFER, TRANSFER_TEXT};
 use crate::verify;
 
 /// The first four bytes of `keccak256("balanceOf(address)")`.
-const BALANCE_OF: &str = "0x70a08231";
+pub(crate) const BALANCE_OF: &str = "0x70a08231";
 /// How far below the tip [`Source::used`] searches for Transfers.
 const SEARCHED: u64 = 2_048;
 
@@ -309,6 +309,6 @@ async fn received(
 }
 
 /// An account as a topic.
-fn topic(account: Address) -> String {
+pub(crate) fn topic(account: Address) -> String {
     RawAddress::from(account.0).into_word().to_string()
 }

@@ -16,6 +16,7 @@ mod error;
 mod explain;
 mod far;
 mod header;
+mod held;
 mod hex;
 mod hint;
 mod link;

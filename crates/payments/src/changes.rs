@@ -152,6 +152,13 @@ pub enum Update {
         /// Why, in words.
         why: String,
     },
+    /// The daemon's own look found that chain and books do not agree.
+    ReconcileFailed {
+        /// The number of the run.
+        run: u64,
+        /// Why, in words.
+        why: String,
+    },
     /// A person lets crediting go on.
     Resume {
         /// The chain.

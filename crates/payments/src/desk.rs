@@ -123,6 +123,18 @@ impl Desk {
         });
     }
 
+    pub(crate) fn tell_run(&mut self, run: u64, why: &str) {
+        self.events.push(Event {
+            kind: EventKind::ReconcileFailed,
+            at: self.now,
+            chain: None,
+            order: None,
+            deposit: None,
+            case: None,
+            data: vec![("run", run.to_string()), ("why", why.to_owned())],
+        });
+    }
+
     pub(crate) fn tell_created(&mut self, order: &Order) {
         let mut data = vec![("customer", order.customer.to_string())];
         if let Some(due) = order.due {

@@ -80,6 +80,8 @@ kinds! {
     ChainPaused = "chain.paused",
     /// Transfers of other tokens are too many to be recorded; they are counted.
     ChainFlooded = "chain.flooded",
+    /// Chain and books do not agree.
+    ReconcileFailed = "reconcile.failed",
 }
 
 /// A fact to tell. The store gives it its id and its gapless sequence number.

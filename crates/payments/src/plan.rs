@@ -139,6 +139,11 @@ pub fn plan(
                 mv.paused = Some(why);
             }))
         }
+        Update::ReconcileFailed { run, why } => {
+            let mut desk = Desk::new(snapshot, now);
+            desk.tell_run(*run, why);
+            Ok(desk.finish())
+        }
         Update::Resume { chain, by, why } => {
             rules_of(rules, chain)?;
             let why = format!("{by}: {why}");

@@ -27,8 +27,12 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[Migration] =
-    &[migration!(1, "0001_books"), migration!(2, "0002_rereads"), migration!(3, "0003_log")];
+const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_books"),
+    migration!(2, "0002_rereads"),
+    migration!(3, "0003_log"),
+    migration!(5, "0005_reconcile"),
+];
 
 impl Migration {
     const fn text(&self, engine: Engine) -> &'static str {

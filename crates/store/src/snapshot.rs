@@ -77,6 +77,7 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
             let base = Some(adoption.base.id.height);
             Parts::of_chain(link, &adoption.chain, base).await?.finish(link).await
         }
+        Update::ReconcileFailed { .. } => Ok(Snapshot::default()),
         Update::Stall { chain, .. }
         | Update::Pause { chain, .. }
         | Update::Resume { chain, .. } => {

@@ -16,6 +16,7 @@ mod far;
 #[cfg(test)]
 mod fixture;
 mod header;
+mod held;
 mod hex;
 mod index;
 mod near;

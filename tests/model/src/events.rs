@@ -165,6 +165,7 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
         EventKind::RefundRequested => told.owed.insert(event.case.clone()?),
         EventKind::RefundSent | EventKind::RefundFailed => told.owed.contains(event.case.as_ref()?),
         EventKind::RefundVerified => told.owed.remove(event.case.as_ref()?),
+        EventKind::ReconcileFailed => false,
     };
     fresh.then_some(())
 }

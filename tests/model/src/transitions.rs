@@ -259,7 +259,8 @@ impl World {
             | Update::Adopt(_)
             | Update::Resolve { .. }
             | Update::Withdraw { .. }
-            | Update::Refund { .. } => {}
+            | Update::Refund { .. }
+            | Update::ReconcileFailed { .. } => {}
             Update::Stall { chain, .. } => self.chain_mut(chain).stalled = true,
             Update::Pause { chain, .. } => self.chain_mut(chain).paused = true,
             Update::Resume { chain, .. } => self.chain_mut(chain).paused = false,
@@ -290,7 +291,8 @@ impl World {
             | Update::Adopt(_)
             | Update::Stall { .. }
             | Update::Pause { .. }
-            | Update::Resume { .. } => true,
+            | Update::Resume { .. }
+            | Update::ReconcileFailed { .. } => true,
         };
         match planned {
             Ok(_) if !accepted => Err("a refusal was to be expected".to_owned()),

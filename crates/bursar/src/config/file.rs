@@ -19,7 +19,16 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) cases: Cases,
     #[serde(default)]
+    pub(super) reconcile: Reconcile,
+    #[serde(default)]
     pub(super) chains: BTreeMap<String, Chain>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reconcile {
+    pub(super) every: Option<String>,
+    pub(super) acknowledged_within: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

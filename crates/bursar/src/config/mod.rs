@@ -38,8 +38,19 @@ pub struct Config {
     pub orders: Orders,
     /// What credits cost.
     pub pricing: Pricing,
+    /// How chain and books are compared.
+    pub reconcile: Reconcile,
     /// The chains, by name.
     pub chains: BTreeMap<ChainName, Chain>,
+}
+
+/// How chain and books are compared.
+#[derive(Debug, Clone)]
+pub struct Reconcile {
+    /// How often the daemon does it lightly; zero for never.
+    pub every: Duration,
+    /// How long the billing service may take to acknowledge an event; none where it does not.
+    pub acknowledged_within: Option<Duration>,
 }
 
 /// How orders are made.
@@ -168,7 +179,8 @@ impl Config {
         if chains.is_empty() {
             return Err(input("chains", "no chain is configured; write [chains.ethereum]"));
         }
-        Ok(Self { database, orders, pricing: read_pricing(&file.pricing)?, chains })
+        let (pricing, reconcile) = (read_pricing(&file.pricing)?, read_reconcile(&file.reconcile)?);
+        Ok(Self { database, orders, pricing, reconcile, chains })
     }
 
     /// The rules of every chain, as `plan` wants them.
@@ -233,6 +245,20 @@ fn duration(field: &str, text: Option<&String>, default: Duration) -> Result<Dur
 
 fn usdt(field: &str, text: Option<&String>, default: Usdt) -> Result<Usdt, Error> {
     text.map_or(Ok(default), |text| Usdt::parse(text).map_err(|why| input(field, why)))
+}
+
+fn read_reconcile(reconcile: &file::Reconcile) -> Result<Reconcile, Error> {
+    let hour = Duration::from_secs(3_600);
+    let within = reconcile.acknowledged_within.as_ref();
+    let acknowledged_within = match within {
+        None => None,
+        Some(_) => Some(duration("reconcile.acknowledged_within", within, hour)?),
+    };
+    let every = match reconcile.every.as_deref() {
+        Some("never") => Duration::ZERO,
+        _ => duration("reconcile.every", reconcile.every.as_ref(), hour)?,
+    };
+    Ok(Reconcile { every, acknowledged_within })
 }
 
 fn read_pricing(pricing: &file::Pricing) -> Result<Pricing, Error> {

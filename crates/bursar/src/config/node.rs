@@ -83,6 +83,75 @@ impl Node {
         *genesis = genesis.or(pinned);
     }
 
+    /// The same chain through one endpoint alone: the first, and the next that is another server
+    /// where there is one. Each with its name.
+    #[must_use]
+    pub fn alone(&self) -> Vec<(String, Self)> {
+        let mut alone = Vec::new();
+        match self {
+            Self::Evm(config) => {
+                let mut chosen: Vec<&erc20::EndpointConfig> = Vec::new();
+                for each in &config.endpoints {
+                    let fresh =
+                        |one: &&erc20::EndpointConfig| !one.location.is_same_server(&each.location);
+                    if chosen.len() < 2 && chosen.iter().all(fresh) {
+                        chosen.push(each);
+                    }
+                }
+                for each in chosen {
+                    let endpoints = vec![each.clone()];
+                    let config = erc20::Config { endpoints, ..(**config).clone() };
+                    alone.push((each.name.clone(), Self::Evm(Box::new(config))));
+                }
+            }
+            Self::Tron(node) => {
+                let mut chosen: Vec<&trc20::EndpointConfig> = Vec::new();
+                for each in &node.source.endpoints {
+                    let place = &each.full.location;
+                    let fresh =
+                        |one: &&trc20::EndpointConfig| !one.full.location.is_same_server(place);
+                    if chosen.len() < 2 && chosen.iter().all(fresh) {
+                        chosen.push(each);
+                    }
+                }
+                for each in chosen {
+                    let endpoints = vec![each.clone()];
+                    let source = trc20::Config { endpoints, ..node.source.clone() };
+                    let node = TronNode { source, way: Way::Blocks };
+                    alone.push((each.name.clone(), Self::Tron(Box::new(node))));
+                }
+            }
+        }
+        alone
+    }
+
+    /// The same chain through another endpoint.
+    ///
+    /// # Errors
+    /// Where `url` is not an endpoint's.
+    pub fn with_endpoint(&self, url: &str) -> Result<Self, erc20::LocationError> {
+        Ok(match self {
+            Self::Evm(config) => {
+                let endpoints = vec![erc20::EndpointConfig::new("second", url)?];
+                Self::Evm(Box::new(erc20::Config { endpoints, ..(**config).clone() }))
+            }
+            Self::Tron(node) => {
+                let place = trc20::Place { location: trc20::Location::parse(url)?, key: None };
+                let endpoints = vec![trc20::EndpointConfig {
+                    name: "second".to_owned(),
+                    full: place.clone(),
+                    solidity: place,
+                    index: None,
+                    requests_per_second: 0,
+                    burst: 0,
+                    requests_per_day: 0,
+                }];
+                let source = trc20::Config { endpoints, ..node.source.clone() };
+                Self::Tron(Box::new(TronNode { source, way: Way::Blocks }))
+            }
+        })
+    }
+
     /// Whether scanning begins at a height that does not depend on when it begins.
     #[must_use]
     pub const fn starts_at_a_height(&self) -> bool {

@@ -183,6 +183,43 @@ impl Node {
         }
     }
 
+    /// The newest final block and the height of the newest of all; none where nothing is final.
+    ///
+    /// # Errors
+    /// Where no endpoint answers.
+    pub async fn newest_final(&self) -> Result<Option<(Header, u64)>, NodeError> {
+        Ok(match self {
+            Self::Evm(source) => source.newest_final().await?,
+            Self::Tron(source) => source.newest_final().await?,
+        })
+    }
+
+    /// What `accounts` held of the token after the block `at`, in their order. On TRON, whose nodes
+    /// answer for now alone, after some final block that each answer names.
+    ///
+    /// # Errors
+    /// Where no endpoint answers, or all have forgotten that block's state.
+    pub async fn balances(
+        &self,
+        accounts: &[Address],
+        at: BlockId,
+    ) -> Result<Vec<trc20::Balance>, NodeError> {
+        match self {
+            Self::Evm(source) => {
+                let held = source.balances(accounts, at).await?.into_iter();
+                let (from, to) = (at.height, at.height);
+                Ok(held.map(|raw| trc20::Balance { raw, from, to }).collect())
+            }
+            Self::Tron(source) => {
+                let mut held = Vec::with_capacity(accounts.len());
+                for account in accounts {
+                    held.push(source.balance(*account).await?);
+                }
+                Ok(held)
+            }
+        }
+    }
+
     /// What is known of a transaction.
     ///
     /// # Errors

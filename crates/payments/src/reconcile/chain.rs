@@ -222,6 +222,10 @@ impl Comparison<'_> {
             finding.deposit = (code == Code::ChainOnly).then(|| id.clone());
             finding.amount = micro;
             finding.since = Some(transfer.time);
+            let id = finding.id;
+            if code == Code::ChainOnly {
+                self.report.lost.insert(id, transfer.clone());
+            }
         }
     }
 }

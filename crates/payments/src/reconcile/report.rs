@@ -13,7 +13,7 @@ use super::code::{Code, Severity};
 use crate::address::{from_hex, lower_hex};
 use crate::amount::Usdt;
 use crate::case::{CaseId, CaseKind};
-use crate::chain::{BlockId, TxHash};
+use crate::chain::{BlockId, Transfer, TxHash};
 use crate::deposit::DepositId;
 use crate::name::{ChainName, OrderId};
 use crate::time::Time;
@@ -193,6 +193,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Every deposit, by id.
     pub lines: Vec<Line>,
+    /// The transfers that no deposit accounts for, by the finding that says so.
+    pub lost: BTreeMap<FindingId, Transfer>,
     /// Transactions whose outcome would tell more of some findings, and was not at hand.
     pub suspects: Vec<(ChainName, TxHash)>,
 }

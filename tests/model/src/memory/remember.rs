@@ -67,6 +67,7 @@ impl Memory {
                     snapshot.spent = self.spent(&cursor.chain, tx);
                 }
             }
+            Update::ReconcileFailed { .. } => {}
             Update::Stall { chain, .. }
             | Update::Pause { chain, .. }
             | Update::Resume { chain, .. } => {

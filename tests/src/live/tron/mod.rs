@@ -4,6 +4,7 @@
 //! Never: a sleep. Why: the second chain is held to the standard of the first.
 
 mod networks;
+mod reconcile;
 mod shop;
 mod ways;
 

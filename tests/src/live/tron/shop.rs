@@ -26,9 +26,9 @@ pub(super) struct Shop {
     pub(super) chain: tron::Chain,
     pub(super) node: tron::Node,
     pub(super) ethereum: evm::Chain,
-    ethereum_node: evm::Node,
-    folder: TempDir,
-    url: String,
+    pub(super) ethereum_node: evm::Node,
+    pub(super) folder: TempDir,
+    pub(super) url: String,
     _database: Option<postgres::Database>,
 }
 

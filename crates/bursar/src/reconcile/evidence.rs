@@ -1,0 +1,144 @@
+//! Evidence as text: what is kept of a run, so that it can be resumed.
+//!
+//! In: transfers, balances, a cut-off. Out: lines, and the same again.
+//! Never: a line that does not parse taken for nothing. Why: a run that was killed goes on from
+//! what it had read, and ends with the same bytes.
+
+use payments::address::{Address, from_hex, lower_hex};
+use payments::chain::{BlockHash, BlockId, Transfer, TxHash};
+use payments::time::Time;
+use ruint::aliases::U256;
+
+/// Where a run stops on a chain, chosen once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pin {
+    pub(super) from: u64,
+    pub(super) block: BlockId,
+    pub(super) time: Time,
+    pub(super) tip: u64,
+}
+
+impl Pin {
+    pub(super) fn write(&self) -> String {
+        let Self { from, block, time, tip } = self;
+        format!("{from} {} {} {} {tip}", block.height, block.hash, time.0)
+    }
+
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let from = words.next()?.parse().ok()?;
+        let height = words.next()?.parse().ok()?;
+        let hash = BlockHash::parse(words.next()?)?;
+        let time = Time(words.next()?.parse().ok()?);
+        let tip = words.next()?.parse().ok()?;
+        Some(Self { from, block: BlockId { height, hash }, time, tip })
+    }
+}
+
+/// A stretch of blocks that was read: what is below it, its last block, its transfers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) below: Option<BlockHash>,
+    pub(super) last: BlockHash,
+    pub(super) transfers: Vec<Transfer>,
+}
+
+impl Stretch {
+    pub(super) fn write(&self) -> String {
+        let below = self.below.map_or_else(|| "-".to_owned(), |hash| hash.to_string());
+        let mut text = format!("{below} {}", self.last);
+        for t in &self.transfers {
+            let words = [
+                t.tx.to_string(),
+                t.n.to_string(),
+                t.log_index.to_string(),
+                t.block.height.to_string(),
+                t.block.hash.to_string(),
+                t.time.0.to_string(),
+                lower_hex(&t.token.0),
+                lower_hex(&t.from.0),
+                lower_hex(&t.to.0),
+                t.raw.to_string(),
+            ];
+            text.push('\n');
+            text.push_str(&words.join(" "));
+        }
+        text
+    }
+
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let (below, last) = lines.next()?.split_once(' ')?;
+        let below = if below == "-" { None } else { Some(BlockHash::parse(below)?) };
+        let last = BlockHash::parse(last)?;
+        let transfers = lines.map(transfer).collect::<Option<Vec<_>>>()?;
+        Some(Self { below, last, transfers })
+    }
+}
+
+fn transfer(line: &str) -> Option<Transfer> {
+    let mut words = line.split(' ');
+    let tx = TxHash::parse(words.next()?)?;
+    let n = words.next()?.parse().ok()?;
+    let log_index = words.next()?.parse().ok()?;
+    let height = words.next()?.parse().ok()?;
+    let hash = BlockHash::parse(words.next()?)?;
+    let time = Time(words.next()?.parse().ok()?);
+    let mut address = || Some(Address(from_hex(words.next()?)?));
+    let (token, from, to) = (address()?, address()?, address()?);
+    let raw: U256 = words.next()?.parse().ok()?;
+    let block = BlockId { height, hash };
+    Some(Transfer { tx, n, log_index, block, time, token, from, to, raw })
+}
+
+/// Balances, each with the heights between which it was told.
+pub(super) type Held = Vec<(Address, trc20::Balance)>;
+
+pub(super) fn write_held(held: &Held) -> String {
+    let line = |(address, at): &(Address, trc20::Balance)| {
+        format!("{} {} {} {}", lower_hex(&address.0), at.raw, at.from, at.to)
+    };
+    held.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+pub(super) fn read_held(text: &str) -> Option<Held> {
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let address = Address(from_hex(words.next()?)?);
+        let raw: U256 = words.next()?.parse().ok()?;
+        let (from, to) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some((address, trc20::Balance { raw, from, to }))
+    };
+    text.lines().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let block = BlockId { height: 7, hash: BlockHash([7; 32]) };
+        let pin = Pin { from: 1, block, time: Time(5), tip: 9 };
+        assert_eq!(Pin::read(&pin.write()), Some(pin));
+        let transfer = Transfer {
+            tx: TxHash([1; 32]),
+            n: 2,
+            log_index: 3,
+            block,
+            time: Time(4),
+            token: Address([5; 20]),
+            from: Address([6; 20]),
+            to: Address([7; 20]),
+            raw: U256::MAX,
+        };
+        let transfers = vec![transfer.clone(), transfer];
+        for below in [None, Some(BlockHash([8; 32]))] {
+            let stretch = Stretch { below, last: block.hash, transfers: transfers.clone() };
+            assert_eq!(Stretch::read(&stretch.write()), Some(stretch));
+        }
+        let held = vec![(Address([9; 20]), trc20::Balance { raw: U256::ONE, from: 1, to: 2 })];
+        assert_eq!(read_held(&write_held(&held)), Some(held));
+        assert_eq!(Stretch::read("x"), None);
+    }
+}

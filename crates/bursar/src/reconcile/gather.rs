@@ -1,0 +1,431 @@
+//! The chain's side, read by a path of its own.
+//!
+//! In: one chain's nodes, where the books stop. Out: transfers, balances, what could not be had.
+//! Never: a height from the daemon's cursor believed; a gap passed over; a wait without an end.
+//! Why: whatever is missing here is said, and then nothing is called clean.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _};
+use payments::address::Address;
+use payments::chain::{BlockHash, Cursor, Transfer, TxHash};
+use payments::name::ChainName;
+use payments::reconcile::{Disagreement, Gap, Seen};
+use payments::watch::WatchSet;
+use ruint::aliases::U256;
+use store::Store;
+
+use super::evidence::{Held, Pin, Stretch, read_held, write_held};
+use crate::error::Error;
+use crate::node::Node;
+use crate::retry::Retry;
+
+/// Blocks of a piece of evidence.
+const PIECE: u64 = 1_000;
+/// Pieces, or batches of balances, under way at once.
+const IN_FLIGHT: usize = 4;
+/// Accounts of a piece of balances.
+const ACCOUNTS: usize = 200;
+/// How often a question is asked that gets no answer.
+const ATTEMPTS: u32 = 4;
+/// How often a balance is asked for again that moved while it was told.
+const MOVED: u32 = 5;
+
+/// Where evidence is kept, so that a run can be resumed; nowhere where nothing is remembered.
+#[derive(Clone)]
+pub(super) struct Keep {
+    pub(super) store: Store,
+    pub(super) run: Option<u64>,
+}
+
+impl Keep {
+    pub(super) async fn known(&self, chain: &str) -> Result<BTreeMap<String, String>, Error> {
+        match self.run {
+            Some(run) => Ok(self.store.evidence(run, chain).await?),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    async fn put(&self, chain: &str, piece: &str, body: &str) -> Result<(), Error> {
+        if let Some(run) = self.run {
+            self.store.keep_evidence(run, chain, piece, body).await?;
+        }
+        Ok(())
+    }
+}
+
+/// One chain being read.
+pub(super) struct Gather<'a> {
+    pub(super) name: &'a ChainName,
+    /// The endpoints, each alone: the first tells, the others confirm.
+    pub(super) nodes: Vec<(String, Node)>,
+    pub(super) watched: Arc<WatchSet>,
+    pub(super) keep: Keep,
+    pub(super) cursor: Cursor,
+    /// Whether a balance can be asked for as it was after one block.
+    pub(super) pinned_balances: bool,
+    pub(super) progress: &'a (dyn Fn(&str) + Sync),
+}
+
+/// The last height wanted, and the first.
+pub(super) struct Bounds {
+    pub(super) from: u64,
+    pub(super) to: Option<u64>,
+}
+
+impl Gather<'_> {
+    /// Everything there is to know of the chain's side, up to a block that is final on both.
+    pub(super) async fn all(
+        &self,
+        bounds: &Bounds,
+        holders: &[Address],
+    ) -> Result<Result<Seen, String>, Error> {
+        let known = self.keep.known(self.name.as_str()).await?;
+        let pin = match known.get("pin").and_then(|text| Pin::read(text)) {
+            Some(pin) => pin,
+            None => match self.pin(bounds).await {
+                Ok(pin) => {
+                    self.keep.put(self.name.as_str(), "pin", &pin.write()).await?;
+                    pin
+                }
+                Err(why) => return Ok(Err(why)),
+            },
+        };
+        let mut seen = Seen::new(pin.from, pin.block, pin.time);
+        seen.tip = pin.tip;
+        for (number, (endpoint, node)) in self.nodes.iter().enumerate() {
+            let transfers = self.blocks(&mut seen, number, endpoint, node, pin, &known).await?;
+            if number == 0 {
+                seen.transfers = transfers;
+            } else {
+                let name = &self.nodes.first().map(|(name, _)| name.clone()).unwrap_or_default();
+                compare(&mut seen, (name, endpoint), &transfers);
+            }
+        }
+        for transfer in &seen.transfers {
+            let ends = [transfer.from, transfer.to].into_iter();
+            seen.ours.extend(ends.filter(|end| self.watched.contains(end)));
+        }
+        let holders: BTreeSet<Address> = holders.iter().chain(&seen.ours).copied().collect();
+        let holders: Vec<Address> = holders.into_iter().collect();
+        for (number, (endpoint, node)) in self.nodes.iter().enumerate() {
+            self.balances(&mut seen, number, endpoint, node, &holders, &known).await?;
+        }
+        self.still_pinned(&mut seen).await;
+        Ok(Ok(seen))
+    }
+
+    /// The block to stop at: final for every endpoint and for the books, and the same in all.
+    async fn pin(&self, bounds: &Bounds) -> Result<Pin, String> {
+        let books = self.cursor.finalized.ok_or("the books have no final block yet")?;
+        let height = bounds.to.map_or(books.height, |to| to.min(books.height));
+        let mut pin: Option<Pin> = None;
+        for (endpoint, node) in &self.nodes {
+            let newest = self.again(|| node.newest_final()).await;
+            let newest = newest.map_err(|why| format!("{endpoint}: {why}"))?;
+            let (newest, tip) = newest.ok_or_else(|| format!("{endpoint}: nothing is final"))?;
+            if newest.id.height < height {
+                let at = newest.id.height;
+                let why = "lags: the books know a final block above its own";
+                return Err(format!("{endpoint} {why}, {height} above {at}"));
+            }
+            let header = self.again(|| node.header(height)).await;
+            let header = header.map_err(|why| format!("{endpoint}: {why}"))?;
+            let header = header.ok_or_else(|| format!("{endpoint} has no block {height}"))?;
+            let recorded = match self.cursor.at(height) {
+                Some(kept) => Some(kept.id.hash),
+                None => (books.height == height).then_some(books.hash),
+            };
+            if let Some(recorded) = recorded.filter(|hash| *hash != header.id.hash) {
+                let found = header.id.hash;
+                return Err(format!(
+                    "{endpoint} has {found} at the final height {height}, the books {recorded}"
+                ));
+            }
+            match pin {
+                Some(first) if first.block != header.id => {
+                    return Err(format!(
+                        "the endpoints have two blocks at the final height {height}"
+                    ));
+                }
+                Some(_) => {}
+                None => {
+                    let (block, time) = (header.id, header.time);
+                    let from = bounds.from.max(1).min(height.max(1));
+                    pin = Some(Pin { from, block, time, tip });
+                }
+            }
+        }
+        pin.ok_or_else(|| "no endpoint is configured".to_owned())
+    }
+
+    /// The block is still the chain's after everything was read.
+    async fn still_pinned(&self, seen: &mut Seen) {
+        for (endpoint, node) in &self.nodes {
+            let why = match self.again(|| node.header(seen.cut.height)).await {
+                Ok(Some(header)) if header.id == seen.cut => continue,
+                Ok(_) => "the block at the cut-off is another one now".to_owned(),
+                Err(why) => why,
+            };
+            seen.gaps.push(Gap { subject: format!("pin:{endpoint}"), why });
+        }
+    }
+
+    /// All transfers of ours as one endpoint tells them, piece by piece, each linked to the next.
+    async fn blocks(
+        &self,
+        seen: &mut Seen,
+        number: usize,
+        endpoint: &str,
+        node: &Node,
+        pin: Pin,
+        known: &BTreeMap<String, String>,
+    ) -> Result<Vec<Transfer>, Error> {
+        let mut pieces = Vec::new();
+        let mut from = pin.from;
+        while from <= pin.block.height {
+            let to = from.saturating_add(PIECE.saturating_sub(1)).min(pin.block.height);
+            pieces.push((from, to));
+            from = to.saturating_add(1);
+        }
+        let all = pieces.len();
+        let read = pieces.into_iter().map(|(from, to)| async move {
+            let piece = format!("blocks:{number}:{from}-{to}");
+            if let Some(stretch) = known.get(&piece).and_then(|text| Stretch::read(text)) {
+                return Ok::<_, Error>((from, to, Ok(stretch)));
+            }
+            let stretch = self.again(|| self.piece(node, from, to)).await;
+            if let Ok(stretch) = &stretch {
+                self.keep.put(self.name.as_str(), &piece, &stretch.write()).await?;
+            }
+            Ok((from, to, stretch))
+        });
+        let mut read = stream::iter(read).buffered(IN_FLIGHT);
+        let (mut transfers, mut below, mut done) = (Vec::new(), None::<BlockHash>, 0usize);
+        while let Some(piece) = read.next().await {
+            let (from, to, stretch) = piece?;
+            done = done.saturating_add(1);
+            (self.progress)(&format!("{} {endpoint}: blocks, {done} of {all}", self.name));
+            let subject = format!("blocks:{from}-{to}");
+            match stretch {
+                Ok(stretch) => {
+                    let linked =
+                        below.is_none() || stretch.below.is_none() || stretch.below == below;
+                    if !linked {
+                        let why = format!("{endpoint}: they do not follow from the ones below");
+                        seen.gaps.push(Gap { subject, why });
+                    }
+                    below = Some(stretch.last);
+                    transfers.extend(stretch.transfers);
+                }
+                Err(why) => {
+                    below = None;
+                    seen.gaps.push(Gap { subject, why: format!("{endpoint}: {why}") });
+                }
+            }
+        }
+        if below.is_some_and(|last| last != pin.block.hash) {
+            let why = format!("{endpoint}: they do not lead to the cut-off block");
+            seen.gaps.push(Gap { subject: "blocks".to_owned(), why });
+        }
+        Ok(transfers)
+    }
+
+    /// One piece, window by window.
+    async fn piece(
+        &self,
+        node: &Node,
+        from: u64,
+        to: u64,
+    ) -> Result<Stretch, crate::node::NodeError> {
+        let (mut at, mut below, mut last) = (from, None, None::<BlockHash>);
+        let mut transfers = Vec::new();
+        while at <= to {
+            let scan = node.rescan(at, to, &self.watched).await?;
+            let Some(top) = scan.blocks.last() else { break };
+            if at == from {
+                below = scan.base.map(|base| base.hash);
+            }
+            at = top.id.height.saturating_add(1);
+            last = Some(top.id.hash);
+            transfers.extend(scan.transfers);
+        }
+        Ok(Stretch { below, last: last.unwrap_or(BlockHash([0; 32])), transfers })
+    }
+
+    /// What each address held at the cut-off, as one endpoint tells it.
+    async fn balances(
+        &self,
+        seen: &mut Seen,
+        number: usize,
+        endpoint: &str,
+        node: &Node,
+        holders: &[Address],
+        known: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        let cut = seen.cut;
+        let all = holders.len();
+        let asked = holders.chunks(ACCOUNTS).enumerate().map(|(part, accounts)| async move {
+            let piece = format!("balances:{number}:{part}");
+            let held = known.get(&piece).and_then(|text| read_held(text));
+            if let Some(held) = held.filter(|held| held.len() == accounts.len()) {
+                return Ok::<_, Error>(Ok(held));
+            }
+            let held = self.again(|| node.balances(accounts, cut)).await;
+            let held = held.map(|held| accounts.iter().copied().zip(held).collect::<Held>());
+            if let Ok(held) = &held {
+                self.keep.put(self.name.as_str(), &piece, &write_held(held)).await?;
+            }
+            Ok(held)
+        });
+        let mut asked = stream::iter(asked).buffered(IN_FLIGHT);
+        let mut held = Held::new();
+        while let Some(part) = asked.next().await {
+            match part? {
+                Ok(part) => held.extend(part),
+                Err(why) => {
+                    let why = format!("{endpoint}: {why}");
+                    seen.gaps.push(Gap { subject: format!("balances:{endpoint}"), why });
+                    break;
+                }
+            }
+            (self.progress)(&format!(
+                "{} {endpoint}: balances, {} of {all}",
+                self.name,
+                held.len()
+            ));
+        }
+        drop(asked);
+        let held = if self.pinned_balances {
+            held.into_iter().map(|(address, at)| (address, at.raw)).collect()
+        } else {
+            self.brought_back(seen, endpoint, node, held).await
+        };
+        for (address, raw) in held {
+            match seen.balances.get(&address) {
+                None => {
+                    seen.balances.insert(address, raw);
+                }
+                Some(first) if *first != raw => {
+                    let what =
+                        format!("one endpoint tells a balance of {first}, {endpoint} of {raw}");
+                    let subject = format!("balance:{}", address.evm());
+                    seen.disagreements.push(Disagreement { subject, what });
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Balances told after a later block, brought back to the cut-off by the transfers in between.
+    /// One that moved while it was told is asked for again.
+    async fn brought_back(
+        &self,
+        seen: &mut Seen,
+        endpoint: &str,
+        node: &Node,
+        held: Held,
+    ) -> Vec<(Address, U256)> {
+        let subject = || format!("balances:{endpoint}");
+        let mut later: Vec<Transfer> = Vec::new();
+        let mut read = seen.cut.height;
+        let mut done = Vec::with_capacity(held.len());
+        for (address, mut at) in held {
+            let mut attempt = 0;
+            let raw = loop {
+                if at.to > read {
+                    match self.again(|| self.piece(node, read.saturating_add(1), at.to)).await {
+                        Ok(stretch) => later.extend(stretch.transfers),
+                        Err(why) => break Err(why),
+                    }
+                    read = at.to;
+                }
+                match back(&later, address, at, seen.cut.height) {
+                    Some(raw) => break Ok(raw),
+                    None if attempt >= MOVED => break Err(format!("{address} moves all the time")),
+                    None => attempt = attempt.saturating_add(1),
+                }
+                match self.again(|| node.balances(std::slice::from_ref(&address), seen.cut)).await {
+                    Ok(again) => at = again.first().copied().unwrap_or(at),
+                    Err(why) => break Err(why),
+                }
+            };
+            match raw {
+                Ok(raw) => done.push((address, raw)),
+                Err(why) => {
+                    seen.gaps.push(Gap { subject: subject(), why: format!("{endpoint}: {why}") });
+                    break;
+                }
+            }
+        }
+        done
+    }
+
+    /// What the chain knows of single transactions; what it does not answer is left out.
+    pub(super) async fn outcomes(&self, seen: &mut Seen, suspects: &[TxHash]) {
+        let Some((endpoint, node)) = self.nodes.first() else { return };
+        for tx in suspects {
+            match self.again(|| node.transaction(*tx)).await {
+                Ok(outcome) => {
+                    seen.outcomes.insert(*tx, outcome);
+                }
+                Err(why) => {
+                    let subject = format!("transaction:{tx}");
+                    seen.gaps.push(Gap { subject, why: format!("{endpoint}: {why}") });
+                }
+            }
+        }
+    }
+
+    /// Asks again where there is no answer, for a while.
+    async fn again<T, F>(&self, question: impl Fn() -> F) -> Result<T, String>
+    where
+        F: Future<Output = Result<T, crate::node::NodeError>>,
+    {
+        let mut retry = Retry::default();
+        let mut attempt = 1u32;
+        loop {
+            match question().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if attempt >= ATTEMPTS => {
+                    return Err(Error::chain(self.name, error).line());
+                }
+                Err(_) => attempt = attempt.saturating_add(1),
+            }
+            tokio::time::sleep(retry.next_wait()).await;
+        }
+    }
+}
+
+/// The balance at `cut` of an address that held `at` later; none where it moved while it was told.
+fn back(later: &[Transfer], address: Address, at: trc20::Balance, cut: u64) -> Option<U256> {
+    let mut raw = at.raw;
+    for transfer in later.iter().filter(|transfer| transfer.block.height > cut) {
+        let (came, went) = (transfer.to == address, transfer.from == address);
+        let height = transfer.block.height;
+        if came == went || height > at.to {
+            continue;
+        }
+        if height > at.from {
+            return None;
+        }
+        raw = if came { raw.checked_sub(transfer.raw)? } else { raw.checked_add(transfer.raw)? };
+    }
+    Some(raw)
+}
+
+/// What two endpoints tell of the same blocks.
+fn compare(seen: &mut Seen, (one, other): (&str, &str), told: &[Transfer]) {
+    let place = |t: &Transfer| (t.tx, t.n, t.token, t.block, t.to, t.from, t.raw);
+    let first: BTreeSet<_> = seen.transfers.iter().map(place).collect();
+    let second: BTreeSet<_> = told.iter().map(place).collect();
+    for (only, by) in [(first.difference(&second), one), (second.difference(&first), other)] {
+        for (tx, n, _, block, to, ..) in only {
+            let what = format!("only {by} has the transfer to {to} in block {}", block.height);
+            let subject = format!("transfer:{tx}:{n}:{by}");
+            seen.disagreements.push(Disagreement { subject, what });
+        }
+    }
+}

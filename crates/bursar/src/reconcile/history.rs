@@ -1,0 +1,134 @@
+//! What earlier runs found, and what people said of it.
+//!
+//! In: the first digits of an id. Out: its history; a mark with who and why.
+//! Never: a mark without a name. Why: an auditor asks who decided that this is fine.
+
+use payments::reconcile::FindingId;
+use serde_json::{Value, json};
+use store::{Discrepancy, Mark};
+
+use super::options::{Command, MarkOptions};
+use crate::clock::rfc3339;
+use crate::error::{Error, input};
+use crate::open::Opened;
+use crate::output::{Output, fields, table};
+use crate::view::micro;
+
+/// Fewer digits of an id name too much.
+const FEWEST: usize = 6;
+
+pub(super) async fn command(
+    opened: &Opened,
+    command: &Command,
+    output: Output,
+) -> Result<(), Error> {
+    match command {
+        Command::List { all } => list(opened, *all, output).await,
+        Command::Show { id } => {
+            let known = find(opened, id).await?;
+            output.print(&value(&known), || text(&known))
+        }
+        Command::Ack(options) => mark(opened, options, Mark::Acknowledged, output).await,
+        Command::Resolve(options) => mark(opened, options, Mark::Resolved, output).await,
+        // They are dispatched before the books are opened.
+        Command::Verify(_) | Command::Proof(_) => Ok(()),
+    }
+}
+
+async fn list(opened: &Opened, all: bool, output: Output) -> Result<(), Error> {
+    let known = opened.books.store.discrepancies(!all).await?;
+    let values: Vec<Value> = known.iter().map(value).collect();
+    output.print(&json!(values), || {
+        let rows = known.iter().map(|known| {
+            vec![
+                short(&known.id),
+                format!("{} {}", known.code.word(), known.code.name()),
+                known.severity.word().to_owned(),
+                known.mark.word().to_owned(),
+                rfc3339(known.first.1),
+                micro(known.amount),
+                known.key.clone(),
+            ]
+        });
+        let rows: Vec<_> = rows.collect();
+        if rows.is_empty() {
+            return "No discrepancies.".to_owned();
+        }
+        table(&["ID", "CODE", "SEVERITY", "STATE", "FIRST SEEN AS OF", "AMOUNT", "KEY"], &rows)
+    })
+}
+
+async fn mark(
+    opened: &Opened,
+    options: &MarkOptions,
+    mark: Mark,
+    output: Output,
+) -> Result<(), Error> {
+    for (field, text) in [("--by", &options.by), ("--why", &options.why)] {
+        if text.trim().is_empty() || text.len() > 1000 {
+            return Err(input(field, "must be 1 to 1000 characters"));
+        }
+    }
+    let known = find(opened, &options.id).await?;
+    let (now, store) = (opened.books.clock.now(), &opened.books.store);
+    store.mark(&known.id, mark, &options.by, &options.why, now).await?;
+    let known = find(opened, &known.id.to_string()).await?;
+    output.print(&value(&known), || text(&known))
+}
+
+/// The one discrepancy whose id begins so.
+async fn find(opened: &Opened, digits: &str) -> Result<Discrepancy, Error> {
+    if digits.len() < FEWEST || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(input("ID", format!("`{digits}` must be 6 or more digits of an id")));
+    }
+    let digits = digits.to_ascii_lowercase();
+    let known = opened.books.store.discrepancies(false).await?;
+    let mut fits = known.into_iter().filter(|known| known.id.to_string().starts_with(&digits));
+    match (fits.next(), fits.next()) {
+        (Some(known), None) => Ok(known),
+        (None, _) => Err(input("ID", format!("no discrepancy begins with `{digits}`"))),
+        (Some(_), Some(_)) => Err(input("ID", format!("several begin with `{digits}`"))),
+    }
+}
+
+fn short(id: &FindingId) -> String {
+    id.to_string().get(..12).unwrap_or_default().to_owned()
+}
+
+fn value(known: &Discrepancy) -> Value {
+    let (by, why) = known.by.clone().unzip();
+    json!({
+        "id": known.id.to_string(),
+        "code": known.code.word(),
+        "name": known.code.name(),
+        "severity": known.severity.word(),
+        "key": known.key,
+        "what": known.what,
+        "amount": micro(known.amount),
+        "state": known.mark.word(),
+        "first_run": known.first.0,
+        "first_as_of": rfc3339(known.first.1),
+        "last_run": known.last.0,
+        "last_as_of": rfc3339(known.last.1),
+        "by": by,
+        "why": why,
+    })
+}
+
+fn text(known: &Discrepancy) -> String {
+    let mut pairs = vec![
+        ("id", known.id.to_string()),
+        ("code", format!("{} {}", known.code.word(), known.code.name())),
+        ("severity", known.severity.word().to_owned()),
+        ("about", known.key.clone()),
+        ("what", known.what.clone()),
+        ("first seen", format!("as of {} (run {})", rfc3339(known.first.1), known.first.0)),
+        ("last seen", format!("as of {} (run {})", rfc3339(known.last.1), known.last.0)),
+        ("state", known.mark.word().to_owned()),
+    ];
+    if let Some((by, why)) = &known.by {
+        pairs.push(("by", format!("{by}: {why}")));
+    }
+    pairs.push(("to do", known.code.advice().to_owned()));
+    fields(&pairs)
+}

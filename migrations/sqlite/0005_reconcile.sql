@@ -1,0 +1,69 @@
+-- Reconciliations: which ran, what they read of the chains so far, what they found.
+
+CREATE TABLE runs (
+    seq INTEGER NOT NULL PRIMARY KEY CHECK (seq > 0),
+    began INTEGER NOT NULL,
+    options TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'done')),
+    ended INTEGER,
+    as_of INTEGER,
+    ledger_seq INTEGER CHECK (ledger_seq >= 0),
+    code INTEGER CHECK (code BETWEEN 0 AND 255),
+    summary TEXT,
+    CHECK ((state = 'done') = (ended IS NOT NULL))
+) STRICT;
+CREATE TRIGGER runs_stay BEFORE DELETE ON runs
+BEGIN SELECT RAISE(ABORT, 'runs: no row is deleted'); END;
+CREATE TRIGGER runs_keep BEFORE UPDATE ON runs
+WHEN OLD.state = 'done' OR NEW.seq <> OLD.seq OR NEW.began <> OLD.began
+BEGIN SELECT RAISE(ABORT, 'runs: what has ended is not changed'); END;
+
+-- Kept while a run is under way, so that it can be resumed.
+CREATE TABLE evidence (
+    run INTEGER NOT NULL REFERENCES runs (seq),
+    chain TEXT NOT NULL,
+    piece TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (run, chain, piece)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE discrepancies (
+    id TEXT NOT NULL PRIMARY KEY CHECK (length(id) = 64),
+    code TEXT NOT NULL,
+    key TEXT NOT NULL,
+    chain TEXT,
+    order_id TEXT,
+    deposit TEXT,
+    case_id TEXT,
+    amount TEXT NOT NULL,
+    since INTEGER,
+    severity TEXT NOT NULL,
+    what TEXT NOT NULL,
+    first_run INTEGER NOT NULL REFERENCES runs (seq),
+    first_as_of INTEGER NOT NULL,
+    last_run INTEGER NOT NULL REFERENCES runs (seq),
+    last_as_of INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'acknowledged', 'resolved', 'gone')),
+    at_severity TEXT,
+    marked_by TEXT,
+    why TEXT,
+    marked_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX discrepancies_open ON discrepancies (state, code, key);
+CREATE TRIGGER discrepancies_stay BEFORE DELETE ON discrepancies
+BEGIN SELECT RAISE(ABORT, 'discrepancies: no row is deleted'); END;
+CREATE TRIGGER discrepancies_keep BEFORE UPDATE OF id, code, key, first_run, first_as_of
+ON discrepancies
+BEGIN SELECT RAISE(ABORT, 'discrepancies: what it is does not change'); END;
+
+-- One row: through which event the billing service has acknowledged what it was told.
+CREATE TABLE acknowledged (
+    one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    through INTEGER NOT NULL CHECK (through >= 0)
+) STRICT;
+INSERT INTO acknowledged VALUES (1, 0);
+CREATE TRIGGER acknowledged_stay BEFORE DELETE ON acknowledged
+BEGIN SELECT RAISE(ABORT, 'acknowledged: no row is deleted'); END;
+CREATE TRIGGER acknowledged_rise BEFORE UPDATE ON acknowledged
+WHEN NEW.one <> OLD.one OR NEW.through < OLD.through
+BEGIN SELECT RAISE(ABORT, 'acknowledged: an acknowledgement does not go back'); END;
