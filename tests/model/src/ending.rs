@@ -38,15 +38,15 @@ pub struct Truth {
 }
 
 /// Plays a history of so many steps. `calm`: everything is resumed, read and final at its end;
-/// otherwise the chains are read once more, whole, and left as they are.
+/// otherwise the chains are read once more, whole, and left as they are. `decides`: people decide
+/// cases.
 ///
 /// # Panics
 /// Where the history breaks an invariant.
 #[must_use]
-pub fn ending(seed: u64, steps: u64, calm: bool) -> Ending {
+pub fn ending(seed: u64, steps: u64, calm: bool, decides: bool) -> Ending {
     let mut world = World::new(seed, None);
-    // The comparison does not know the journals of decisions.
-    world.decides = false;
+    world.decides = decides;
     for _ in 0..steps {
         world.step().expect("a history that keeps the invariants");
     }

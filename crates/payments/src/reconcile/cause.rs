@@ -19,7 +19,10 @@ pub(super) enum Cause<'a> {
     Release(DepositId, CaseKind),
     /// Another journal was undone: `reverse:<key>`.
     Reverse(&'a str),
-    /// Something that is not about a deposit of the books: `sweep:…`, a decision.
+    /// A person decided a case, or a refund of it was seen: `resolve:<case>`, `refund:<case>`, with
+    /// the deposit where there are several.
+    Decision(&'a str),
+    /// Something that is not about a deposit of the books: `sweep:…`.
     Other,
     /// No known shape.
     Unknown,
@@ -37,6 +40,8 @@ pub(super) fn cause(key: &str) -> Cause<'_> {
     let Some((word, rest)) = base.split_once(':') else { return Cause::Unknown };
     let of_kind = |rest: &str| {
         let (id, kind) = rest.rsplit_once(':')?;
+        // A deposit that a decision counts for another order has that in its name.
+        let id = id.split('@').next()?;
         Some((DepositId::parse(id)?, CaseKind::parse(kind)?))
     };
     let found = match word {
@@ -46,6 +51,7 @@ pub(super) fn cause(key: &str) -> Cause<'_> {
             Some((order, id)) => DepositId::parse(id).map(|id| Cause::Paid(order, Some(id))),
         },
         "suspend" => of_kind(rest).map(|(id, kind)| Cause::Suspend(id, kind)),
+        "resolve" | "refund" => Some(Cause::Decision(rest)),
         "release" => of_kind(rest).map(|(id, kind)| Cause::Release(id, kind)),
         _ => OTHERS.iter().any(|other| key.starts_with(other)).then_some(Cause::Other),
     };

@@ -16,7 +16,7 @@ use super::observed::{Observed, Seen};
 use super::report::{CutOff, Disposition, Finding, Line, Report};
 use crate::address::Address;
 use crate::amount::Usdt;
-use crate::case::{Case, CaseKind};
+use crate::case::{Case, CaseKind, Resolution};
 use crate::chain::{Transfer, TxHash};
 use crate::changes::Finality;
 use crate::deposit::{Deposit, DepositId, State};
@@ -147,7 +147,12 @@ impl<'a> Comparison<'a> {
             .get(before..)
             .is_none_or(|new| new.iter().all(|finding| !finding.code.word().starts_with('L')));
         // What a deposit of no order lacks, its case lacks in the same journal.
-        if quiet || group.order.is_some() {
+        // A decision may move what is held from one order to another.
+        let by_person = |case: &Case| {
+            case.decision.as_ref().is_some_and(|taken| taken.resolution != Resolution::Itself)
+        };
+        let moved = booked.decided || group.cases.iter().any(by_person);
+        if (quiet || group.order.is_some()) && !moved {
             self.held_for_people(group);
         }
         if quiet {

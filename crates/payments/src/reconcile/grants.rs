@@ -9,6 +9,7 @@ use super::code::Code;
 use super::compare::Comparison;
 use super::journals::Booked;
 use crate::amount::{Credits, Usdt};
+use crate::case::{Case, Resolution};
 use crate::deposit::{DepositId, State};
 use crate::ledger::{Account, Journal};
 use crate::order::{Dossier, Order};
@@ -22,7 +23,7 @@ impl Comparison<'_> {
                 if !is_due(dossier, deposit.as_ref()) {
                     self.orphan(journal, "the order is not paid by what it names");
                 }
-                self.grant(&dossier.order, journal);
+                self.grant(dossier, journal);
             }
             if let (2.., Some((journal, _))) = (journals.len(), journals.last()) {
                 let what = format!("{base} was granted {} times", journals.len());
@@ -62,7 +63,8 @@ impl Comparison<'_> {
     }
 
     /// One grant: the order's customer gets what the order's price makes of what was sold.
-    fn grant(&mut self, order: &Order, journal: &Journal) {
+    fn grant(&mut self, dossier: &Dossier, journal: &Journal) {
+        let order = &dossier.order;
         let mut sold = 0i64;
         let mut granted = 0i64;
         let mut whose = None;
@@ -82,11 +84,13 @@ impl Comparison<'_> {
             self.find_journal(Code::RateDiffers, key, what, order, journal);
             return;
         }
-        let worth = worth(order, Usdt::from_micro(sold).unwrap_or(Usdt::MAX));
-        let price = order.price.credits(worth, order.due);
+        let sold = Usdt::from_micro(sold).unwrap_or(Usdt::MAX);
+        let worth = worth(order, sold);
         let found = Credits::from_micro(granted).unwrap_or_default();
-        if price.is_none_or(|(credits, rest)| credits != found || rest != journal.remainder) {
-            let wanted = price.map(|(credits, _)| credits.to_string()).unwrap_or_default();
+        let buys = |worth: Usdt| order.price.credits(worth, order.due);
+        let right = |worth: Usdt| buys(worth) == Some((found, journal.remainder));
+        if !right(worth) && !accepted(dossier, sold).is_some_and(right) {
+            let wanted = buys(worth).map(|(credits, _)| credits.to_string()).unwrap_or_default();
             let what = format!("{key} grants {found} credits, the price makes {wanted} of {worth}");
             self.find_journal(Code::RateDiffers, key, what, order, journal);
         }
@@ -129,4 +133,13 @@ fn worth(order: &Order, sold: Usdt) -> Usdt {
     let below = due.minus_or_zero(tolerance);
     let above = due.plus(tolerance).unwrap_or(Usdt::MAX);
     if sold >= below && sold <= above { due } else { sold }
+}
+
+/// What a person may have taken for the whole of it.
+fn accepted(dossier: &Dossier, sold: Usdt) -> Option<Usdt> {
+    let credited = |case: &Case| {
+        case.decision.as_ref().is_some_and(|taken| taken.resolution == Resolution::Credit)
+    };
+    let due = dossier.order.due.filter(|due| sold < *due);
+    due.filter(|_| dossier.cases.iter().any(credited))
 }

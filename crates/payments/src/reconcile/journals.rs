@@ -32,7 +32,7 @@ pub(super) struct Booked<'a> {
     deposits: BTreeMap<DepositId, Posted>,
     /// Grants, by their key without its round.
     pub(super) paid: BTreeMap<&'a str, Vec<(&'a Journal, Option<DepositId>)>>,
-    /// Whether there are journals of other causes, such as a person's decision.
+    /// Whether a person decided something here.
     pub(super) decided: bool,
 }
 
@@ -81,10 +81,13 @@ impl Comparison<'_> {
                         booked.paid.entry(base(&journal.key)).or_default().push((journal, id));
                     }
                 }
-                Cause::Other => {
+                Cause::Decision(about) => {
                     booked.decided = true;
-                    self.outflow(journal, reversed);
+                    if !is_decided(group, about) {
+                        self.orphan(journal, "nobody decided what it names");
+                    }
                 }
+                Cause::Other => self.outflow(journal, reversed),
                 Cause::Unknown => self.orphan(journal, "nothing in the books causes such a thing"),
             }
         }
@@ -242,6 +245,17 @@ impl Comparison<'_> {
             }
         }
     }
+}
+
+/// Whether a case of the group was decided that a key names, or a decision about another's counts a
+/// deposit here.
+fn is_decided(group: Group<'_>, about: &str) -> bool {
+    let decided = group.cases.iter().filter(|case| case.decision.is_some());
+    let named = |id: &str| {
+        about.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '#']))
+    };
+    decided.into_iter().any(|case| named(&case.id.0))
+        || group.deposits.iter().any(|deposit| deposit.assigned.is_some())
 }
 
 fn post(posted: &mut Posted, journal: &Journal, account: &Account) {

@@ -37,7 +37,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
             break;
         }
         let calm = seed % 2 == 0;
-        let Some((books, observed)) = sides(seed, STEPS, calm) else { continue };
+        let Some((books, observed)) = sides(seed, STEPS, calm, seed % 4 < 2) else { continue };
         looked += 1;
         let report = compare(&books, &observed);
         let mut left = 0usize;
@@ -62,7 +62,8 @@ fn nothing_is_found_where_nothing_is_wrong() {
         assert!(!calm || stuck == 0, "seed {seed}: {stuck} deposits are stuck in a calm history");
         // Every deposit has one disposition.
         let known = books.orders.iter().flat_map(|dossier| &dossier.deposits);
-        let known: Vec<_> = known.chain(&books.unassigned).collect();
+        let known = known.chain(&books.unassigned).filter(|deposit| deposit.assigned.is_none());
+        let known: Vec<_> = known.collect();
         assert_eq!(report.lines.len(), known.len(), "seed {seed}");
         deposits += known.len();
         for line in &report.lines {
@@ -79,7 +80,11 @@ fn nothing_is_found_where_nothing_is_wrong() {
                 Disposition::Reversed => state == State::Reversed,
                 Disposition::Timing => state == State::Pending,
                 Disposition::Discrepant(code) => code == Code::NotCredited,
-                Disposition::Refunded | Disposition::Decided | Disposition::Outside => false,
+                Disposition::Refunded => matches!(state, State::Refunding | State::Refunded),
+                Disposition::Decided => {
+                    matches!(state, State::Granted | State::Reassigned | State::Dismissed)
+                }
+                Disposition::Outside => false,
             };
             assert!(fits, "seed {seed}: {line:?} is {state:?}");
         }

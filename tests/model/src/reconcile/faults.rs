@@ -30,7 +30,7 @@ fn everything_that_is_planted_is_found_and_nothing_else() {
         if ways.values().all(|times| *times >= TIMES) && Code::ALL.iter().all(|c| enough(&c)) {
             break;
         }
-        let Some((books, observed)) = sides(seed, STEPS, seed % 2 == 0) else { continue };
+        let Some((books, observed)) = sides(seed, STEPS, seed % 2 == 0, false) else { continue };
         let before = ids(&compare(&books, &observed));
         for (number, (name, plant)) in PLANTS.iter().enumerate() {
             let code_is_rare = |code: &Code| codes.get(code).is_none_or(|times| *times < TIMES);

@@ -17,8 +17,8 @@ use ruint::aliases::U256;
 
 /// The two sides of a history's end; none where somebody sent what they do not have, as a contract
 /// of these histories can, and of no chain.
-fn sides(seed: u64, steps: u64, calm: bool) -> Option<(Books, Observed)> {
-    let ending = ending(seed, steps, calm);
+fn sides(seed: u64, steps: u64, calm: bool, decides: bool) -> Option<(Books, Observed)> {
+    let ending = ending(seed, steps, calm, decides);
     Some((books(&ending), observed(&ending)?))
 }
 
