@@ -238,7 +238,7 @@ impl World {
                 .then(|| Time(self.now / 1000 * 1000 + 1000 + life)),
             address: pooled.unwrap_or_else(|| address("order", number)),
             address_index: None,
-            refund_to: (number % 2 == 0).then(|| address("customer", number)),
+            refund_to: number.is_multiple_of(2).then(|| address("customer", number)),
             metadata: None,
             terms,
         }

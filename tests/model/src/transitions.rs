@@ -65,7 +65,7 @@ impl World {
             ("tron", 6, Habit::Tron),
             ("bsc", 18, Habit::Ethereum),
         ];
-        let two_person_above = if seed % 2 == 0 { Usdt::from_micro(40_000_000) } else { None };
+        let two_person_above = Usdt::from_micro(40_000_000).filter(|_| seed.is_multiple_of(2));
         let names = if random.chance(60) { &all[..2] } else { &all[..] };
         let mut rules = Rules::new();
         let mut chains = Vec::new();
