@@ -9,13 +9,13 @@ use payments::address::Address;
 use payments::amount::{Credits, Usdt};
 use payments::chain::{Transfer, TxHash};
 use payments::changes::{Finality, FinalityRule};
-use payments::name::{CustomerId, OrderId};
+use payments::name::{ChainName, CustomerId, OrderId};
 use payments::order::{Order, Policy, Price, Terms};
 use payments::time::Time;
 use ruint::aliases::U256;
 
 use crate::random::Random;
-use crate::reference::{Block, Habit};
+use crate::reference::{Block, Chain, Habit};
 use crate::transitions::World;
 
 pub(crate) const TOKEN: Address = Address([0xda; 20]);
@@ -23,6 +23,14 @@ const LOOKALIKE: Address = Address([0xfa; 20]);
 const PAYER: Address = Address([0xee; 20]);
 
 impl World {
+    pub(crate) fn chain(&self, name: &ChainName) -> &Chain {
+        self.chains.iter().find(|chain| chain.name == *name).unwrap()
+    }
+
+    pub(crate) fn chain_mut(&mut self, name: &ChainName) -> &mut Chain {
+        self.chains.iter_mut().find(|chain| chain.name == *name).unwrap()
+    }
+
     /// A block on the tip, with what is paid in it.
     pub(crate) fn mine(&mut self, at: usize) {
         if let Some(gone) = self.chains[at].forgotten.take() {

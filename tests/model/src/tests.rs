@@ -97,8 +97,8 @@ fn the_histories_hold_everything_that_can_happen() {
         let late = memory.deposits().iter().any(|deposit| deposit.late);
         words.extend(late.then(|| "late deposit".to_owned()));
     }
-    // No history bounds how many transfers of other tokens are recorded, and in none does the daemon
-    // compare its books.
+    // No history bounds how many transfers of other tokens are recorded, and in none does the
+    // daemon compare its books.
     let elsewhere = [EventKind::ChainFlooded, EventKind::ReconcileFailed];
     let told = EventKind::ALL.iter().filter(|kind| !elsewhere.contains(kind));
     let mut wanted: Vec<String> = told.map(|kind| kind.word().to_owned()).collect();

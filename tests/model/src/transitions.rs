@@ -12,7 +12,7 @@ use payments::amount::Usdt;
 use payments::chain::{BlockId, Header, Scan, Transfer};
 use payments::changes::{Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Update};
 use payments::deposit::{Deposit, State};
-use payments::name::{ChainName, OrderId};
+use payments::name::OrderId;
 use payments::order::Order;
 use payments::time::Time;
 use payments::{PlanError, plan};
@@ -572,14 +572,6 @@ impl World {
             self.marks.insert("a payment that an index left out is found");
         }
         Update::Rescan { chain: chain.name.clone(), transfers }
-    }
-
-    pub(crate) fn chain(&self, name: &ChainName) -> &Chain {
-        self.chains.iter().find(|chain| chain.name == *name).unwrap()
-    }
-
-    fn chain_mut(&mut self, name: &ChainName) -> &mut Chain {
-        self.chains.iter_mut().find(|chain| chain.name == *name).unwrap()
     }
 
     fn note(&mut self, update: &Update, planned: &Result<Changes, PlanError>) {
