@@ -7,7 +7,7 @@ use std::path::Path;
 
 use payments::merkle::TreeHead;
 use serde_json::json;
-use store::{Finding, Sealed};
+use store::{Finding, Sealed, Verified};
 
 use crate::cli::BooksVerify;
 use crate::error::{Error, input};
@@ -18,9 +18,12 @@ use crate::output::{Output, fields, table};
 const BROKEN: u8 = 4;
 
 /// What books alone cannot show.
-pub(crate) const NOT_PROVED: [&str; 3] = [
+pub(crate) const NOT_PROVED: [&str; 6] = [
     "that the chain says the same: `bursar reconcile` compares it",
     "that these are the newest books: a head of the log that somebody else kept does (--head)",
+    "the orders about which a person decided, by running the rules again: their log is proved",
+    "the deposits that no order owns, by running the rules again: their journals are in the log",
+    "which block held a transfer before it was mined again: the books keep the last one",
     "that a fact was true when it was recorded: who wrote it had the nodes' word for it",
 ];
 
@@ -33,15 +36,16 @@ pub async fn run(path: &Path, options: &BooksVerify, output: Output) -> Result<(
     let opened = match Opened::open(path).await {
         // A database that forgets is not opened for anything else.
         Err(Error::Store(error @ (store::Error::Setting { .. } | store::Error::Checksum(_)))) => {
-            let findings = [Finding { name: "setting", detail: error.to_string() }];
-            return tell(&findings, None, output);
+            let findings = vec![Finding { name: "setting", detail: error.to_string() }];
+            let found = Verified { findings, ..Verified::default() };
+            return tell(&found, None, output);
         }
         opened => opened?,
     };
-    let findings = opened.books.store.verify_against(&kept).await?;
+    let found = opened.books.store.verify_against(&kept).await?;
     let mut reading = opened.books.store.read().await?;
     let sealed = reading.sealed().await.ok();
-    tell(&findings, sealed.as_ref(), output)
+    tell(&found, sealed.as_ref(), output)
 }
 
 fn head(text: &str) -> Result<TreeHead, Error> {
@@ -51,7 +55,8 @@ fn head(text: &str) -> Result<TreeHead, Error> {
     })
 }
 
-fn tell(findings: &[Finding], sealed: Option<&Sealed>, output: Output) -> Result<(), Error> {
+fn tell(found: &Verified, sealed: Option<&Sealed>, output: Output) -> Result<(), Error> {
+    let findings = &found.findings;
     let log = sealed.map(|sealed| TreeHead { size: sealed.journals, root: sealed.log_root });
     let listed = findings.iter().map(|found| {
         let (code, meaning) = (found.code().word(), found.code().name());
@@ -62,6 +67,8 @@ fn tell(findings: &[Finding], sealed: Option<&Sealed>, output: Output) -> Result
         "journals": sealed.map(|sealed| sealed.journals),
         "events": sealed.map(|sealed| sealed.events),
         "log": log.map(|head| head.to_string()),
+        "orders_run_again": found.replayed.orders,
+        "orders_left_out": found.replayed.left_out,
         "not_proved": NOT_PROVED,
     });
     output.print(&value, || {
@@ -70,6 +77,9 @@ fn tell(findings: &[Finding], sealed: Option<&Sealed>, output: Output) -> Result
             pairs.push(("journals", sealed.journals.to_string()));
             pairs.push(("events", sealed.events.to_string()));
             pairs.push(("log", log.to_string()));
+            pairs.push(("orders run again", found.replayed.orders.to_string()));
+            let left_out = found.replayed.left_out;
+            pairs.push(("left out, a person decided", left_out.to_string()));
         }
         let told = if findings.is_empty() {
             "The books agree with themselves.\n".to_owned()

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod recent;
 pub mod reconcile;
 mod refund;
+pub mod replay;
 mod resolve;
 mod settle;
 pub mod time;

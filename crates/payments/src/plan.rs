@@ -180,7 +180,7 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of_cursor(rules: &'a ChainRules, cursor: &Cursor) -> Self {
+    pub(crate) fn of_cursor(rules: &'a ChainRules, cursor: &Cursor) -> Self {
         Self {
             chain: cursor.chain.clone(),
             rules,

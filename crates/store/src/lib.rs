@@ -45,7 +45,7 @@ pub use outbox::Told;
 pub use query::{EntryLine, Found, OrderFilter, Pins, Standing};
 pub use reading::{Balance, Reading, Sealed};
 pub use runs::{Discrepancy, Ended, Mark, Run, RunLock};
-pub use verify::Finding;
+pub use verify::{Finding, Replayed, Verified};
 pub use watch::WatchState;
 
 /// What opening may do to the schema.

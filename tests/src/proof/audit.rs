@@ -41,7 +41,7 @@ const DEEDS: &[Deed] = &[
         name: "a journal is dated back, which no sum shows",
         triggers: &[("journals", "journals_keep")],
         statements: &["UPDATE journals SET effective = effective - 1 WHERE seq = 4"],
-        codes: &["I903"],
+        codes: &["I902", "I903"],
     },
     Deed {
         name: "the tail of journals, events and log is cut off",
@@ -87,6 +87,17 @@ const DEEDS: &[Deed] = &[
         codes: &["I902"],
     },
     Deed {
+        name: "a case is closed, and nothing was decided",
+        triggers: &[],
+        statements: &[
+            "UPDATE cases SET resolution = 'itself', decided_by = 'bursar', why = 'so', \
+            decided_at = 1 WHERE seq = (SELECT min(seq) FROM cases WHERE resolution IS NULL \
+             AND order_id NOT IN (SELECT order_id FROM cases WHERE resolution <> 'itself' \
+             AND order_id IS NOT NULL))",
+        ],
+        codes: &["I902"],
+    },
+    Deed {
         name: "a trigger is gone",
         triggers: &[("entries", "entries_stay")],
         statements: &[],
@@ -103,7 +114,9 @@ const DEEDS: &[Deed] = &[
 async fn run(place: &Place, statement: &str) {
     let mut connection = sqlx::AnyConnection::connect(&place.url).await.expect("a connection");
     let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await;
-    done.unwrap_or_else(|why| panic!("{statement}: {why}"));
+    let done = done.unwrap_or_else(|why| panic!("{statement}: {why}"));
+    let changes_rows = ["UPDATE", "DELETE"].iter().any(|word| statement.starts_with(word));
+    assert!(!changes_rows || done.rows_affected() > 0, "{statement}: nothing was changed");
     connection.close().await.expect("closed");
 }
 

@@ -48,7 +48,7 @@ async fn every_commit_with_journals_has_a_head_and_tells_it(place: Place) {
     // With the last event of its commit, so that whoever has it has what it is about.
     let events = place.store.events(0, u32::MAX).await.unwrap();
     assert!(events.last().unwrap().head.is_some());
-    assert_eq!(place.store.verify_against(&told).await.unwrap(), []);
+    assert_eq!(place.store.verify_against(&told).await.unwrap().findings, []);
     let mut reading = place.store.read().await.unwrap();
     let sealed = reading.sealed().await.unwrap();
     assert_eq!((sealed.journals, sealed.log_root), (log.size(), log.head().root));
@@ -95,7 +95,7 @@ async fn a_tail_that_was_cut_off_is_seen(place: Place) {
         run(&place.url, &statement).await.unwrap();
     }
     let found = || async {
-        let findings = place.store.verify_against(&[last]).await.unwrap();
+        let findings = place.store.verify_against(&[last]).await.unwrap().findings;
         findings.into_iter().map(|finding| finding.name).collect::<Vec<_>>()
     };
     let names = found().await;
@@ -112,7 +112,7 @@ async fn a_tail_that_was_cut_off_is_seen(place: Place) {
     ] {
         run(&place.url, &statement).await.unwrap();
     }
-    let findings = place.store.verify_against(&[]).await.unwrap();
+    let findings = place.store.verify().await.unwrap();
     assert!(findings.iter().all(|finding| !finding.name.starts_with("log_")), "{findings:?}");
     assert!(found().await.contains(&"log_truncated"));
 }

@@ -4,11 +4,14 @@
 //! Never: a repair. Why: what was changed behind the engine's back has to be seen by a person.
 
 mod log;
+mod replay;
 mod schema;
 
 use payments::merkle::TreeHead;
 use payments::reconcile::Code;
 use sqlx::{AnyConnection, Row};
+
+pub use replay::Replayed;
 
 use crate::Store;
 use crate::engine::{self, Engine};
@@ -24,6 +27,26 @@ pub struct Finding {
     pub name: &'static str,
     /// Where.
     pub detail: String,
+}
+
+/// What a verification found, and what it went over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// What is wrong; empty where nothing is.
+    pub findings: Vec<Finding>,
+    /// The orders that the rules were run over again.
+    pub replayed: Replayed,
+}
+
+/// A row that does not parse is a finding; nothing behind it was looked at.
+fn readable<T: Default>(done: Result<T, Error>, findings: &mut Vec<Finding>) -> Result<T, Error> {
+    match done {
+        Err(error @ Error::Broken { .. }) => {
+            findings.push(Finding { name: "row_broken", detail: error.to_string() });
+            Ok(T::default())
+        }
+        done => done,
+    }
 }
 
 impl Finding {
@@ -104,7 +127,7 @@ impl Store {
     /// # Errors
     /// What the engine says.
     pub async fn verify(&self) -> Result<Vec<Finding>, Error> {
-        self.verify_against(&[]).await
+        Ok(self.verify_against(&[]).await?.findings)
     }
 
     /// As [`Self::verify`]; the log must also have had these heads, which somebody kept outside of
@@ -112,7 +135,7 @@ impl Store {
     ///
     /// # Errors
     /// What the engine says.
-    pub async fn verify_against(&self, kept: &[TreeHead]) -> Result<Vec<Finding>, Error> {
+    pub async fn verify_against(&self, kept: &[TreeHead]) -> Result<Verified, Error> {
         let mut findings = Vec::new();
         let mut reading = self.read().await?;
         let connection = &mut *reading.link().connection;
@@ -122,14 +145,12 @@ impl Store {
             }
         }
         self.engine_findings(connection, &mut findings).await?;
-        match log::check(&mut reading, kept, &mut findings).await {
-            Err(error @ Error::Broken { .. }) => {
-                findings.push(Finding { name: "row_broken", detail: error.to_string() });
-            }
-            done => done?,
-        }
+        let logged = log::check(&mut reading, kept, &mut findings).await;
+        readable(logged, &mut findings)?;
+        let replayed = replay::check(&mut reading, &mut findings).await;
+        let replayed = readable(replayed, &mut findings)?;
         reading.end().await?;
-        Ok(findings)
+        Ok(Verified { findings, replayed })
     }
 
     async fn engine_findings(
