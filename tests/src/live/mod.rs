@@ -11,6 +11,7 @@ mod crash;
 mod daemon;
 mod decisions;
 mod dice;
+mod examples;
 mod guard;
 mod latency;
 mod lines;

@@ -5,7 +5,7 @@
 
 mod networks;
 mod reconcile;
-mod shop;
+pub(in crate::live) mod shop;
 mod ways;
 
 use shop::{Shop, payment};

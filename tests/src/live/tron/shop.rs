@@ -22,19 +22,19 @@ const XPUB: &str = "xpub6BuRy7ZmkGfP2RWhoor1kWB1w9DvrtmJbFBvnC1bQ4SB5NbCHTyQYCJS
 const EVM_XPUB: &str = crate::live::shop::FRESH;
 
 /// A shop that is open.
-pub(super) struct Shop {
-    pub(super) chain: tron::Chain,
-    pub(super) node: tron::Node,
-    pub(super) ethereum: evm::Chain,
-    pub(super) ethereum_node: evm::Node,
-    pub(super) folder: TempDir,
-    pub(super) url: String,
+pub(in crate::live) struct Shop {
+    pub(in crate::live) chain: tron::Chain,
+    pub(in crate::live) node: tron::Node,
+    pub(in crate::live) ethereum: evm::Chain,
+    pub(in crate::live) ethereum_node: evm::Node,
+    pub(in crate::live) folder: TempDir,
+    pub(in crate::live) url: String,
     _database: Option<postgres::Database>,
 }
 
 impl Shop {
     /// Opens a shop whose TRON chain is read with these lines of its config.
-    pub(super) async fn open(engine: Engine, lines: &str) -> Self {
+    pub(in crate::live) async fn open(engine: Engine, lines: &str) -> Self {
         let chain = tron::Chain::new(tron::ChainSpec::tron());
         chain.mine_at(now(), Vec::new());
         chain.mine_empty(30);
@@ -60,7 +60,7 @@ impl Shop {
     }
 
     /// Writes the config with other lines for its TRON chain.
-    pub(super) fn configure(&self, lines: &str) {
+    pub(in crate::live) fn configure(&self, lines: &str) {
         let config = format!(
             r#"
 [database]
@@ -111,8 +111,15 @@ requests_per_day = 1000000
         std::fs::write(self.folder.path().join("bursar.toml"), config).expect("the config");
     }
 
+    /// Changes the text of the config.
+    pub(in crate::live) fn rewrite(&self, change: impl FnOnce(&str) -> String) {
+        let path = self.folder.path().join("bursar.toml");
+        let config = std::fs::read_to_string(&path).expect("the config");
+        std::fs::write(path, change(&config)).expect("the config");
+    }
+
     /// A folder with a copy of the config in which `from`, below the heading of `chain`, is `to`.
-    pub(super) fn config_with(&self, from: &str, to: &str, chain: &str) -> TempDir {
+    pub(in crate::live) fn config_with(&self, from: &str, to: &str, chain: &str) -> TempDir {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let text = std::fs::read_to_string(self.folder.path().join("bursar.toml"));
         let text = text.expect("the config");
@@ -123,12 +130,12 @@ requests_per_day = 1000000
         folder
     }
 
-    pub(super) fn daemon(&self) -> Daemon {
+    pub(in crate::live) fn daemon(&self) -> Daemon {
         Daemon::start(self.folder.path())
     }
 
     /// A daemon that has recorded what there is to record on both chains.
-    pub(super) async fn watching(&self) -> Daemon {
+    pub(in crate::live) async fn watching(&self) -> Daemon {
         let mut daemon = self.daemon();
         daemon.recorded_on("tron", self.chain.solid().height).await;
         daemon.recorded_on("ethereum", self.ethereum.tip().height).await;
@@ -136,31 +143,31 @@ requests_per_day = 1000000
     }
 
     /// Runs a command to its end; what it printed. It must succeed.
-    pub(super) async fn bursar(&self, arguments: &[&str]) -> Value {
+    pub(in crate::live) async fn bursar(&self, arguments: &[&str]) -> Value {
         let (code, stdout, stderr) = self.ended(arguments).await;
         assert_eq!(code, Some(0), "bursar {arguments:?}\n{stderr}\n{stdout}");
         serde_json::from_str(&stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {stdout}"))
     }
 
     /// Runs a command to its end: its exit code and what it wrote.
-    pub(super) async fn ended(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+    pub(in crate::live) async fn ended(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         run(self.folder.path(), arguments).await
     }
 
     /// Makes an order of so many USDT on a chain; its deposit address.
-    pub(super) async fn order(&self, id: &str, chain: &str, usdt: &str) -> RawAddress {
+    pub(in crate::live) async fn order(&self, id: &str, chain: &str, usdt: &str) -> RawAddress {
         let id = ["--id", id, "--customer", id, "--chain", chain, "--amount", usdt];
         let made = self.bursar(&[&["order", "create"], &id[..]].concat()).await;
         let address = Address::parse(text(&made["address"])).expect("an address");
         RawAddress::from(address.0)
     }
 
-    pub(super) async fn show(&self, id: &str) -> Value {
+    pub(in crate::live) async fn show(&self, id: &str) -> Value {
         self.bursar(&["order", "show", id]).await
     }
 
     /// Blocks without us, until what is mined now is solidified.
-    pub(super) fn solidify(&self) {
+    pub(in crate::live) fn solidify(&self) {
         let height = self.chain.tip().height;
         while self.chain.solid().height < height {
             self.chain.mine_empty(1);
@@ -168,14 +175,14 @@ requests_per_day = 1000000
     }
 
     /// The books prove themselves.
-    pub(super) async fn verify(&self) {
+    pub(in crate::live) async fn verify(&self) {
         let verified = self.bursar(&["ledger", "verify"]).await;
         assert_eq!(verified["findings"].as_array().map(Vec::len), Some(0), "{verified}");
     }
 }
 
 /// A payment from a stranger's wallet, in whole USDT.
-pub(super) fn payment(to: RawAddress, usdt: u64) -> tron::Tx {
+pub(in crate::live) fn payment(to: RawAddress, usdt: u64) -> tron::Tx {
     tron::Tx::transfer(RawAddress::repeat_byte(0xaa), to, usdt * 1_000_000)
 }
 
