@@ -211,15 +211,20 @@ impl Till {
             Place::Anvil(on) => {
                 let raw = u128::from(usdt) * USDT * 10_u128.pow(12);
                 on.bsc.transfer(on.bsc_token, on.bsc.owner(), to, raw).await;
-                on.bsc.mine(4).await;
-                self.daemon.recorded_on("bsc", on.bsc.height().await).await;
+                for blocks in [4, 1] {
+                    on.bsc.mine(blocks).await;
+                    self.daemon.recorded_on("bsc", on.bsc.height().await).await;
+                }
             }
             Place::Tron(on) => {
                 let payer = Address::repeat_byte(0xaa);
                 let paid = lab::evm::Tx::transfer(payer, to, usdt * 1_000_000);
                 on.shop.ethereum.mine(vec![paid]);
-                on.shop.ethereum.mine_empty(5);
-                self.daemon.recorded_on("ethereum", on.shop.ethereum.tip().height).await;
+                for blocks in [5, 1] {
+                    on.shop.ethereum.mine_empty(blocks);
+                    let tip = on.shop.ethereum.tip().height;
+                    self.daemon.recorded_on("ethereum", tip).await;
+                }
             }
         }
     }
@@ -241,10 +246,13 @@ impl Till {
         match &self.place {
             Place::Anvil(on) => on.shop.settle(&mut self.daemon).await,
             Place::Tron(on) => {
-                // Whoever has recorded a block that came after has seen what is solidified.
+                // The look that records the first block may have asked what is solid before; the
+                // look that records the second began after.
                 on.shop.solidify();
-                on.shop.chain.mine_empty(1);
-                self.daemon.recorded_on("tron", on.shop.chain.tip().height).await;
+                for _ in 0..2 {
+                    on.shop.chain.mine_empty(1);
+                    self.daemon.recorded_on("tron", on.shop.chain.tip().height).await;
+                }
             }
         }
     }
