@@ -228,6 +228,7 @@ CREATE TABLE entries (
                     debit = 'treasury:' || substr(asset, 6)
                 ELSE debit = 'dust' OR debit = 'refunds_payable' OR debit = 'fees'
                     OR debit = 'kept'
+                    OR debit = 'lost'
             END
             AND CASE
                 WHEN credit > 'order:' AND credit < 'order;' THEN TRUE
@@ -240,6 +241,7 @@ CREATE TABLE entries (
                     credit = 'treasury:' || substr(asset, 6)
                 ELSE credit = 'dust' OR credit = 'refunds_payable' OR credit = 'fees'
                     OR credit = 'kept'
+                    OR credit = 'lost'
             END
         ELSE FALSE
     END)

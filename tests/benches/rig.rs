@@ -93,7 +93,8 @@ pub(crate) fn chain_name() -> ChainName {
 pub(crate) fn rules(finality: Vec<FinalityRule>) -> Rules {
     let token = Address(ChainSpec::ethereum().token.address.into_array());
     let bounds = Bounds::default();
-    let rules = ChainRules { token, decimals: 6, max_reorg: 64, finality, bounds };
+    let rules =
+        ChainRules { token, decimals: 6, max_reorg: 64, finality, treasury: Vec::new(), bounds };
     BTreeMap::from([(chain_name(), rules)])
 }
 

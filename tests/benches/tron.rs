@@ -128,7 +128,10 @@ fn rules() -> Rules {
     let token = Address(ChainSpec::tron().token.address.into_array());
     let finality = vec![FinalityRule { up_to: None, finality: Finality::Finalized }];
     let bounds = Bounds::default();
-    BTreeMap::from([(name(), ChainRules { token, decimals: 6, max_reorg: 64, finality, bounds })])
+    BTreeMap::from([(
+        name(),
+        ChainRules { token, decimals: 6, max_reorg: 64, finality, treasury: Vec::new(), bounds },
+    )])
 }
 
 /// The daemon's loop over one host that serves everything, read from `start` on.

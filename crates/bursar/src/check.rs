@@ -48,6 +48,7 @@ pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
     let store = store.ok();
     for (name, chain) in &config.chains {
         findings.push(addresses(store.as_ref(), name, chain).await);
+        findings.append(&mut treasury(store.as_ref(), name.as_str(), chain).await);
         findings.append(&mut endpoints(store.as_ref(), name.as_str(), chain).await);
     }
     if let Some(store) = store {
@@ -78,6 +79,29 @@ async fn addresses(
             finding(what, verified.map(text).map_err(|error| error.line()))
         }
     }
+}
+
+/// Where addresses are swept to. One that is ours would be swept into itself for ever.
+async fn treasury(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Finding> {
+    let what = || format!("{name} treasury");
+    let addresses = &chain.rules.treasury;
+    if addresses.is_empty() {
+        let text = "none: whatever leaves an address of ours opens a case unexplained_outflow";
+        return vec![finding(what(), Ok(text.to_owned()))];
+    }
+    for address in addresses {
+        let Some(store) = store else { break };
+        let found = store.find(&address.evm()).await.unwrap_or_default();
+        if found.iter().any(|found| matches!(found, store::Found::Address(..))) {
+            let why = format!("{address} is one of our deposit addresses");
+            return vec![finding(what(), Err(why))];
+        }
+    }
+    let text = match addresses.len() {
+        1 => "1 address; what is sent there is a sweep".to_owned(),
+        count => format!("{count} addresses; what is sent there is a sweep"),
+    };
+    vec![finding(what(), Ok(text))]
 }
 
 async fn endpoints(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Finding> {

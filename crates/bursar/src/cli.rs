@@ -63,6 +63,9 @@ pub enum Command {
     /// Follow refunds: what is owed back, which transaction pays it, what the chain says
     #[command(subcommand)]
     Refund(RefundCommand),
+    /// Look at what left our addresses: sweeps, and what nobody explained
+    #[command(subcommand)]
+    Outflow(crate::outflows::Asked),
     /// Show how far each chain is known; pause crediting and let it go on
     #[command(subcommand)]
     Chain(ChainCommand),
@@ -313,7 +316,7 @@ pub struct RefundList {
 }
 
 /// The words of [`payments::case::CaseKind`].
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "wrong_asset",
     "wrong_network",
     "unassigned",
@@ -322,6 +325,7 @@ const KINDS: [&str; 8] = [
     "overpaid",
     "underpaid",
     "reversed_after_credit",
+    "unexplained_outflow",
 ];
 
 /// Options of `bursar case list`.

@@ -13,8 +13,8 @@ use crate::error::{Error, input};
 use crate::open::Opened;
 use crate::output::Output;
 use crate::{
-    cases, chains, check, decisions, demo, explain, export, import, init, ledger, orders, proof,
-    reconcile, record, refunds, rescan, run as daemon, status, verify,
+    cases, chains, check, decisions, demo, explain, export, import, init, ledger, orders, outflows,
+    proof, reconcile, record, refunds, rescan, run as daemon, status, verify,
 };
 
 /// Does what was asked. `stopped` is told when the process is to end.
@@ -50,6 +50,9 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
             }
         }
         Command::Refund(command) => refunds::run(&Opened::open(path).await?, command, output).await,
+        Command::Outflow(outflows::Asked::List(options)) => {
+            outflows::list(&Opened::open(path).await?, options, output).await
+        }
         Command::Chain(command) => chains::run(&Opened::open(path).await?, command, output).await,
         Command::Address(AddressCommand::Import { file }) => {
             import::run(&Opened::open(path).await?, file, output).await

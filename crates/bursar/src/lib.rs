@@ -28,6 +28,7 @@ pub mod ledger;
 pub mod node;
 pub mod open;
 pub mod orders;
+pub mod outflows;
 pub mod output;
 pub mod pay;
 pub mod proof;

@@ -21,6 +21,7 @@ use crate::config::{Chain, Config};
 use crate::error::{Error, input};
 use crate::node::Node;
 use crate::open::Opened;
+use crate::outflows;
 use crate::output::{Output, table};
 use crate::pay;
 use crate::watch::Watcher;
@@ -241,7 +242,16 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     let dossier = opened.books.store.order(&id).await?;
     let dossier = dossier.ok_or(PlanError::UnknownOrder(id))?;
     let cursors = opened.books.store.cursors().await?;
-    let (value, text) = shown(opened, &dossier, &cursors);
+    let (mut value, mut text) = shown(opened, &dossier, &cursors);
+    let left = outflows::from(opened, dossier.order.address).await?;
+    for outflow in &left {
+        text.push_str(&outflows::sentence(&opened.view, outflow));
+        text.push('\n');
+    }
+    if let serde_json::Value::Object(fields) = &mut value {
+        let left = left.iter().map(|outflow| outflows::as_json(&opened.view, outflow));
+        fields.insert("outflows".to_owned(), left.collect());
+    }
     output.print(&value, || text)
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn adopt(
     let fork = base.height.saturating_add(1);
     desk.each(|work| work.orphan_from(chain, fork))?;
     desk.loose.orphan_from(chain, fork);
+    desk.orphan_outflows(chain, fork);
     let mut mv = moved(&cursor, adoption, now);
     let mut data = vec![
         ("why", format!("{}: {}", adoption.by, adoption.why)),
@@ -80,6 +81,7 @@ pub(crate) fn adopt(
     }
     desk.tell_chain(EventKind::ChainRecovered, chain, data);
     ceiling::settle(&mut desk, View::of_move(rules, &mv, None), &mut mv, now)?;
+    desk.settle_outflows(&View::of_move(rules, &mv, None), snapshot)?;
     Ok(Changes { cursor: Some(mv), ..desk.finish() })
 }
 

@@ -54,6 +54,8 @@ kinds! {
     Underpaid = "underpaid",
     /// Credits were granted and a reorg took the deposit away.
     ReversedAfterCredit = "reversed_after_credit",
+    /// Money left an address of ours for where the config does not know. Nothing is held.
+    UnexplainedOutflow = "unexplained_outflow",
 }
 
 /// The words of the decisions a person can take.
@@ -65,7 +67,8 @@ impl CaseKind {
     pub const fn resolutions(self) -> &'static [&'static str] {
         match self {
             // Another token has no value here, and what was taken back holds none any more.
-            Self::WrongAsset | Self::ReversedAfterCredit => &["dismiss"],
+            // Of what left, nothing is held.
+            Self::WrongAsset | Self::ReversedAfterCredit | Self::UnexplainedOutflow => &["dismiss"],
             // No order says what it is worth: that takes a reassignment first.
             Self::Unassigned => &["refund", "reassign", "dismiss"],
             Self::WrongNetwork
@@ -82,6 +85,7 @@ impl CaseKind {
         match self {
             Self::WrongAsset => "it is another token and has no value in the books",
             Self::ReversedAfterCredit => "it holds nothing any more",
+            Self::UnexplainedOutflow => "what it is about has left, and is in the books",
             Self::Unassigned => "no order says what it is worth; reassign it to one first",
             _ => "it holds nothing",
         }

@@ -17,6 +17,7 @@ use crate::ledger::Journal;
 use crate::lookup::Transaction;
 use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order};
+use crate::outflow::Outflow;
 use crate::recent::Recent;
 use crate::time::Time;
 
@@ -51,6 +52,8 @@ pub struct ChainRules {
     pub max_reorg: u64,
     /// First-match by amount. Where none fits, the finalized height decides.
     pub finality: Vec<FinalityRule>,
+    /// Where our addresses are swept to; what leaves them for elsewhere is a person's to explain.
+    pub treasury: Vec<Address>,
     /// What one hour may bring before a person looks.
     pub bounds: Bounds,
 }
@@ -172,16 +175,29 @@ pub enum Update {
     Adopt(Adoption),
 }
 
+/// What the books hold of an address, in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Custody as of a height: without the deposits and the outflows booked above it.
+    pub then: i64,
+    /// Custody.
+    pub now: i64,
+    /// How many deposits and outflows are booked there: each was rounded.
+    pub rounded: i64,
+}
+
 /// What is remembered and may matter to one update.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     /// The chain's cursor, for updates that concern a chain; for a cancelling, that of the order's
     /// chain; for a decision or a refund, that of the chain the money is on.
     pub cursor: Option<Cursor>,
-    /// Who owns the addresses that the update's transfers went to, or that a refund is to go to: an
-    /// order, or nobody (an imported address without one). Addresses that are not ours are absent.
+    /// Who owns the addresses that the update's transfers went to or came from, or that a refund is
+    /// to go to: an order, or nobody (an imported address without one). Addresses that are not ours
+    /// are absent.
     pub owners: BTreeMap<Address, Option<OrderId>>,
-    /// The orders the update may touch: those that own such an address; those with a deposit on
+    /// The orders the update may touch: those that own such an address, or had an outflow of
+    /// `outflows`; those with a deposit on
     /// this chain that is pending or above the finalized height; those with a deposit among the
     /// update's transfers (by transaction and place) that is orphaned or reversed, or that went to
     /// another address than theirs; those of this chain whose expiry the update's finalized time
@@ -199,6 +215,17 @@ pub struct Snapshot {
     /// The places of transfers that have paid a refund already, of the transaction that a fact
     /// about a refund names.
     pub spent: BTreeSet<u32>,
+    /// Recorded outflows of the chain that are pending, above the finalized height, or among the
+    /// update's transfers; and those that wait for a deposit, where their sender is an end of one
+    /// of the update's transfers or has a pending deposit on this chain. In the order of recording.
+    pub outflows: Vec<Outflow>,
+    /// The cases of those outflows that no order owns.
+    pub outflow_cases: Vec<Case>,
+    /// What could leave, for the sender and the height of each of those outflows and of the
+    /// update's transfers from our addresses.
+    pub held: BTreeMap<(Address, u64), Held>,
+    /// The transactions by which recorded refunds were sent, among those of these outflows.
+    pub refunds: BTreeSet<TxHash>,
 }
 
 /// How the cursor moves.
@@ -285,6 +312,8 @@ pub struct Changes {
     pub recorded: Vec<Deposit>,
     /// Recorded deposits whose block or state changed, whole.
     pub moved: Vec<Deposit>,
+    /// Outflows that are new or changed, whole, in the order they are to be recorded.
+    pub outflows: Vec<Outflow>,
     /// Cases that are new, or whose deposits, amount or decision changed, whole.
     pub cases: Vec<Case>,
     /// New journals, in order.
@@ -304,6 +333,7 @@ impl Changes {
             && self.touched.is_empty()
             && self.recorded.is_empty()
             && self.moved.is_empty()
+            && self.outflows.is_empty()
             && self.cases.is_empty()
             && self.journals.is_empty()
             && self.events.is_empty()

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::amount::Usdt;
 use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
 use crate::changes::{Changes, Snapshot, Touched};
+use crate::custody::Outflows;
 use crate::deposit::{Deposit, DepositId, State};
 use crate::event::{Event, EventKind};
 use crate::keeper::Keeper;
@@ -24,9 +25,10 @@ pub(crate) const ITSELF: &str = "bursar";
 
 #[derive(Clone)]
 pub(crate) struct Desk {
-    now: Time,
-    works: BTreeMap<OrderId, Work>,
+    pub(crate) now: Time,
+    pub(crate) works: BTreeMap<OrderId, Work>,
     pub(crate) loose: Loose,
+    pub(crate) outflows: Outflows,
     pub(crate) empty_transfers: u64,
     events: Vec<Event>,
 }
@@ -39,7 +41,8 @@ impl Desk {
             .map(|(id, dossier)| (id.clone(), Work::new(dossier, now)))
             .collect();
         let loose = Loose::new(snapshot, now);
-        Self { now, works, loose, empty_transfers: 0, events: Vec::new() }
+        let outflows = Outflows::new(snapshot, now);
+        Self { now, works, loose, outflows, empty_transfers: 0, events: Vec::new() }
     }
 
     /// Does `act` on every order.
@@ -163,6 +166,7 @@ impl Desk {
             work.finish(&mut changes);
         }
         self.loose.finish(&mut changes);
+        self.outflows.finish(&mut changes);
         changes.recorded.sort_by(|a, b| {
             let place = |d: &Deposit| (d.block.height, d.log_index);
             place(a).cmp(&place(b)).then_with(|| a.id.cmp(&b.id))
@@ -344,6 +348,19 @@ impl Work {
         });
         let data = vec![("kind", kind.word().to_owned()), ("amount", held.to_string())];
         self.tell(EventKind::CaseOpened, Some(deposit), Some(id), data);
+    }
+
+    /// Opens a case that is about no deposit; whoever opens it tells it.
+    pub(crate) fn open_bare_case(&mut self, case: Case) {
+        if !self.dossier.cases.iter().any(|known| known.id == case.id) {
+            self.cases.insert(self.dossier.cases.len());
+            self.dossier.cases.push(case);
+        }
+    }
+
+    /// The journals that this update wrote for the order.
+    pub(crate) fn fresh_journals(&self) -> &[Journal] {
+        self.dossier.journals.get(self.known_journals..).unwrap_or_default()
     }
 
     /// Settles every open case that `fits` because a later fact did.

@@ -52,6 +52,14 @@ kinds! {
     DepositConfirmed = "deposit.confirmed",
     /// Its block is no longer part of the chain.
     DepositOrphaned = "deposit.orphaned",
+    /// A transfer from one of our addresses is in a block.
+    OutflowDetected = "outflow.detected",
+    /// It is final and in the books.
+    OutflowBooked = "outflow.booked",
+    /// It is final, and more than the books held there: a deposit is missing.
+    OutflowWaiting = "outflow.waiting",
+    /// Its block is no longer part of the chain.
+    OutflowOrphaned = "outflow.orphaned",
     /// Something needs a person.
     CaseOpened = "case.opened",
     /// A person, or a later fact, settled it.

@@ -90,8 +90,9 @@ impl Keeper for Loose {
 
     fn say(&mut self, kind: EventKind, case: &Case, data: Vec<(&'static str, String)>) {
         let first = case.deposits.first();
-        if let Some(deposit) = self.deposits.iter().find(|d| Some(&d.id) == first).cloned() {
-            self.tell(kind, &deposit, Some(case.id.clone()), data);
+        match self.deposits.iter().find(|d| Some(&d.id) == first).cloned() {
+            Some(deposit) => self.tell(kind, &deposit, Some(case.id.clone()), data),
+            None => self.tell_bare(kind, case, data),
         }
     }
 }

@@ -64,6 +64,8 @@ pub enum Account {
     Kept,
     /// Moved out of the deposit addresses of a chain.
     Treasury(ChainName),
+    /// What the token itself took: destroyed by its owner, or its fee for a sweep.
+    Lost,
     /// All credits ever granted.
     Issued,
     /// The credits of a customer.
@@ -82,6 +84,7 @@ impl fmt::Display for Account {
             Self::Fees => "fees".to_owned(),
             Self::Kept => "kept".to_owned(),
             Self::Treasury(chain) => format!("treasury:{chain}"),
+            Self::Lost => "lost".to_owned(),
             Self::Issued => "issued".to_owned(),
             Self::Customer(customer) => format!("customer:{customer}"),
         };
@@ -100,6 +103,7 @@ impl Account {
             ("refunds_payable", "") => Self::RefundsPayable,
             ("fees", "") => Self::Fees,
             ("kept", "") => Self::Kept,
+            ("lost", "") => Self::Lost,
             ("issued", "") => Self::Issued,
             ("order", id) => Self::Order(OrderId::new(id).ok()?),
             ("customer", id) => Self::Customer(CustomerId::new(id).ok()?),
@@ -251,6 +255,7 @@ mod tests {
             Account::Treasury(chain),
             Account::Customer(CustomerId::new("acme").unwrap()),
             Account::Sales,
+            Account::Lost,
             Account::Issued,
         ] {
             assert_eq!(Account::parse(&account.to_string()), Some(account));

@@ -67,6 +67,16 @@ impl Loose {
         Ok(())
     }
 
+    /// The journals that this update wrote for them.
+    pub(crate) fn fresh_journals(&self) -> &[Journal] {
+        self.journals.get(self.known_journals..).unwrap_or_default()
+    }
+
+    /// The deposits as they are by now.
+    pub(crate) fn deposits(&self) -> &[Deposit] {
+        &self.deposits
+    }
+
     pub(crate) fn settle(&mut self, view: &View<'_>) {
         for at in 0..self.deposits.len() {
             let Some(deposit) = self.deposits.get(at).cloned() else { continue };
@@ -208,6 +218,24 @@ impl Loose {
             order: None,
             deposit: Some(deposit.id.clone()),
             case,
+            data,
+        });
+    }
+
+    /// Tells of a case that is about no deposit.
+    pub(crate) fn tell_bare(
+        &mut self,
+        kind: EventKind,
+        case: &Case,
+        data: Vec<(&'static str, String)>,
+    ) {
+        self.events.push(Event {
+            kind,
+            at: self.now,
+            chain: Some(case.chain.clone()),
+            order: None,
+            deposit: None,
+            case: Some(case.id.clone()),
             data,
         });
     }

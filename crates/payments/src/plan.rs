@@ -10,12 +10,14 @@ use crate::case::CaseId;
 use crate::ceiling;
 use crate::chain::{ConnectError, Connection, Cursor, Scan, Transfer, connect, final_time};
 use crate::changes::{ChainRules, Changes, CursorMove, Finality, Rules, Snapshot, Update};
+use crate::custody;
 use crate::deposit::{Deposit, DepositId, State};
 use crate::desk::Desk;
 use crate::event::EventKind;
 use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order, Price};
 use crate::others::Others;
+use crate::outflow::OutflowId;
 use crate::recent::Hour;
 use crate::refund;
 use crate::resolve::{self, Refusal, Said};
@@ -96,6 +98,23 @@ pub enum PlanError {
         case: CaseId,
         /// Why not.
         why: Refusal,
+    },
+    /// An outflow's value does not fit the books.
+    #[error("outflow {outflow}")]
+    OutflowValue {
+        /// The outflow.
+        outflow: OutflowId,
+        /// What is wrong with its value.
+        #[source]
+        why: AmountError,
+    },
+    /// An outflow that is recorded was seen again as another one.
+    #[error("outflow {outflow} is recorded with another {what}")]
+    OutflowContradiction {
+        /// The outflow.
+        outflow: OutflowId,
+        /// The first thing that differs.
+        what: &'static str,
     },
     /// A sum or a price of this order is beyond the range of the books.
     #[error("a sum of order `{0}` is beyond the range of the books")]
@@ -251,6 +270,12 @@ impl<'a> View<'a> {
         self.below = place;
     }
 
+    /// Whether a block at this height can no longer be undone, and the books follow the chain.
+    pub(crate) fn is_finalized(&self, height: u64) -> bool {
+        let final_up_to = self.finalized.map(|finalized| finalized.min(self.last));
+        !self.paused && final_up_to.is_some_and(|finalized| height <= finalized)
+    }
+
     /// Whether this order's own chain is the one looked at, and crediting on it goes on.
     pub(crate) fn is_crediting(&self, dossier: &Dossier) -> bool {
         !self.paused && dossier.order.chain == self.chain
@@ -292,6 +317,7 @@ fn plan_scan(
     }
     let view = View::of_move(rules, &mv, final_time(cursor, scan));
     ceiling::settle(&mut desk, view, &mut mv, now)?;
+    desk.settle_outflows(&View::of_move(rules, &mv, None), snapshot)?;
     let mut changes = desk.finish();
     if moves || !changes.is_empty() {
         changes.cursor = Some(mv);
@@ -315,6 +341,7 @@ fn plan_rescan(
     observe_all(&mut desk, rules, &mut others, chain, snapshot, transfers)?;
     others.finish(&mut desk, chain);
     ceiling::settle(&mut desk, View::of_cursor(rules, &cursor), &mut mv, now)?;
+    desk.settle_outflows(&View::of_move(rules, &mv, None), snapshot)?;
     let mut changes = desk.finish();
     if !changes.is_empty() {
         // Moving the generation keeps a scan that runs beside this from overtaking it.
@@ -330,6 +357,7 @@ fn orphan(desk: &mut Desk, chain: &ChainName, connection: &Connection) -> Result
     };
     desk.each(|work| work.orphan_from(chain, fork))?;
     desk.loose.orphan_from(chain, fork);
+    desk.orphan_outflows(chain, fork);
     Ok(())
 }
 
@@ -347,6 +375,11 @@ fn observe_all(
     let astray = desk.astray();
     let elsewhere = desk.elsewhere();
     for transfer in transfers {
+        if let Some(owner) = snapshot.owners.get(&transfer.from)
+            && let Some(outflow) = custody::read(rules, chain, transfer, owner.as_ref())?
+        {
+            desk.outflows.observe(outflow)?;
+        }
         let Some(owner) = snapshot.owners.get(&transfer.to) else {
             continue;
         };

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::case::Case;
+use crate::case::{Case, CaseKind};
 use crate::chain::{BlockHash, BlockId, Cursor, Header};
 use crate::changes::{Bounds, ChainRules, Finality, FinalityRule, Snapshot};
 use crate::deposit::{Deposit, DepositId, State};
@@ -156,6 +156,7 @@ fn rules(dossier: &Dossier, group: &[Fact]) -> ChainRules {
         token: dossier.order.address,
         decimals: 6,
         max_reorg: LAST,
+        treasury: Vec::new(),
         bounds: Bounds::default(),
         finality: highest.into_iter().map(rule).collect(),
     }
@@ -179,7 +180,9 @@ fn difference(stored: &Dossier, replayed: &Dossier) -> Option<String> {
     }
     // What was only proposed changes nothing.
     let bare = |case: &Case| Case { steps: Vec::new(), ..case.clone() };
-    for case in &stored.cases {
+    // What left its address is a fact of the chain, and not of the order.
+    let of_deposits = |case: &&Case| case.kind != CaseKind::UnexplainedOutflow;
+    for case in stored.cases.iter().filter(of_deposits) {
         if !replayed.cases.contains(&bare(case)) {
             return Some(format!("case {}: its facts lead to another one, or none", case.id));
         }

@@ -18,6 +18,7 @@ use crate::Store;
 use crate::deposits::{move_deposits, numbers, record};
 use crate::error::Error;
 use crate::ledger::{write_cases, write_events, write_journals};
+use crate::outflows;
 use crate::row::{self, hex, signed};
 use crate::sql::{Binds, Bulk, Link, packed};
 
@@ -71,6 +72,7 @@ impl Store {
         touch(&mut link, changes).await?;
         record(&mut link, &changes.recorded, first.deposits).await?;
         move_deposits(&mut link, &changes.moved).await?;
+        outflows::write(&mut link, &changes.outflows).await?;
         let numbers = numbers(&mut link, changes, first.deposits).await?;
         write_cases(&mut link, &changes.cases, first.cases, &numbers).await?;
         let log = first.log.clone();

@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(1, "0001_books"),
     migration!(2, "0002_rereads"),
     migration!(3, "0003_log"),
+    migration!(4, "0004_outflows"),
     migration!(5, "0005_reconcile"),
 ];
 

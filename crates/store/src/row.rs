@@ -108,7 +108,7 @@ pub(crate) fn address(text: &str) -> Option<Address> {
     from_hex(text.strip_prefix("0x")?).map(Address)
 }
 
-fn hash(text: &str) -> Option<BlockHash> {
+pub(crate) fn hash(text: &str) -> Option<BlockHash> {
     text.starts_with("0x").then(|| BlockHash::parse(text)).flatten()
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn order_id(text: &str) -> Option<OrderId> {
     OrderId::new(text).ok()
 }
 
-fn usdt(text: &str) -> Option<Usdt> {
+pub(crate) fn usdt(text: &str) -> Option<Usdt> {
     Usdt::from_micro(text.parse().ok()?)
 }
 

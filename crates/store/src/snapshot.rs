@@ -16,6 +16,7 @@ use payments::order::Dossier;
 use crate::cases;
 use crate::error::Error;
 use crate::load::{self, Numbered};
+use crate::outflows;
 use crate::row;
 use crate::sql::{Binds, Link, PACKED_END, packed};
 use crate::{Engine, Store};
@@ -60,22 +61,32 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
         Update::Scan(scan) => {
             let mut parts = Parts::of_chain(link, &scan.chain, None).await?;
             parts.receive(link, &scan.chain, &scan.transfers).await?;
+            parts.send(link, &scan.chain, &scan.transfers, None).await?;
             if let Some(cursor) = &parts.snapshot.cursor
                 && let Some(now) = final_time(cursor, scan)
             {
                 let binds = expiring(&scan.chain, now.0)?;
                 parts.orders(link, &text_of_expiring(), binds).await?;
             }
-            parts.finish(link).await
+            let mut snapshot = parts.finish(link).await?;
+            outflows::fill(link, &scan.chain, &scan.transfers, &mut snapshot).await?;
+            Ok(snapshot)
         }
         Update::Rescan { chain, transfers } => {
             let mut parts = Parts::of_chain(link, chain, None).await?;
             parts.receive(link, chain, transfers).await?;
-            parts.finish(link).await
+            parts.send(link, chain, transfers, None).await?;
+            let mut snapshot = parts.finish(link).await?;
+            outflows::fill(link, chain, transfers, &mut snapshot).await?;
+            Ok(snapshot)
         }
         Update::Adopt(adoption) => {
             let base = Some(adoption.base.id.height);
-            Parts::of_chain(link, &adoption.chain, base).await?.finish(link).await
+            let mut parts = Parts::of_chain(link, &adoption.chain, base).await?;
+            parts.send(link, &adoption.chain, &[], base).await?;
+            let mut snapshot = parts.finish(link).await?;
+            outflows::fill(link, &adoption.chain, &[], &mut snapshot).await?;
+            Ok(snapshot)
         }
         Update::ReconcileFailed { .. } => Ok(Snapshot::default()),
         Update::Stall { chain, .. }
@@ -140,6 +151,8 @@ struct Parts {
     /// Orders that are wanted and not loaded.
     wanted: BTreeSet<OrderId>,
     unassigned: Numbered<payments::deposit::Deposit>,
+    /// A case of no order and no deposit.
+    bare: Option<payments::case::Case>,
 }
 
 impl Parts {
@@ -198,28 +211,31 @@ impl Parts {
             return Ok(parts);
         };
         parts.snapshot.cursor = Some(load::cursor(link, &case.chain).await?);
-        match case.order {
+        match &case.order {
             Some(order) => {
-                parts.wanted.insert(order);
+                parts.wanted.insert(order.clone());
             }
+            None if case.deposits.is_empty() => parts.bare = Some(case),
             None => parts.unassigned = load::deposits_of_case(link, seq).await?,
         }
         Ok(parts)
     }
 
-    /// Who owns the addresses these transfers went to, and the recorded deposits among them that
-    /// somebody else may own, or nobody: a transaction that a reorg took from one order may pay
-    /// another when it is mined again, and an imported address may have found its order since.
+    /// Who owns the addresses these transfers went to or came from, and the recorded deposits among
+    /// them that somebody else may own, or nobody: a transaction that a reorg took from one order
+    /// may pay another when it is mined again, and an imported address may have found its order
+    /// since.
     async fn receive(
         &mut self,
         link: &mut Link<'_>,
         chain: &ChainName,
         transfers: &[Transfer],
     ) -> Result<(), Error> {
-        let receivers: BTreeSet<Address> = transfers.iter().map(|transfer| transfer.to).collect();
-        let receivers: Vec<Address> = receivers.into_iter().collect();
+        let ends = transfers.iter().flat_map(|transfer| [transfer.to, transfer.from]);
+        let ends: BTreeSet<Address> = ends.collect();
+        let ends: Vec<Address> = ends.into_iter().collect();
         let Snapshot { owners, dossiers, .. } = &mut self.snapshot;
-        load::owners(link, &receivers, |owned| {
+        load::owners(link, &ends, |owned| {
             let order = owned.order.as_ref().map(|dossier| dossier.order.id.clone());
             owners.insert(owned.address, order);
             dossiers.extend(owned.order.map(|dossier| (dossier.order.id.clone(), dossier)));
@@ -251,6 +267,27 @@ impl Parts {
         Ok(())
     }
 
+    /// What left these addresses before, and may be looked at again.
+    async fn send(
+        &mut self,
+        link: &mut Link<'_>,
+        chain: &ChainName,
+        transfers: &[Transfer],
+        base: Option<u64>,
+    ) -> Result<(), Error> {
+        let finalized = match self.snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized) {
+            Some(block) => {
+                let height = base.map_or(block.height, |base| base.min(block.height));
+                row::signed("chains", "finalized_height", chain, height)?
+            }
+            None => -1,
+        };
+        let found = outflows::touched(link, chain, finalized, transfers, &self.snapshot).await?;
+        self.wanted.extend(outflows::orders(&found));
+        self.snapshot.outflows = found.into_values().collect();
+        Ok(())
+    }
+
     /// Wants the orders that a query for their ids finds.
     async fn orders(&mut self, link: &mut Link<'_>, text: &str, binds: Binds) -> Result<(), Error> {
         link.select(text.to_owned(), binds, |line| {
@@ -271,7 +308,8 @@ impl Parts {
         .await?;
         load::fill(link, &mut dossiers).await?;
         let seqs: Vec<i64> = self.unassigned.keys().copied().collect();
-        let (cases, journals) = load::of_deposits(link, &seqs).await?;
+        let (mut cases, journals) = load::of_deposits(link, &seqs).await?;
+        cases.extend(self.bare);
         Ok(Snapshot {
             dossiers,
             unassigned: self.unassigned.into_values().collect(),

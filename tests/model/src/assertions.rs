@@ -15,6 +15,7 @@ use payments::event::Event;
 use payments::ledger::{Balances, Journal};
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
+use payments::outflow::Outflow;
 
 use crate::deposits::Tally;
 use crate::events::Told;
@@ -31,6 +32,7 @@ pub(crate) struct Seal {
     journals: Vec<Arc<Journal>>,
     pub(crate) events: Vec<Arc<Event>>,
     deposits: Vec<Arc<Deposit>>,
+    outflows: Vec<Arc<Outflow>>,
     cases: Vec<Arc<Case>>,
     balances: Balances,
     pub(crate) kept: BTreeMap<OrderId, Kept>,
@@ -55,6 +57,7 @@ pub(crate) struct News {
     pub(crate) all: bool,
     pub(crate) orders: BTreeSet<OrderId>,
     pub(crate) deposits: Vec<(Option<Arc<Deposit>>, Arc<Deposit>)>,
+    pub(crate) outflows: Vec<(Option<Arc<Outflow>>, Arc<Outflow>)>,
     pub(crate) cases: Vec<Arc<Case>>,
     pub(crate) events: Vec<Arc<Event>>,
 }
@@ -79,6 +82,9 @@ impl World {
                 || news.deposits.iter().any(of_chain);
             if about {
                 self.check_deposits(chain, looked, &news, &mut seal)?;
+            }
+            if about || news.outflows.iter().any(|(_, outflow)| outflow.id.chain == chain.name) {
+                self.check_outflows(chain, news.all)?;
             }
         }
         for (id, kept) in &seal.kept {
@@ -126,6 +132,7 @@ impl World {
         news.events.extend_from_slice(&events[seal.events.len()..]);
         seal.events.extend_from_slice(&news.events);
         self.refresh_deposits(seal, &mut news)?;
+        self.refresh_outflows(seal, &mut news)?;
         self.refresh_cases(seal, &mut news)?;
         self.refresh_orders(seal, &mut news)?;
         Ok(news)
@@ -167,6 +174,35 @@ impl World {
         // Of all that is there, everything is new.
         if news.all {
             news.deposits = deposits.iter().map(|deposit| (None, Arc::clone(deposit))).collect();
+        }
+        Ok(())
+    }
+
+    fn refresh_outflows(&self, seal: &mut Seal, news: &mut News) -> Result<(), String> {
+        let outflows = self.memory.outflows();
+        if outflows.len() < seal.outflows.len() {
+            return Err("an outflow is gone".to_owned());
+        }
+        for (at, outflow) in outflows.iter().enumerate() {
+            let before = seal.outflows.get(at).cloned();
+            if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, outflow)) {
+                continue;
+            }
+            if before.as_ref().is_some_and(|before| before.id != outflow.id) {
+                return Err(format!("outflow {} has become another", outflow.id));
+            }
+            for (outflow, sign) in [(before.clone(), -1), (Some(Arc::clone(outflow)), 1)] {
+                let mut share = Share::default();
+                if let Some(outflow) = outflow {
+                    share.add_outflow(&outflow);
+                }
+                seal.count(&share, sign);
+            }
+            news.outflows.push((before, Arc::clone(outflow)));
+            put(&mut seal.outflows, at, outflow);
+        }
+        if news.all {
+            news.outflows = outflows.iter().map(|outflow| (None, Arc::clone(outflow))).collect();
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ pub(crate) struct Told {
     paid: BTreeMap<OrderId, i64>,
     /// Deposits on their chain, and whether each is confirmed.
     deposits: BTreeMap<DepositId, bool>,
+    /// Outflows on their chain, and whether each is booked.
+    outflows: BTreeMap<String, bool>,
     cases: BTreeSet<CaseId>,
     /// Refunds that were decided and not seen on chain.
     owed: BTreeSet<CaseId>,
@@ -140,6 +142,14 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
             told.deposits.insert(event.deposit.clone()?, true) == Some(false)
         }
         EventKind::DepositOrphaned => told.deposits.remove(event.deposit.as_ref()?).is_some(),
+        EventKind::OutflowDetected => {
+            told.outflows.insert(word(event, "outflow")?, false).is_none()
+        }
+        EventKind::OutflowWaiting => told.outflows.get(&word(event, "outflow")?) == Some(&false),
+        EventKind::OutflowBooked => {
+            told.outflows.insert(word(event, "outflow")?, true) == Some(false)
+        }
+        EventKind::OutflowOrphaned => told.outflows.remove(&word(event, "outflow")?).is_some(),
         EventKind::CaseOpened => told.cases.insert(event.case.clone()?),
         EventKind::CaseResolved => told.cases.remove(event.case.as_ref()?),
         EventKind::CreditsGranted => {

@@ -18,6 +18,7 @@ mod facts;
 pub mod memory;
 mod mutations;
 mod nature;
+mod outflows;
 pub mod random;
 #[cfg(test)]
 mod reconcile;

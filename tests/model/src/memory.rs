@@ -23,6 +23,7 @@ use payments::event::Event;
 use payments::ledger::{Account, Asset, Balances, Journal, Sides};
 use payments::name::{ChainName, OrderId};
 use payments::order::{Dossier, Order};
+use payments::outflow::{Outflow, OutflowId};
 
 /// Why a commit is refused. Nothing of it was written then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub enum Refused {
     Unread(OrderId),
     /// The deposit is recorded already.
     DepositKnown(DepositId),
+    /// What is recorded of the outflow does not become this.
+    Outflow(OutflowId),
     /// The deposit is not recorded, or is another order's.
     DepositUnknown(DepositId),
     /// The case is decided, or is not what it was.
@@ -76,6 +79,8 @@ pub struct Memory {
     orders: BTreeMap<OrderId, Filed>,
     deposits: Vec<Arc<Deposit>>,
     deposit_at: BTreeMap<(DepositId, Option<OrderId>), usize>,
+    outflows: Vec<Arc<Outflow>>,
+    outflow_at: BTreeMap<OutflowId, usize>,
     cases: Vec<Arc<Case>>,
     case_at: BTreeMap<CaseId, usize>,
     journals: Vec<Arc<Journal>>,
@@ -132,6 +137,7 @@ impl Memory {
             }
         }
         self.write_deposits(changes);
+        self.write_outflows(changes);
         self.write_cases(changes);
         self.write_journals(changes);
         self.events.extend(changes.events.iter().cloned().map(Arc::new));
@@ -192,6 +198,17 @@ impl Memory {
             let place = (deposit.id.clone(), deposit.order.clone());
             if let Some(at) = self.deposit_at.get(&place) {
                 self.deposits[*at] = Arc::new(deposit.clone());
+            }
+        }
+    }
+
+    fn write_outflows(&mut self, changes: &Changes) {
+        for outflow in &changes.outflows {
+            let fresh = self.outflows.len();
+            let at = *self.outflow_at.entry(outflow.id.clone()).or_insert(fresh);
+            match self.outflows.get_mut(at) {
+                Some(known) => *known = Arc::new(outflow.clone()),
+                None => self.outflows.push(Arc::new(outflow.clone())),
             }
         }
     }
@@ -279,6 +296,17 @@ impl Memory {
             return Some(first);
         }
         found.find(|deposit| deposit.state.is_on_chain()).or(Some(first))
+    }
+
+    /// A recorded outflow.
+    pub fn outflow(&self, id: &OutflowId) -> Option<&Outflow> {
+        self.outflow_at.get(id).and_then(|at| self.outflows.get(*at)).map(AsRef::as_ref)
+    }
+
+    /// All outflows in the order they were first recorded. One that is written again is another
+    /// value.
+    pub fn outflows(&self) -> &[Arc<Outflow>] {
+        &self.outflows
     }
 
     /// All cases in the order they were opened. One that is written again is another value.

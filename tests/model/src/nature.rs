@@ -20,7 +20,11 @@ use crate::transitions::World;
 
 pub(crate) const TOKEN: Address = Address([0xda; 20]);
 const LOOKALIKE: Address = Address([0xfa; 20]);
-const PAYER: Address = Address([0xee; 20]);
+pub(crate) const PAYER: Address = Address([0xee; 20]);
+/// Where addresses are swept to.
+pub(crate) const TREASURY: Address = Address([0x7e; 20]);
+/// Who takes the token's fee.
+const TOKEN_OWNER: Address = Address([0x0f; 20]);
 
 impl World {
     pub(crate) fn chain(&self, name: &ChainName) -> &Chain {
@@ -58,6 +62,9 @@ impl World {
         }
         while self.random.chance(55) && transfers.len() < 6 {
             transfers.extend(self.pay(at));
+        }
+        while self.random.chance(30) {
+            transfers.extend(self.sweep(at));
         }
         let mut log_index = self.random.below(3);
         for transfer in &mut transfers {
@@ -99,6 +106,57 @@ impl World {
             });
         }
         transfers
+    }
+
+    /// A transaction by which an address of ours is swept, robbed, or only slandered.
+    fn sweep(&mut self, at: usize) -> Vec<Transfer> {
+        let chain = &self.chains[at];
+        let ours = |address: &Address| self.memory.owners().contains_key(address);
+        let balances = chain.blocks[chain.tip()].balances.iter();
+        let full: Vec<(Address, U256)> = balances
+            .filter(|(at, raw)| ours(at) && !raw.is_zero())
+            .map(|(a, r)| (*a, *r))
+            .collect();
+        if full.is_empty() {
+            return Vec::new();
+        }
+        let (from, raw) = *self.random.pick(&full);
+        let raw = match self.random.below(10) {
+            0..6 => raw,
+            6..8 => raw / U256::from(3u8),
+            8 => U256::from(1u8),
+            _ => U256::ZERO,
+        };
+        let to = match self.random.below(10) {
+            0..6 => TREASURY,
+            6..8 => PAYER,
+            _ => self.aim(at).0,
+        };
+        self.transactions += 1;
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&self.transactions.to_be_bytes());
+        let chain = &self.chains[at];
+        let one = |n: u32, to: Address, raw: U256| Transfer {
+            tx: TxHash(hash),
+            n,
+            log_index: u64::from(n),
+            block: chain.id(chain.tip()),
+            time: Time(0),
+            token: TOKEN,
+            from,
+            to,
+            raw,
+        };
+        let fee = raw / U256::from(1_000u32);
+        if fee.is_zero() || !self.random.chance(30) {
+            return vec![one(0, to, raw)];
+        }
+        // Ethereum's token takes its fee first, TRON's last.
+        let (net, owner) = (raw - fee, TOKEN_OWNER);
+        match chain.habit {
+            Habit::Ethereum => vec![one(0, owner, fee), one(1, to, net)],
+            Habit::Tron => vec![one(0, to, net), one(1, owner, fee)],
+        }
     }
 
     /// To whom, and how much in millionths.

@@ -4,7 +4,8 @@
 //! final, what an order is worth. Never: a rule taken from `payments`; all is counted again.
 //! Why: two ways to one answer do not share a mistake.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
@@ -14,12 +15,16 @@ use payments::order::{Order, Policy, Price};
 use payments::time::Time;
 use ruint::aliases::U256;
 
+use crate::nature::{PAYER, TOKEN};
+
 /// A block, and where its parent stands in the list of all blocks.
 #[derive(Clone)]
 pub(crate) struct Block {
     pub(crate) header: Header,
     pub(crate) parent: Option<usize>,
     pub(crate) transfers: Vec<Transfer>,
+    /// What the token says of every account after this block; payers have all they need.
+    pub(crate) balances: Arc<BTreeMap<Address, U256>>,
 }
 
 /// A transfer as it was shown: its block, its transaction, its place, its token.
@@ -146,7 +151,12 @@ impl Chain {
         Self {
             name: ChainName::new(name).unwrap(),
             habit,
-            blocks: vec![Block { header, parent: None, transfers: Vec::new() }],
+            blocks: vec![Block {
+                header,
+                parent: None,
+                transfers: Vec::new(),
+                balances: Arc::default(),
+            }],
             truth: vec![0],
             finalized: 0,
             safe: 0,
@@ -162,15 +172,23 @@ impl Chain {
         }
     }
 
-    /// Adds a block on `parent`; its transfers are told where they are.
+    /// Adds a block on `parent`; its transfers are told where they are. A transaction that sends
+    /// more than there is fails, and moves nothing.
     pub(crate) fn add(&mut self, parent: usize, seconds: i64, transfers: Vec<Transfer>) -> usize {
         let at = self.blocks.len();
         let below = self.blocks[parent].header;
         let id = BlockId { height: below.id.height + 1, hash: hash_of(self.name.as_str(), at) };
         let time = Time(below.time.0 + seconds * 1000);
         let header = Header { id, parent: below.id.hash, time };
-        let transfers = transfers.into_iter().map(|t| Transfer { block: id, time, ..t }).collect();
-        self.blocks.push(Block { header, parent: Some(parent), transfers });
+        let mut balances = Arc::clone(&self.blocks[parent].balances);
+        let mut moved = Vec::new();
+        for transaction in transfers.chunk_by(|one, other| one.tx == other.tx) {
+            if let Some(after) = after(&balances, transaction) {
+                balances = after;
+                moved.extend(transaction.iter().map(|t| Transfer { block: id, time, ..t.clone() }));
+            }
+        }
+        self.blocks.push(Block { header, parent: Some(parent), transfers: moved, balances });
         at
     }
 
@@ -347,6 +365,24 @@ impl Chain {
         let at = self.path.get(usize::try_from(self.known_final?).ok()?)?;
         Some(self.blocks[*at].header.time)
     }
+}
+
+/// The balances after a transaction; nothing where it sends what is not there.
+fn after(
+    balances: &Arc<BTreeMap<Address, U256>>,
+    transaction: &[Transfer],
+) -> Option<Arc<BTreeMap<Address, U256>>> {
+    let moving = |t: &&Transfer| t.token == TOKEN && t.from != t.to && !t.raw.is_zero();
+    let mut after = Arc::clone(balances);
+    for transfer in transaction.iter().filter(moving) {
+        let balances = Arc::make_mut(&mut after);
+        if transfer.from != PAYER {
+            let left = balances.get(&transfer.from)?.checked_sub(transfer.raw)?;
+            balances.insert(transfer.from, left);
+        }
+        *balances.entry(transfer.to).or_default() += transfer.raw;
+    }
+    Some(after)
 }
 
 /// A count as a height.

@@ -11,6 +11,7 @@ use payments::deposit::{Deposit, DepositId, State};
 use payments::ledger::{Account, Asset, Journal};
 use payments::name::OrderId;
 use payments::order::{Dossier, Order};
+use payments::outflow::{Explanation, Outflow, OutflowState};
 
 use crate::decisions::decided;
 use crate::facts::check_late;
@@ -101,6 +102,20 @@ impl Share {
         {
             let about = vec![deposit.id.clone()];
             self.open(kind, deposit.order.as_ref(), about, micro(deposit));
+        }
+    }
+
+    /// Where the value of one outflow went. Its case holds nothing, and is looked for beside it.
+    pub(crate) fn add_outflow(&mut self, outflow: &Outflow) {
+        let (chain, micro) = (&outflow.id.chain, i128::from(outflow.amount.micro()));
+        if outflow.state == OutflowState::Booked && micro > 0 {
+            let taken = match outflow.explained {
+                Some(Explanation::Fee | Explanation::Destroyed) => Account::Lost,
+                _ => Account::Treasury(chain.clone()),
+            };
+            let asset = || Asset::Usdt(chain.clone());
+            self.add(asset(), taken, -micro);
+            self.add(asset(), Account::Custody(chain.clone(), outflow.from), micro);
         }
     }
 
@@ -256,7 +271,7 @@ impl Share {
 
 /// What a case is, where it is open; each deposit is named once.
 pub(crate) fn open_case(case: &Case) -> Result<Option<Open>, String> {
-    if case.decision.is_some() {
+    if case.decision.is_some() || case.kind == CaseKind::UnexplainedOutflow {
         return Ok(None);
     }
     let mut about = case.deposits.clone();

@@ -20,7 +20,7 @@ use payments::{PlanError, plan};
 use crate::assertions::Seal;
 use crate::memory::{Memory, Refused, changes_text};
 use crate::mutations::Mutation;
-use crate::nature::{TOKEN, address, finality};
+use crate::nature::{TOKEN, TREASURY, address, finality};
 use crate::random::Random;
 use crate::reference::{Block, Chain, Habit, hash_of, wide};
 
@@ -67,8 +67,7 @@ impl World {
         ];
         let two_person_above = Usdt::from_micro(40_000_000).filter(|_| seed.is_multiple_of(2));
         let names = if random.chance(60) { &all[..2] } else { &all[..] };
-        let mut rules = Rules::new();
-        let mut chains = Vec::new();
+        let (mut rules, mut chains) = (Rules::new(), Vec::new());
         for (name, decimals, habit) in names {
             let chain = Chain::new(name, *habit, 1_000_000);
             let solidified = *habit == Habit::Tron && random.chance(70);
@@ -80,13 +79,11 @@ impl World {
             let (decimals, max_reorg) = (*decimals, habit.bound());
             // Which of too many are recorded depends on how they are batched.
             let most = u32::MAX;
-            let bounds = Bounds {
-                others_per_order: most,
-                others_per_hour: most,
-                two_person_above,
-                ..Bounds::default()
-            };
-            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg, finality, bounds };
+            let (others_per_order, others_per_hour, hourly_credits) = (most, most, None);
+            let bounds =
+                Bounds { hourly_credits, others_per_order, others_per_hour, two_person_above };
+            let (token, treasury) = (TOKEN, vec![TREASURY]);
+            let of_chain = ChainRules { token, decimals, max_reorg, finality, treasury, bounds };
             rules.insert(chain.name.clone(), of_chain);
             chains.push(chain);
         }
@@ -197,6 +194,7 @@ impl World {
                 }
             }
         }
+        self.check_custody()?;
         let waits = |deposit: &&Arc<Deposit>| deposit.state == State::Pending;
         match self.memory.deposits().iter().find(waits) {
             Some(deposit) => Err(format!("deposit {} waits for ever", deposit.id)),

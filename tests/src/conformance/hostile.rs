@@ -23,6 +23,17 @@ const WRITES: &[&str] = &[
     "DELETE FROM orders",
     "DELETE FROM addresses",
     "DELETE FROM cases",
+    "DELETE FROM outflows",
+    // What left stays what it was, and what is booked stays booked while its block is there.
+    "UPDATE outflows SET raw = '1'",
+    "UPDATE outflows SET receiver = sender",
+    "UPDATE outflows SET sender = '0x0000000000000000000000000000000000000001'",
+    "UPDATE outflows SET order_id = NULL WHERE order_id IS NOT NULL",
+    "UPDATE outflows SET amount = amount + 1 WHERE state = 'booked'",
+    "UPDATE outflows SET state = 'pending', explained = NULL WHERE state = 'booked'",
+    "UPDATE outflows SET explained = 'refund' WHERE state = 'booked'",
+    "UPDATE outflows SET round = round + 2",
+    "UPDATE outflows SET round = round - 1",
     // Nothing is added outside a commit: no number was announced for it.
     "INSERT INTO journals SELECT seq + 100000, key || 'x', order_id, deposit, effective, recorded, \
      remainder, lines FROM journals WHERE seq = 1",
@@ -94,6 +105,12 @@ const ENTRIES: &[(&str, &str)] = &[
     ("'CREDIT', 'customer:a', 'issued', 5", "a customer debited by no reversal"),
     ("'USDT.ethereum', 'sales', 'customer:acme', 5", "USDT for a customer"),
     ("'USDT.ethereum', 'treasury:bsc', 'sales', 5", "another chain's treasury"),
+    (
+        "'USDT.ethereum', 'treasury:ethereum', \
+         'custody:ethereum:0x00000000000000000000000000000000000000aa', 5",
+        "custody of nothing swept",
+    ),
+    ("'CREDIT', 'issued', 'lost', 5", "credits lost"),
     ("'USDT.ethereum', 'order:NONE', 'sales', 5", "an order overdrawn"),
     ("'USDT.ethereum', 'suspense:late', 'sales', 500000000000000", "suspense overdrawn"),
     ("'EUR', 'sales', 'fees', 5", "an asset that is none"),
@@ -113,6 +130,7 @@ async fn state(pool: &AnyPool) -> Vec<String> {
         "balances",
         "events",
         "deposits",
+        "outflows",
         "orders",
         "cases",
         "case_steps",
@@ -122,7 +140,7 @@ async fn state(pool: &AnyPool) -> Vec<String> {
             "entries" => "amount + journal",
             "balances" => "debits + credits",
             "orders" => "coalesce(due, 0) + version",
-            "deposits" => "amount + seq",
+            "deposits" | "outflows" => "amount + seq",
             "cases" => "amount + coalesce(fee, 0) + coalesce(decided_at, 0)",
             "case_steps" => "case_seq + place",
             _ => "seq",

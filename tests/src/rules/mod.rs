@@ -12,6 +12,7 @@ mod bounds;
 mod examples;
 mod marks;
 mod orders;
+mod outflows;
 mod policy;
 mod refunds;
 mod reorgs;

@@ -52,6 +52,7 @@ pub(super) struct Pay {
     to: String,
     raw: Raw,
     token: Address,
+    from: Option<String>,
     to_itself: bool,
     log_index: u64,
 }
@@ -65,7 +66,8 @@ enum Raw {
 /// `amount` to the address of order (or pool address) `to`, in transaction `tx`.
 pub(super) fn pay(tx: &'static str, to: &str, amount: &str) -> Pay {
     let raw = Raw::Text(amount.to_owned());
-    Pay { tx, n: 0, to: to.to_owned(), raw, token: TOKEN, to_itself: false, log_index: 0 }
+    let (to, from) = (to.to_owned(), None);
+    Pay { tx, n: 0, to, raw, token: TOKEN, from, to_itself: false, log_index: 0 }
 }
 
 impl Pay {
@@ -82,6 +84,11 @@ impl Pay {
     /// So many base units.
     pub(super) fn units(self, raw: U256) -> Self {
         Self { raw: Raw::Units(raw), ..self }
+    }
+
+    /// From the address of an order, or of the pool.
+    pub(super) fn from(self, name: &str) -> Self {
+        Self { from: Some(name.to_owned()), ..self }
     }
 
     /// From the account it goes to.
@@ -135,7 +142,14 @@ impl World {
         for (name, decimals) in [("ethereum", 6), ("tron", 6), ("bsc", 18)] {
             let finality = vec![FinalityRule { up_to: None, finality: Finality::Confirmations(1) }];
             let bounds = Bounds::default();
-            let of_chain = ChainRules { token: TOKEN, decimals, max_reorg: 8, finality, bounds };
+            let of_chain = ChainRules {
+                token: TOKEN,
+                decimals,
+                max_reorg: 8,
+                finality,
+                treasury: vec![address("treasury")],
+                bounds,
+            };
             rules.insert(chain(name), of_chain);
             lines.insert(name, Line::default());
         }
@@ -231,7 +245,11 @@ impl World {
             block,
             time: header.time,
             token: pay.token,
-            from: if pay.to_itself { address(&pay.to) } else { PAYER },
+            from: match &pay.from {
+                Some(name) => address(name),
+                None if pay.to_itself => address(&pay.to),
+                None => PAYER,
+            },
             to: address(&pay.to),
             raw: match &pay.raw {
                 Raw::Text(text) => usdt(text).to_raw(decimals).unwrap(),
@@ -369,7 +387,7 @@ fn named(text: &str) -> String {
     for name in ["t1", "t2", "t3", "t4", "t5"] {
         out = out.replace(&tx(name).to_string(), name);
     }
-    for name in ["A", "B", "C", "pool", "back", "other"] {
+    for name in ["A", "B", "C", "pool", "back", "other", "treasury", "thief", "owner"] {
         let spelled = payments::address::lower_hex(&address(name).0);
         out = out.replace(&format!("0x{spelled}"), &format!("@{name}"));
         out = out.replace(&address(name).to_string(), &format!("@{name}"));
@@ -381,7 +399,15 @@ fn named(text: &str) -> String {
 /// What `news` leaves out, for it is in every event of its kind.
 fn is_told(kind: EventKind, name: &str) -> bool {
     let place = matches!(kind, EventKind::DepositDetected | EventKind::DepositConfirmed);
-    !(place && matches!(name, "tx" | "height" | "from"))
+    let left = [
+        EventKind::OutflowDetected,
+        EventKind::OutflowBooked,
+        EventKind::OutflowWaiting,
+        EventKind::OutflowOrphaned,
+        EventKind::CaseOpened,
+    ];
+    let place = place || left.contains(&kind);
+    !(place && matches!(name, "tx" | "height" | "from" | "to"))
 }
 
 /// Compares prose, line by line and without its indentation.

@@ -113,8 +113,14 @@ pub(super) fn scan(
 
 pub(super) fn rules() -> Rules {
     let bounds = Bounds::default();
-    let rules =
-        ChainRules { token: TOKEN, decimals: 6, max_reorg: 64, finality: Vec::new(), bounds };
+    let rules = ChainRules {
+        token: TOKEN,
+        decimals: 6,
+        max_reorg: 64,
+        finality: Vec::new(),
+        treasury: Vec::new(),
+        bounds,
+    };
     BTreeMap::from([(chain(), rules)])
 }
 

@@ -147,7 +147,14 @@ impl Storm {
         let finality = vec![FinalityRule { up_to: None, finality: Finality::Finalized }];
         let (token, name) = (config.token, config.chain.clone());
         let bounds = Bounds::default();
-        let of_chain = ChainRules { token, decimals: 6, max_reorg: BOUND, finality, bounds };
+        let of_chain = ChainRules {
+            token,
+            decimals: 6,
+            max_reorg: BOUND,
+            finality,
+            treasury: Vec::new(),
+            bounds,
+        };
         let mut books = Memory::new();
         books.import(&(1..6).map(ours).collect::<Vec<_>>());
         let mut storm = Self {

@@ -20,6 +20,9 @@ use crate::derive::Account;
 use crate::error::{Error, input};
 use crate::secret;
 
+/// Addresses that one chain's deposits may be swept to.
+const MOST_TREASURIES: usize = 100;
+
 pub(super) fn read_chain(
     name: &ChainName,
     chain: &file::Chain,
@@ -48,6 +51,7 @@ pub(super) fn read_chain(
         max_reorg,
         finality: read_finality_rules(&field("confirmations"), &chain.confirmations)?,
         bounds: Bounds { two_person_above, ..read_bounds(name, chain)? },
+        treasury: read_treasury(&field("treasury"), &chain.treasury, token, spelling)?,
     };
     let node = match chain.kind {
         file::Kind::Evm => Node::Evm(Box::new(evm::read_node(name, chain, &rules, beside)?)),
@@ -234,6 +238,34 @@ fn read_finality_rules(
         rules.push(FinalityRule { up_to, finality });
     }
     Ok(rules)
+}
+
+/// Where deposit addresses are swept to.
+fn read_treasury(
+    field: &str,
+    list: &[String],
+    token: Address,
+    spelling: Spelling,
+) -> Result<Vec<Address>, Error> {
+    if list.len() > MOST_TREASURIES {
+        return Err(input(field, format!("names more than {MOST_TREASURIES} addresses")));
+    }
+    let mut treasury = Vec::new();
+    for (at, text) in list.iter().enumerate() {
+        let field = format!("{field}[{at}]");
+        let address = Address::parse_as(text, spelling).map_err(|why| input(&field, why))?;
+        if address == token {
+            return Err(input(&field, "is the token contract: what is sent there is lost"));
+        }
+        if address.0 == [0; 20] {
+            return Err(input(&field, "is the zero address: what is sent there is lost"));
+        }
+        if treasury.contains(&address) {
+            return Err(input(&field, "is there twice"));
+        }
+        treasury.push(address);
+    }
+    Ok(treasury)
 }
 
 fn read_addresses(

@@ -91,6 +91,8 @@ pub(super) struct Chain {
     pub(super) finality: Option<Finality>,
     #[serde(default)]
     pub(super) confirmations: Vec<Confirmations>,
+    #[serde(default)]
+    pub(super) treasury: Vec<String>,
     pub(super) max_reorg: Option<u64>,
     pub(super) poll_interval: Option<String>,
     pub(super) deadline: Option<String>,

@@ -17,6 +17,7 @@ use store::Found;
 
 use crate::error::{Error, input};
 use crate::open::Opened;
+use crate::outflows;
 use crate::output::Output;
 
 use foreign::foreign;
@@ -29,13 +30,18 @@ use story::Story;
 pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Error> {
     let term = term.trim();
     let found = opened.books.store.find(term).await?;
-    if let Some(first) = found.first() {
+    let left = match TxHash::parse(term) {
+        Some(tx) => outflows::of_tx(opened, tx).await?,
+        None => Vec::new(),
+    };
+    let kind = found.first().map(word).or((!left.is_empty()).then_some("transaction"));
+    if let Some(kind) = kind {
         let mut story = Story::default();
         let mut told: Vec<OrderId> = Vec::new();
         for found in &found {
             story.tell_found(opened, found, &mut told).await?;
         }
-        let kind = word(first);
+        story.tell_outflows(opened, &left);
         let value = json!({ "term": term, "kind": kind, "story": story.json });
         return output.print(&value, || story.text);
     }

@@ -55,20 +55,26 @@ fn held(dossier: &Dossier, deposit: &Deposit, kind: CaseKind) -> String {
         CaseKind::Underpaid => {
             format!("the order expired with {} of what was due", dossier.counted())
         }
-        CaseKind::Overpaid | CaseKind::Unassigned | CaseKind::ReversedAfterCredit => {
-            kind.word().replace('_', " ")
-        }
+        CaseKind::Overpaid
+        | CaseKind::Unassigned
+        | CaseKind::ReversedAfterCredit
+        | CaseKind::UnexplainedOutflow => kind.word().replace('_', " "),
     }
 }
 
 pub(super) fn next_step(dossier: &Dossier, stalled: Option<&str>, paused: Option<&str>) -> String {
-    let open = dossier.cases.iter().filter(|case| case.decision.is_none());
-    let kinds: Vec<&str> = open.map(|case| case.kind.word()).collect();
+    let open = || dossier.cases.iter().filter(|case| case.decision.is_none());
+    // What left the address says nothing about what arrived there.
+    let held = open().filter(|case| case.kind != CaseKind::UnexplainedOutflow);
+    let kinds: Vec<&str> = held.map(|case| case.kind.word()).collect();
     if !kinds.is_empty() {
         return format!(
             "a person decides about: {}. Nothing of it is credited until then.",
             kinds.join(", ")
         );
+    }
+    if open().next().is_some() {
+        return "a person says what took the money from its address.".to_owned();
     }
     if let Some(why) = paused {
         let chain = &dossier.order.chain;

@@ -3,16 +3,18 @@
 //! In: what a term names. Out: the same facts as text and as JSON.
 //! Never: an order told twice. Why: a case, its deposit and its order lead to one story.
 
-use payments::case::CaseId;
+use payments::case::{Case, CaseId, CaseKind};
 use payments::deposit::Deposit;
 use payments::name::OrderId;
 use payments::order::Dossier;
+use payments::outflow::{Outflow, OutflowId};
 use serde_json::{Value, json};
 use store::Found;
 
 use crate::case_story::CaseStory;
 use crate::error::Error;
 use crate::open::Opened;
+use crate::outflows;
 use crate::view;
 
 use super::other;
@@ -47,6 +49,7 @@ impl Story {
                 for deposit in opened.books.store.deposits_to(address).await? {
                     self.tell_unassigned(opened, &deposit);
                 }
+                self.tell_outflows(opened, &outflows::from(opened, *address).await?);
                 None
             }
             Found::Address(_, Some(order)) => Some(order.clone()),
@@ -66,6 +69,11 @@ impl Story {
         let Some((_, case)) = opened.books.store.case(id).await? else {
             return Ok(None);
         };
+        if let Some(id) = outflow_of(&case) {
+            let left = outflows::of_tx(opened, id.tx).await?;
+            let left: Vec<_> = left.into_iter().filter(|outflow| outflow.id == id).collect();
+            self.tell_outflows(opened, &left);
+        }
         let told = CaseStory::gather(opened, case).await?;
         self.line(&told.text(opened));
         self.json.push(told.json(opened));
@@ -99,6 +107,8 @@ impl Story {
             self.line(&format!("{}, {tx}: {why}", other::amount(deposit)));
             because.push(json!({ "deposit": deposit.id.to_string(), "because": why }));
         }
+        let left = outflows::from(opened, dossier.order.address).await?;
+        self.tell_outflows(opened, &left);
         let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
         let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
         let paused = home.and_then(|cursor| cursor.paused.as_deref());
@@ -113,8 +123,22 @@ impl Story {
         Ok(())
     }
 
+    /// What left our addresses.
+    pub(super) fn tell_outflows(&mut self, opened: &Opened, left: &[Outflow]) {
+        for outflow in left {
+            self.line(&outflows::sentence(&opened.view, outflow));
+            self.json.push(outflows::as_json(&opened.view, outflow));
+        }
+    }
+
     fn line(&mut self, text: &str) {
         self.text.push_str(text);
         self.text.push('\n');
     }
+}
+
+/// The outflow that a case is about.
+fn outflow_of(case: &Case) -> Option<OutflowId> {
+    let id = case.id.0.strip_prefix(CaseKind::UnexplainedOutflow.word())?.strip_prefix(':')?;
+    OutflowId::parse(id.split_once('#').map_or(id, |(id, _)| id))
 }

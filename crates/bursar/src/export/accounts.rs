@@ -14,6 +14,7 @@ pub(super) enum Class {
     Liabilities,
     Equity,
     Income,
+    Expenses,
 }
 
 /// The class of an account, and the parts of its name below it.
@@ -36,6 +37,7 @@ pub(super) fn parts(account: &Account) -> (Class, Vec<String>) {
         Account::Dust => (Class::Income, vec![own("dust")]),
         Account::Fees => (Class::Income, vec![own("fees")]),
         Account::Kept => (Class::Income, vec![own("kept")]),
+        Account::Lost => (Class::Expenses, vec![own("lost")]),
     }
 }
 
@@ -47,6 +49,7 @@ pub(super) fn hledger(account: &Account) -> String {
         Class::Liabilities => "liabilities",
         Class::Equity => "equity",
         Class::Income => "revenues",
+        Class::Expenses => "expenses",
     };
     format!("{class}:{}", parts.join(":"))
 }
@@ -65,6 +68,7 @@ pub(super) fn beancount(account: &Account) -> String {
         Class::Liabilities => "Liabilities",
         Class::Equity => "Equity",
         Class::Income => "Income",
+        Class::Expenses => "Expenses",
     };
     let parts: Vec<String> = parts.iter().map(|part| beancount_part(part)).collect();
     format!("{class}:{}", parts.join(":"))

@@ -219,6 +219,7 @@ impl Code {
             CaseKind::Late => Self::Late,
             CaseKind::Overpaid => Self::Overpaid,
             CaseKind::Underpaid => Self::Underpaid,
+            CaseKind::UnexplainedOutflow => Self::UnexplainedOutflow,
             CaseKind::ReversedAfterCredit => Self::ReversedAfterCredit,
         }
     }

@@ -95,6 +95,9 @@ pub fn compare(books: &Books, observed: &Observed) -> Report {
     let stray = |journal: &&Journal| journal.deposit.as_ref().is_none_or(|id| !known.contains(id));
     let strays: Vec<Journal> = books.unassigned_journals.iter().filter(stray).cloned().collect();
     comparison.strays(&strays);
+    let bare = books.unassigned_cases.iter().filter(|case| case.deposits.is_empty());
+    let bare: Vec<Case> = bare.cloned().collect();
+    comparison.group(Group { order: None, deposits: &[], cases: &bare, journals: &[] });
     comparison.finish()
 }
 
@@ -357,9 +360,15 @@ impl<'a> Comparison<'a> {
         self.customers();
         self.unacknowledged();
         for (line, chain, at) in std::mem::take(&mut self.orphaned) {
-            let received =
-                self.chains.get(&chain).and_then(|index| index.received.get(at).copied());
-            if received == Some(false)
+            let index = self.chains.get(&chain);
+            let received = index.and_then(|index| index.received.get(at).copied());
+            let transfer = index.and_then(|index| index.seen.transfers.get(at));
+            // Mined again, it may pay a stranger, or nobody.
+            let ours = transfer.zip(index).is_some_and(|(t, i)| {
+                i.seen.ours.contains(&t.to) && t.from != t.to && !t.raw.is_zero()
+            });
+            if ours
+                && received == Some(false)
                 && let Some(line) = self.report.lines.get_mut(line)
             {
                 line.disposition = Disposition::Discrepant(Code::ChainOnly);
@@ -407,6 +416,9 @@ fn said(case: &Case) -> String {
         several => format!("{} deposits", several.len()),
     };
     match (case.kind, &case.order) {
+        (CaseKind::UnexplainedOutflow, _) => {
+            format!("what left by {} waits for a person to say why", case.id)
+        }
         (CaseKind::ReversedAfterCredit, Some(order)) => {
             format!("credits of order {order} were taken back after they were granted")
         }

@@ -112,6 +112,15 @@ impl Comparison<'_> {
 
     /// A journal about money that left an address of ours.
     fn outflow(&mut self, journal: &Journal, reversed: bool) {
+        // A reversal takes it out of the custody account as it put it there.
+        for entry in &journal.entries {
+            if let Account::Custody(chain, address) = &entry.credit
+                && !reversed
+            {
+                let held = self.held.entry((chain.clone(), *address)).or_default();
+                held.expected = held.expected.saturating_sub(i128::from(entry.amount));
+            }
+        }
         if !reversed {
             self.outflows.insert(base(&journal.key).to_owned());
         }

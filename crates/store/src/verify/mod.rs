@@ -64,7 +64,7 @@ impl Finding {
 }
 
 /// Queries for one text a row; every row is a finding.
-const CHECKS: [(&str, &str); 9] = [
+const CHECKS: [(&str, &str); 11] = [
     (
         "asset_unbalanced",
         "SELECT asset FROM balances GROUP BY asset HAVING sum(debits) <> sum(credits)",
@@ -117,6 +117,20 @@ const CHECKS: [(&str, &str); 9] = [
         "address_without_owner",
         "SELECT o.id FROM orders AS o LEFT JOIN addresses AS a ON a.address = o.address \
          WHERE coalesce(a.order_id, '') <> o.id",
+    ),
+    (
+        "outflow_unasked",
+        "SELECT w.id FROM outflows AS w LEFT JOIN cases AS c ON c.id = 'unexplained_outflow:' || \
+         w.id || CASE WHEN w.round > 1 THEN '#' || CAST(w.round AS TEXT) ELSE '' END \
+         WHERE w.state IN ('waiting', 'booked') AND w.explained IS NULL \
+         AND (c.id IS NULL OR c.resolution = 'itself')",
+    ),
+    (
+        "outflow_differs",
+        "SELECT w.id FROM outflows AS w LEFT JOIN journals AS j ON j.key = 'sweep:' || w.id || \
+         CASE WHEN w.round > 1 THEN '#' || CAST(w.round AS TEXT) ELSE '' END \
+         LEFT JOIN entries AS e ON e.journal = j.seq \
+         WHERE w.state = 'booked' AND w.amount > 0 AND coalesce(e.amount, 0) <> w.amount",
     ),
 ];
 

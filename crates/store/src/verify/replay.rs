@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use payments::address::Address;
 use payments::amount::Usdt;
-use payments::case::Resolution;
+use payments::case::{Case, CaseKind, Resolution};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::event::EventKind;
 use payments::ledger::Account;
@@ -106,7 +106,10 @@ pub(super) async fn check(
 
 /// What a person decided is a fact of another kind; it is recorded with who and why.
 fn by_a_person(dossier: &Dossier) -> bool {
-    let decisions = dossier.cases.iter().filter_map(|case| case.decision.as_ref());
+    // What left its address says nothing about what the order has.
+    let of_deposits = |case: &&Case| case.kind != CaseKind::UnexplainedOutflow;
+    let cases = dossier.cases.iter().filter(of_deposits);
+    let decisions = cases.filter_map(|case| case.decision.as_ref());
     decisions.into_iter().any(|decision| decision.resolution != Resolution::Itself)
         || dossier.deposits.iter().any(|deposit| deposit.assigned.is_some())
 }

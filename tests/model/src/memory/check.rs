@@ -9,6 +9,7 @@ use payments::case::{Case, StepKind};
 use payments::changes::Changes;
 use payments::ledger::{Account, Asset, Entry, Journal, Sides};
 use payments::name::OrderId;
+use payments::outflow::{Outflow, OutflowState};
 
 use super::{Memory, Refused};
 
@@ -25,6 +26,7 @@ impl Memory {
             _ => Ok(()),
         };
         self.check_deposits(changes, &unread)?;
+        self.check_outflows(changes)?;
         self.check_cases(changes, &unread)?;
         let mut keys = BTreeSet::new();
         let mut after = After::new();
@@ -92,6 +94,33 @@ impl Memory {
             let place = (deposit.id.clone(), deposit.order.clone());
             if !self.deposit_at.contains_key(&place) {
                 return Err(Refused::DepositUnknown(deposit.id.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A round of an outflow goes forward, and what is booked stays what it is.
+    fn check_outflows(&self, changes: &Changes) -> Result<(), Refused> {
+        use OutflowState::{Booked, Orphaned, Pending, Waiting};
+        for new in &changes.outflows {
+            let Some(at) = self.outflow_at.get(&new.id) else { continue };
+            let old = &self.outflows[*at];
+            let what = |o: &Outflow| (o.from, o.to, o.raw, o.block);
+            let booked = |o: &Outflow| (o.amount, o.explained);
+            let states = match (old.state, new.state) {
+                (Orphaned, state) => state == Orphaned,
+                (Booked, Booked) => booked(old) == booked(new),
+                (Booked, state) => state == Orphaned,
+                (Waiting, Pending) => false,
+                _ => true,
+            };
+            let fits = match new.round.checked_sub(old.round) {
+                Some(0) => states && what(old) == what(new),
+                Some(1) => true,
+                _ => false,
+            };
+            if !fits || new.order != old.order || changes.cursor.is_none() {
+                return Err(Refused::Outflow(new.id.clone()));
             }
         }
         Ok(())

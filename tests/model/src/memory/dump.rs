@@ -12,6 +12,7 @@ use payments::deposit::Deposit;
 use payments::event::Event;
 use payments::ledger::Journal;
 use payments::order::Dossier;
+use payments::outflow::Outflow;
 use payments::time::Time;
 
 use super::Memory;
@@ -42,6 +43,9 @@ impl Memory {
         }
         for deposit in &self.deposits {
             let _ = writeln!(out, "{}", deposit_line(deposit));
+        }
+        for outflow in &self.outflows {
+            let _ = writeln!(out, "{}", outflow_line(outflow));
         }
         for case in &self.cases {
             let _ = writeln!(out, "{}", case_line(case));
@@ -83,6 +87,9 @@ pub fn changes_text(changes: &Changes) -> String {
         for deposit in list {
             let _ = write!(out, "\n  {word} {}", deposit_line(deposit));
         }
+    }
+    for outflow in &changes.outflows {
+        let _ = write!(out, "\n  {}", outflow_line(outflow));
     }
     for case in &changes.cases {
         let _ = write!(out, "\n  {}", case_line(case));
@@ -133,6 +140,26 @@ pub fn deposit_line(deposit: &Deposit) -> String {
             None if deposit.late => " late".to_owned(),
             None => String::new(),
         },
+    )
+}
+
+/// An outflow on one line.
+pub fn outflow_line(outflow: &Outflow) -> String {
+    format!(
+        "outflow {} round {} of {} {} raw {} from {} to {} in {}:{}:{} at {} {} {}",
+        outflow.id,
+        outflow.round,
+        outflow.order.as_ref().map_or("nobody", |order| order.as_str()),
+        outflow.amount,
+        outflow.raw,
+        outflow.from,
+        outflow.to,
+        outflow.block.height,
+        outflow.block.hash,
+        outflow.log_index,
+        outflow.time.0,
+        outflow.state.word(),
+        outflow.explained.map_or("unexplained", |why| why.word()),
     )
 }
 

@@ -7,12 +7,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use payments::address::Address;
 use payments::case::{CaseId, Resolution, Step, StepKind};
 use payments::chain::{Scan, Transfer, TxHash, final_time};
-use payments::changes::{RefundFact, Snapshot, Update};
+use payments::changes::{Held, RefundFact, Snapshot, Update};
 use payments::deposit::{Deposit, DepositId, State};
-use payments::ledger::Journal;
+use payments::ledger::{Account, Asset, Journal};
 use payments::name::{ChainName, OrderId};
+use payments::outflow::{Outflow, OutflowState, Way};
 
 use super::{Filed, Memory};
 
@@ -92,6 +94,8 @@ impl Memory {
                 let about = self.deposits.iter().filter(about).map(|d| (**d).clone());
                 snapshot.unassigned = about.collect();
                 self.remember_nobodys(snapshot);
+                let bare = case.deposits.is_empty().then(|| (**case).clone());
+                snapshot.unassigned_cases.extend(bare);
             }
         }
     }
@@ -117,9 +121,11 @@ impl Memory {
     ) {
         snapshot.cursor = self.cursors.get(chain).cloned();
         for transfer in transfers {
-            if let Some(owner) = self.owners.get(&transfer.to) {
-                snapshot.owners.insert(transfer.to, owner.clone());
-                orders.extend(owner.clone());
+            for end in [transfer.to, transfer.from] {
+                if let Some(owner) = self.owners.get(&end) {
+                    snapshot.owners.insert(end, owner.clone());
+                    orders.extend(owner.clone());
+                }
             }
         }
         let finalized = snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized);
@@ -140,6 +146,70 @@ impl Memory {
             }
         }
         self.remember_nobodys(snapshot);
+        self.remember_outflows(chain, transfers, finalized, snapshot, orders);
+    }
+
+    fn remember_outflows(
+        &self,
+        chain: &ChainName,
+        transfers: &[Transfer],
+        finalized: Option<u64>,
+        snapshot: &mut Snapshot,
+        orders: &mut BTreeSet<OrderId>,
+    ) {
+        let ours = || transfers.iter().filter(|t| self.owners.contains_key(&t.from));
+        let asked: BTreeSet<(TxHash, u32)> = ours().map(|t| (t.tx, t.n)).collect();
+        let of_chain = |deposit: &&Deposit| deposit.id.chain == *chain;
+        let deposits = || self.deposits.iter().map(AsRef::as_ref).filter(of_chain);
+        let pending = deposits().filter(|deposit| deposit.state == State::Pending);
+        let pending: BTreeSet<Address> = pending.map(|deposit| deposit.to).collect();
+        let wanted = |outflow: &&Outflow| {
+            let from = &outflow.from;
+            outflow.id.chain == *chain
+                && (outflow.state == OutflowState::Pending
+                    || finalized.is_none_or(|height| outflow.block.height > height)
+                    || (outflow.id.way == Way::Transfer
+                        && asked.contains(&(outflow.id.tx, outflow.id.n)))
+                    || (outflow.state == OutflowState::Waiting
+                        && (pending.contains(from) || snapshot.owners.contains_key(from))))
+        };
+        let outflows = self.outflows.iter().map(AsRef::as_ref).filter(wanted).cloned();
+        let outflows: Vec<Outflow> = outflows.collect();
+        orders.extend(outflows.iter().filter_map(|outflow| outflow.order.clone()));
+        let unowned = outflows.iter().filter(|outflow| outflow.order.is_none());
+        let cases: BTreeSet<CaseId> = unowned.map(Outflow::case).collect();
+        let cases = self.cases.iter().filter(|case| cases.contains(&case.id));
+        snapshot.outflow_cases = cases.map(|case| (**case).clone()).collect();
+        let places = outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
+        for (sender, height) in places.chain(ours().map(|t| (t.from, t.block.height))) {
+            let owner = self.owners.get(&sender).and_then(Option::as_ref);
+            let booked = || {
+                deposits().filter(|deposit| {
+                    deposit.to == sender
+                        && (deposit.order.is_none() || deposit.order.as_ref() == owner)
+                        && deposit.state.is_on_chain()
+                        && deposit.state != State::Pending
+                })
+            };
+            let above = booked().filter(|deposit| deposit.block.height > height);
+            let above: i128 = above.map(|deposit| i128::from(deposit.amount.micro())).sum();
+            let (asset, custody) =
+                (Asset::Usdt(chain.clone()), Account::Custody(chain.clone(), sender));
+            let taken = self.outflows.iter().filter(|outflow| {
+                outflow.id.chain == *chain
+                    && outflow.from == sender
+                    && outflow.state == OutflowState::Booked
+            });
+            let left: Vec<_> = taken.collect();
+            let taken = left.iter().filter(|outflow| outflow.block.height > height);
+            let taken: i128 = taken.map(|outflow| i128::from(outflow.amount.micro())).sum();
+            let now = -self.net(&asset, &custody);
+            let micro = |sum: i128| i64::try_from(sum).unwrap();
+            let rounded = i64::try_from(left.len() + booked().count()).unwrap();
+            let held = Held { then: micro(now - above + taken), now: micro(now), rounded };
+            snapshot.held.insert((sender, height), held);
+        }
+        snapshot.outflows = outflows;
     }
 
     /// Whether a deposit may be seen at another address than its order's.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use payments::amount::Usdt;
 use payments::chain::Transfer;
 use payments::deposit::State;
-use payments::reconcile::{Code, Disposition, Observed, Seen, compare};
+use payments::name::ChainName;
+use payments::reconcile::{Books, Code, Disposition, Observed, Seen, compare};
 
 use super::sides;
 use crate::nature::TOKEN;
@@ -43,13 +45,13 @@ fn nothing_is_found_where_nothing_is_wrong() {
         let mut left = 0usize;
         for finding in &report.findings {
             if finding.code == Code::UnexplainedOutflow {
-                left += 1;
+                left += usize::from(finding.case.is_none());
                 continue;
             }
             assert!(UNDECIDED.contains(&finding.code), "seed {seed}: {finding:?}");
             found.insert(finding.code);
         }
-        assert_eq!(left, outflows(&observed), "seed {seed}");
+        assert_eq!(left, outflows(&books, &observed), "seed {seed}");
         // As many lines as the books have undecided cases, and no case twice.
         let orders = books.orders.iter().flat_map(|dossier| &dossier.cases);
         let cases = orders.chain(&books.unassigned_cases);
@@ -94,13 +96,22 @@ fn nothing_is_found_where_nothing_is_wrong() {
     assert!(found.len() >= 9, "of what may be found only {found:?} was");
 }
 
-/// How often money left an address of ours: a contract that sent to itself may, mined again, send
-/// to somebody else.
-fn outflows(observed: &Observed) -> usize {
-    let of_chain = |seen: &Seen| {
+/// How often money left an address of ours and is not booked yet: a chain is paused, or what came
+/// before it was not shown.
+fn outflows(books: &Books, observed: &Observed) -> usize {
+    let keys = books.unassigned_journals.iter().map(|journal| journal.key.as_str());
+    let keys: BTreeSet<&str> = keys.collect();
+    let of_chain = |(name, seen): (&ChainName, &Seen)| {
         let left = |t: &&Transfer| seen.ours.contains(&t.from) && t.from != t.to;
-        let moved = |t: &&Transfer| !t.raw.is_zero() && t.token == TOKEN;
-        seen.transfers.iter().filter(left).filter(moved).count()
+        let decimals = books.frame.rules[name].decimals;
+        let micro = |t: &Transfer| Usdt::from_raw(t.raw, decimals).map_or(0, Usdt::micro);
+        let moved = |t: &&Transfer| micro(t) > 0 && t.token == TOKEN;
+        let open = |t: &&Transfer| {
+            let base = format!("sweep:{name}:{}:{}", t.tx, t.n);
+            let rounds = (2..9).map(|round| format!("{base}#{round}"));
+            !rounds.chain([base.clone()]).any(|key| keys.contains(key.as_str()))
+        };
+        seen.transfers.iter().filter(left).filter(moved).filter(open).count()
     };
-    observed.chains.values().map(of_chain).sum()
+    observed.chains.iter().map(of_chain).sum()
 }

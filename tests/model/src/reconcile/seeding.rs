@@ -93,14 +93,19 @@ impl Sides {
         (!all.is_empty()).then(|| self.random.pick(&all).clone())
     }
 
-    /// One that is final, booked, and of the configured token.
+    /// One that is final, booked, of the configured token, of a stranger's money, and still where
+    /// it arrived: of what was sent on, a fault would leave less than nothing.
     fn booked(&mut self) -> Option<Deposit> {
+        let chains = self.observed.chains.clone();
         self.some(|deposit| {
+            let at = |address| chains.get(&deposit.id.chain)?.balances.get(address);
+            let there = at(&deposit.to).is_some_and(|held| *held >= deposit.raw);
             let final_state = matches!(
                 deposit.state,
                 State::Confirmed | State::Credited | State::Suspended(_) | State::Dust
             );
-            final_state && !deposit.amount.is_zero() && deposit.id.other_token.is_none()
+            let own = !deposit.amount.is_zero() && deposit.id.other_token.is_none();
+            final_state && own && there && at(&deposit.from).is_none()
         })
     }
 
@@ -331,7 +336,10 @@ fn partial(sides: &mut Sides) -> Option<Planted> {
         plain
             && dossier.deposits.len() == 1
             && credited(&dossier.deposits[0])
-            && dossier.order.due.is_some()
+            && dossier
+                .order
+                .due
+                .is_some_and(|due| dossier.deposits[0].amount.micro() < 2 * due.micro())
     };
     let dossier = sides.order(one)?;
     dossier.order.due = Usdt::from_micro(dossier.order.due?.micro() * 3);

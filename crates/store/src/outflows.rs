@@ -1,0 +1,323 @@
+//! Outflows: written, and read for a plan or for somebody who asks.
+//!
+//! In: what a plan changed; a chain and its transfers; a filter. Out: rows; values.
+//! Never: an outflow a second time. Why: only a commit that moves the cursor of its chain writes
+//! one, so the cursor's generation guards them all.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use payments::address::Address;
+use payments::case::{Case, CaseId};
+use payments::chain::{BlockId, Transfer, TxHash};
+use payments::changes::{Held, Snapshot};
+use payments::name::{ChainName, OrderId};
+use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way};
+
+use crate::Store;
+use crate::cases;
+use crate::error::Error;
+use crate::load::{self, Numbered};
+use crate::row::{self, Fields, hex, signed};
+use crate::sql::{Binds, Bulk, Link, PACKED_END, packed};
+
+const OUTFLOW: [&str; 14] = [
+    "w.id",
+    "w.seq",
+    "w.order_id",
+    "w.sender",
+    "w.receiver",
+    "w.raw",
+    "w.amount",
+    "w.height",
+    "w.block_hash",
+    "w.time",
+    "w.log_index",
+    "w.state",
+    "w.explained",
+    "w.round",
+];
+
+/// Which outflows to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutflowFilter {
+    /// Only those of this chain.
+    pub chain: Option<ChainName>,
+    /// Only those from this address.
+    pub sender: Option<Address>,
+    /// Only those of this transaction.
+    pub tx: Option<TxHash>,
+    /// Only those that are final and that nobody has explained.
+    pub unexplained: bool,
+}
+
+impl Store {
+    /// At most `limit` outflows recorded after the one with number `after` (0: from the first),
+    /// with their numbers, in the order in which they were recorded.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn outflows(
+        &self,
+        filter: &OutflowFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, Outflow)>, Error> {
+        let unexplained = match filter.unexplained {
+            true => " AND explained IS NULL AND state IN ('waiting', 'booked')",
+            false => "",
+        };
+        // The casts give the parameters a type where the conditions do not use them.
+        let from = format!(
+            "FROM (SELECT * FROM outflows WHERE seq > $1 AND CAST($2 AS BIGINT) IS NOT NULL \
+            AND (CAST($3 AS TEXT) = '' OR chain = $3) AND (CAST($4 AS TEXT) = '' OR sender = $4) \
+            AND (CAST($5 AS TEXT) = '' OR id LIKE $5){unexplained} \
+            ORDER BY seq LIMIT $2) AS w"
+        );
+        let mut binds = Binds::default();
+        binds.int(i64::try_from(after).unwrap_or(i64::MAX))?;
+        binds.int(i64::from(limit))?;
+        binds.text(filter.chain.as_ref().map(ToString::to_string).unwrap_or_default())?;
+        binds.text(filter.sender.map(|address| hex(&address.0)).unwrap_or_default())?;
+        binds.text(filter.tx.map(|tx| format!("%:{tx}:%")).unwrap_or_default())?;
+        let mut connection = self.reader().await?;
+        let mut found = Numbered::new();
+        self.link(&mut connection)
+            .select(packed(&OUTFLOW, &from) + PACKED_END, binds, |line| {
+                let (seq, outflow) = outflow(line)?;
+                found.insert(seq, outflow);
+                Ok(())
+            })
+            .await?;
+        let numbered = found.into_iter();
+        Ok(numbered.map(|(seq, outflow)| (u64::try_from(seq).unwrap_or(0), outflow)).collect())
+    }
+}
+
+fn outflow(line: &str) -> Result<(i64, Outflow), Error> {
+    let mut fields = Fields::new("outflows", line);
+    let id = fields.parse("id", OutflowId::parse)?;
+    let seq = fields.int("seq")?;
+    let order = fields.maybe("order_id", row::order_id)?;
+    let from = fields.parse("sender", row::address)?;
+    let to = fields.parse("receiver", row::address)?;
+    let raw = fields.parse("raw", |text| text.parse().ok())?;
+    let amount = fields.parse("amount", row::usdt)?;
+    let height = fields.parse("height", |text| text.parse().ok())?;
+    let block = BlockId { height, hash: fields.parse("block_hash", row::hash)? };
+    let time = fields.parse("time", row::time)?;
+    let log_index = fields.parse("log_index", |text| text.parse().ok())?;
+    let state = fields.parse("state", OutflowState::parse)?;
+    let explained = fields.maybe("explained", Explanation::parse)?;
+    let round = fields.parse("round", |text| text.parse().ok())?;
+    let outflow = Outflow {
+        id,
+        order,
+        from,
+        to,
+        raw,
+        amount,
+        block,
+        time,
+        log_index,
+        state,
+        explained,
+        round,
+    };
+    Ok((seq, outflow))
+}
+
+/// Writes what a plan recorded or changed of them.
+pub(crate) async fn write(link: &mut Link<'_>, outflows: &[Outflow]) -> Result<(), Error> {
+    if outflows.is_empty() {
+        return Ok(());
+    }
+    let mut last = 0i64;
+    let text = packed(&["m.seq"], "FROM (SELECT max(seq) AS seq FROM outflows) AS m") + PACKED_END;
+    link.select(text, Binds::default(), |line| {
+        last = line.parse().unwrap_or(0);
+        Ok(())
+    })
+    .await?;
+    let numbered: Vec<(i64, &Outflow)> = (last.saturating_add(1)..).zip(outflows).collect();
+    let written = link.write(&WRITE, &numbered, |binds, (seq, outflow)| {
+        let id = &outflow.id;
+        binds.int(*seq)?;
+        binds.text(id.to_string())?;
+        binds.text_or_null(outflow.order.as_ref().map(ToString::to_string))?;
+        binds.text(id.chain.to_string())?;
+        binds.int(signed("outflows", "height", id, outflow.block.height)?)?;
+        binds.text(hex(&outflow.block.hash.0))?;
+        binds.int(outflow.time.0)?;
+        binds.int(signed("outflows", "log_index", id, outflow.log_index)?)?;
+        binds.text(hex(&outflow.from.0))?;
+        binds.text(hex(&outflow.to.0))?;
+        binds.text(outflow.raw.to_string())?;
+        binds.int(outflow.amount.micro())?;
+        binds.text(outflow.state.word().to_owned())?;
+        binds.text_or_null(outflow.explained.map(|why| why.word().to_owned()))?;
+        binds.int(i64::from(outflow.round))
+    });
+    written.await?;
+    Ok(())
+}
+
+static WRITE: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "write outflows",
+    head: "INSERT INTO outflows (seq, id, order_id, chain, height, block_hash, time, log_index, \
+        sender, receiver, raw, amount, state, explained, round) VALUES"
+        .to_owned(),
+    columns: 15,
+    tail: " ON CONFLICT (id) DO UPDATE SET height = excluded.height, \
+        block_hash = excluded.block_hash, time = excluded.time, log_index = excluded.log_index, \
+        sender = excluded.sender, receiver = excluded.receiver, raw = excluded.raw, \
+        amount = excluded.amount, state = excluded.state, explained = excluded.explained, \
+        round = excluded.round",
+});
+
+/// The outflows that may matter to an update of `chain`, by the order of recording. `owners` of
+/// `snapshot` are known; what is above `finalized` (-1: everything) can still change.
+pub(crate) async fn touched(
+    link: &mut Link<'_>,
+    chain: &ChainName,
+    finalized: i64,
+    transfers: &[Transfer],
+    snapshot: &Snapshot,
+) -> Result<Numbered<Outflow>, Error> {
+    let mut found = Numbered::new();
+    let mut take = |line: &str| {
+        let (seq, outflow) = outflow(line)?;
+        found.insert(seq, outflow);
+        Ok(())
+    };
+    let from = "FROM outflows AS w WHERE w.seq IN (\
+        SELECT seq FROM outflows WHERE chain = $1 AND height > $2 \
+        UNION SELECT seq FROM outflows WHERE chain = $1 AND state = 'pending' \
+        UNION SELECT seq FROM outflows WHERE state = 'waiting' AND chain = $1 AND sender IN \
+        (SELECT receiver FROM deposits WHERE chain = $1 AND state = 'pending'))";
+    let mut binds = Binds::default();
+    binds.text(chain.to_string())?;
+    binds.int(finalized)?;
+    link.select(packed(&OUTFLOW, from) + PACKED_END, binds, &mut take).await?;
+    let ours = transfers.iter().filter(|transfer| snapshot.owners.contains_key(&transfer.from));
+    let ids: Vec<OutflowId> = ours
+        .map(|t| OutflowId { chain: chain.clone(), tx: t.tx, n: t.n, way: Way::Transfer })
+        .collect();
+    let by_id = |binds: &mut Binds, id: &OutflowId| binds.text(id.to_string());
+    link.read(&BY_ID, &ids, by_id, &mut take).await?;
+    let ends: Vec<Address> = snapshot.owners.keys().copied().collect();
+    let by_end = |binds: &mut Binds, address: &Address| binds.text(hex(&address.0));
+    link.read(&WAITING, &ends, by_end, &mut take).await?;
+    found.retain(|_, outflow| outflow.id.chain == *chain);
+    Ok(found)
+}
+
+fn list(name: &'static str, rest: &str) -> Bulk {
+    let head = format!("{} IN (", packed(&OUTFLOW, rest));
+    Bulk { name, head, columns: 1, tail: ")) AS lines" }
+}
+
+static BY_ID: LazyLock<Bulk> =
+    LazyLock::new(|| list("outflows by id", "FROM outflows AS w WHERE w.id"));
+static WAITING: LazyLock<Bulk> = LazyLock::new(|| {
+    list("waiting outflows", "FROM outflows AS w WHERE w.state = 'waiting' AND w.sender")
+});
+
+/// The cases of those outflows that no order owns, and what could leave each sender at the height
+/// of each outflow and of each transfer from an address of ours.
+pub(crate) async fn fill(
+    link: &mut Link<'_>,
+    chain: &ChainName,
+    transfers: &[Transfer],
+    snapshot: &mut Snapshot,
+) -> Result<(), Error> {
+    let unowned = snapshot.outflows.iter().filter(|outflow| outflow.order.is_none());
+    let ids: Vec<CaseId> = unowned.map(Outflow::case).collect();
+    snapshot.outflow_cases = by_id(link, &ids).await?;
+    let mut wanted: BTreeSet<(Address, u64)> =
+        snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height)).collect();
+    let ours = transfers.iter().filter(|transfer| snapshot.owners.contains_key(&transfer.from));
+    wanted.extend(ours.map(|transfer| (transfer.from, transfer.block.height)));
+    let wanted: Vec<(Address, u64)> = wanted.into_iter().collect();
+    let bind = |binds: &mut Binds, (sender, height): &(Address, u64)| {
+        binds.text(hex(&sender.0))?;
+        binds.text(chain.to_string())?;
+        binds.int(signed("outflows", "height", sender, *height)?)
+    };
+    let held = &mut snapshot.held;
+    link.read(&HELD, &wanted, bind, |line| {
+        let mut fields = Fields::new("balances", line);
+        let sender = fields.parse("account", row::address)?;
+        let height = fields.parse("height", |text| text.parse().ok())?;
+        let (then, now) = (fields.int("debits")?, fields.int("debits")?);
+        let rounded = fields.int("rounded")?;
+        held.insert((sender, height), Held { then, now, rounded });
+        Ok(())
+    })
+    .await
+}
+
+async fn by_id(link: &mut Link<'_>, ids: &[CaseId]) -> Result<Vec<Case>, Error> {
+    let mut found = Numbered::new();
+    link.read(
+        &CASES,
+        ids,
+        |binds, id| binds.text(id.0.clone()),
+        |line| {
+            let (seq, case) = row::case(line)?;
+            found.insert(seq, case);
+            Ok(())
+        },
+    )
+    .await?;
+    load::case_deposits(link, &mut found).await?;
+    cases::read_steps(link, &mut found).await?;
+    Ok(found.into_values().collect())
+}
+
+static CASES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "cases by id",
+    head: format!("{} IN (", packed(&row::CASE, "FROM cases AS c WHERE c.id")),
+    columns: 1,
+    tail: ")) AS lines",
+});
+
+// Custody, without what outflows above the height took and deposits above it brought: those of the
+// order that owns the address, and those that came before it had an owner. Each is found through
+// an index of its own.
+static HELD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "held at a height",
+    head: "WITH v (sender, chain, height) AS (VALUES".to_owned(),
+    columns: 3,
+    tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(height AS TEXT) || '\u{1f}' || \
+        CAST(now + later AS TEXT) || '\u{1f}' || CAST(now AS TEXT) || '\u{1f}' || \
+        CAST(rounded AS TEXT), '\u{1e}') \
+        FROM (SELECT v.sender, v.height, \
+        coalesce((SELECT b.debits - b.credits FROM balances AS b \
+            WHERE b.account = 'custody:' || v.chain || ':' || v.sender \
+            AND b.asset = 'USDT.' || v.chain), 0) AS now, \
+        coalesce((SELECT sum(w.amount) FROM outflows AS w WHERE w.sender = v.sender \
+            AND w.chain = v.chain AND w.height > v.height AND w.state = 'booked'), 0) \
+        - coalesce((SELECT sum(d.amount) FROM addresses AS a \
+            JOIN deposits AS d ON d.order_id = a.order_id \
+            WHERE a.address = v.sender AND d.receiver = v.sender AND d.chain = v.chain \
+            AND d.height > v.height AND d.state NOT IN ('pending', 'orphaned', 'reversed')), 0) \
+        - coalesce((SELECT sum(d.amount) FROM deposits AS d \
+            WHERE d.order_id IS NULL AND d.receiver = v.sender AND d.chain = v.chain \
+            AND d.height > v.height AND d.state NOT IN ('pending', 'orphaned', 'reversed')), 0) \
+        AS later, \
+        (SELECT count(*) FROM outflows AS w WHERE w.sender = v.sender AND w.chain = v.chain \
+            AND w.state = 'booked') \
+        + (SELECT count(*) FROM addresses AS a JOIN deposits AS d ON d.order_id = a.order_id \
+            WHERE a.address = v.sender AND d.receiver = v.sender AND d.chain = v.chain \
+            AND d.state NOT IN ('pending', 'orphaned', 'reversed')) \
+        + (SELECT count(*) FROM deposits AS d \
+            WHERE d.order_id IS NULL AND d.receiver = v.sender AND d.chain = v.chain \
+            AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS rounded \
+        FROM v) AS lines",
+});
+
+/// The orders of these outflows.
+pub(crate) fn orders(outflows: &Numbered<Outflow>) -> impl Iterator<Item = OrderId> + '_ {
+    outflows.values().filter_map(|outflow| outflow.order.clone())
+}
