@@ -73,7 +73,10 @@ impl Work {
             Some(_) => format!("paid:{order}"),
             None => format!("paid:{order}:{}", deposit.id),
         };
-        let keys = self.live(|journal| is_round_of(&journal.key, &base) || holds_excess(journal));
+        let own = Account::Order(order.clone());
+        let keys = self.live(|journal| {
+            is_round_of(&journal.key, &base) || holds_excess(journal) && !brings_to(&own, journal)
+        });
         if keys.is_empty() {
             // Another deposit of the same reorg took them back already.
             self.open_case(CaseKind::ReversedAfterCredit, &subject, deposit, Usdt::ZERO);
@@ -113,6 +116,12 @@ impl Work {
         ];
         self.tell(EventKind::CreditsReversed, Some(deposit), None, data);
     }
+}
+
+/// Whether a journal brought this order the excess of another one, by a decision: that stays while
+/// its own deposit does.
+fn brings_to(order: &Account, journal: &Journal) -> bool {
+    journal.key.starts_with("resolve:") && journal.entries.iter().any(|e| e.credit == *order)
 }
 
 /// Whether a journal put the excess over the amount due into suspense, or took it out again by a

@@ -224,7 +224,10 @@ fn refund_tx(random: &mut Random) -> TxHash {
 pub(crate) fn decided<'a>(dossier: &'a Dossier, id: &DepositId) -> Option<&'a Case> {
     let by_person = |case: &&Case| {
         let by = case.decision.as_ref().map(|decision| &decision.resolution);
-        by.is_some_and(|resolution| *resolution != Resolution::Itself) && case.deposits.contains(id)
+        // One about credits that were taken back holds nothing, and decides nothing about them.
+        let held = case.kind != CaseKind::ReversedAfterCredit;
+        let person = by.is_some_and(|resolution| *resolution != Resolution::Itself);
+        held && person && case.deposits.contains(id)
     };
     dossier.cases.iter().rfind(by_person)
 }
