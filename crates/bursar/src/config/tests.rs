@@ -66,7 +66,7 @@ fn every_mistake_names_its_field() {
         ),
         (with("kind = \"evm\"", "kind = \"evm\"\nprove = \"never\""), "unknown variant `never`"),
         (refusal(&no_endpoint), "chains.ethereum.endpoints: none is given"),
-        (refusal("[orders]\nexpires_after = \"soon\"\n"), "chains: no chain"),
+        (refusal("[orders]\nexpires_after = \"1h\"\n"), "chains: no chain"),
         (refusal(&format!("{GOOD}\n[orders]\nexpires_after = \"soon\"")), "orders.expires_after"),
         (
             refusal(&format!("{GOOD}\n[orders]\ndust = \"0.0000001\"")),
