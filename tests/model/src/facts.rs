@@ -110,14 +110,20 @@ pub(crate) fn check_late(dossier: &Dossier, deposit: &Deposit) -> Result<(), Str
         deposit.state,
         State::Confirmed | State::Credited | State::Suspended(CaseKind::Underpaid)
     );
-    let late = counted && deadline(dossier).is_some_and(|deadline| deposit.time > deadline);
+    let over = deadline(dossier).is_some_and(|deadline| deposit.time > deadline);
+    // What a decision took keeps the flag that it had when it counted, if it ever did.
+    let taken = matches!(
+        deposit.state,
+        State::Granted | State::Refunding | State::Refunded | State::Reassigned | State::Dismissed
+    );
+    let flagged = deposit.late == (counted && over) || (taken && over);
     let window = dossier.order.terms.late_window;
     let after = deadline(dossier).is_some_and(|deadline| deposit.time > deadline.after(window));
     let held = deposit.state == State::Suspended(CaseKind::Late);
     let hold = dossier.order.terms.late == Policy::Hold;
     let by_person = deposit.assigned.is_some() || decided(dossier, &deposit.id).is_some();
     let fits = by_person || if counted && hold { !after } else { after || !held };
-    if (deposit.late == late && fits) || !deposit.state.is_on_chain() {
+    if (flagged && fits) || !deposit.state.is_on_chain() {
         return Ok(());
     }
     let (id, state) = (&deposit.id, deposit.state);
