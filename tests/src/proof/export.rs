@@ -102,7 +102,7 @@ async fn a_random_ledger_passes_two_auditors_and_an_altered_one_neither() {
 
 #[tokio::test]
 async fn a_random_ledger_on_postgresql_does_so_too() {
-    of_a_history(Engine::Postgres, 11).await;
+    of_a_history(Engine::Postgres, 5).await;
 }
 
 #[tokio::test]
