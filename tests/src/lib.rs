@@ -29,8 +29,6 @@ mod refuser;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
-mod rules;
-#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod tidy;

@@ -17,7 +17,7 @@ const FILE_LINES: usize = 600;
 const COLUMNS: usize = 100;
 
 /// Which of our crates each of our crates may depend on.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("payments", &[]),
     ("endpoint", &[]),
     ("erc20", &["payments", "endpoint"]),
@@ -26,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("lab", &[]),
     ("bursar", &["payments", "erc20", "trc20", "store", "lab"]),
     ("model", &["payments"]),
+    ("rules", &["payments", "model"]),
     ("tests", &["payments", "erc20", "trc20", "store", "lab", "bursar", "model"]),
 ];
 

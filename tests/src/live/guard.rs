@@ -43,9 +43,9 @@ async fn another_branch_is_followed_because_a_person_says_so(engine: Engine) {
     shop.anvil.mine(9).await;
     daemon.told("credits.granted", "OLD").await;
     let tx = shop.pay(paid, 100 * USDT).await;
-    shop.anvil.mine(4).await;
-    daemon.recorded(shop.anvil.height().await).await;
+    shop.anvil.mine(3).await;
     daemon.told("credits.granted", "PAID").await;
+    shop.finality_is_known(&mut daemon).await;
     let lost = newest(&shop).await;
     shop.anvil.reorg(4, vec![]).await;
     shop.anvil.mine(1).await;
@@ -108,9 +108,9 @@ async fn a_final_block_replaced_while_the_daemon_was_down_pauses_the_chain(engin
     let mut daemon = shop.watching().await;
     let (paid, later) = (shop.order("PAID", "100").await, shop.order("LATER", "100").await);
     shop.pay(paid, 100 * USDT).await;
-    shop.anvil.mine(5).await;
-    daemon.recorded(shop.anvil.height().await).await;
+    shop.anvil.mine(4).await;
     daemon.told("credits.granted", "PAID").await;
+    shop.finality_is_known(&mut daemon).await;
     daemon.stop().await;
     shop.anvil.reorg(5, vec![]).await;
     shop.pay(later, 100 * USDT).await;

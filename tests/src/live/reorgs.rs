@@ -184,9 +184,9 @@ async fn a_reorg_below_the_finalized_height_pauses_the_chain_and_is_told_once(en
     let paid = shop.order("PAID", "100").await;
     let later = shop.order("LATER", "100").await;
     shop.pay(paid, 100 * USDT).await;
-    shop.anvil.mine(4).await;
-    daemon.recorded(shop.anvil.height().await).await;
+    shop.anvil.mine(3).await;
     daemon.told("credits.granted", "PAID").await;
+    shop.finality_is_known(&mut daemon).await;
     shop.anvil.reorg(4, vec![]).await;
     shop.anvil.mine(1).await;
     daemon.said_times("this turn failed", 1).await;

@@ -2,6 +2,7 @@
 //!
 //! In: blocks, orders and decisions, by name. Out: every journal, case and event, as prose.
 //! Never: a look inside `plan`. Why: a change of a rule shows as a change of a sentence here.
+#![cfg(test)]
 #![expect(
     clippy::arithmetic_side_effects,
     reason = "an overflow in a test is a failure of the test, and says where"
