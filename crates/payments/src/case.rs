@@ -258,6 +258,17 @@ pub fn is_same_person(one: &str, other: &str) -> bool {
     one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
+/// Who is named where a later fact decided a case.
+pub(crate) const ITSELF: &str = "bursar";
+
+impl Decision {
+    /// The decision that a later fact is.
+    pub(crate) fn itself(why: &str, at: Time) -> Self {
+        let (by, why) = (ITSELF.to_owned(), why.to_owned());
+        Self { resolution: Resolution::Itself, by, why, at }
+    }
+}
+
 /// Something that waits for a person, or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {

@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
-use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
+use crate::amount::Usdt;
+use crate::case::{Case, CaseId, CaseKind, Decision};
 use crate::chain::{Transfer, TxHash};
 use crate::changes::{ChainRules, Changes, Held, Snapshot};
-use crate::deposit::State;
-use crate::desk::{Desk, ITSELF};
+use crate::deposit::{Deposit, State};
+use crate::desk::Desk;
 use crate::event::{Event, EventKind};
 use crate::ledger::{Account, Journal};
 use crate::name::{ChainName, OrderId};
@@ -272,16 +273,11 @@ impl Desk {
         let open = |case: &Case| case.id == id && case.decision.is_none();
         let Some(at) = outflows.cases.iter().position(open) else { return };
         if let Some(case) = outflows.cases.get_mut(at) {
-            case.decision = Some(Decision {
-                resolution: Resolution::Itself,
-                by: ITSELF.to_owned(),
-                why: why.to_owned(),
-                at: self.now,
-            });
+            case.decision = Some(Decision::itself(why, self.now));
             outflows.changed_cases.insert(at);
         }
-        let data = vec![("kind", CaseKind::UnexplainedOutflow.word().to_owned())];
-        let told = [data, vec![("why", why.to_owned())]].concat();
+        let kind = CaseKind::UnexplainedOutflow.word().to_owned();
+        let told = vec![("kind", kind), ("why", why.to_owned())];
         outflows.tell(EventKind::CaseResolved, outflow, Some(id), told);
     }
 
@@ -350,7 +346,7 @@ impl Desk {
             self.outflows.tell(EventKind::OutflowBooked, &outflow, None, explained);
         } else if fresh {
             self.outflows.set(at, |outflow| outflow.state = OutflowState::Waiting);
-            let held = crate::amount::Usdt::from_micro(held.max(0)).unwrap_or_default();
+            let held = Usdt::from_micro(held.max(0)).unwrap_or_default();
             let told = [explained, vec![("held", held.to_string())]].concat();
             self.outflows.tell(EventKind::OutflowWaiting, &outflow, None, told);
         }
@@ -366,7 +362,7 @@ impl Desk {
             order: outflow.order.clone(),
             deposits: Vec::new(),
             chain: outflow.id.chain.clone(),
-            amount: crate::amount::Usdt::ZERO,
+            amount: Usdt::ZERO,
             opened_at: self.now,
             decision: None,
             steps: Vec::new(),
@@ -405,8 +401,8 @@ impl Arrived {
         &mut self,
         chain: &ChainName,
         journals: &[Journal],
-        before: &[crate::deposit::Deposit],
-        after: &[crate::deposit::Deposit],
+        before: &[Deposit],
+        after: &[Deposit],
     ) {
         for journal in journals {
             let Some(id) = &journal.deposit else { continue };
@@ -426,9 +422,8 @@ impl Arrived {
                 }
             }
         }
-        let waits = |deposit: &&crate::deposit::Deposit| {
-            deposit.state == State::Pending && deposit.id.chain == *chain
-        };
+        let waits =
+            |deposit: &&Deposit| deposit.state == State::Pending && deposit.id.chain == *chain;
         for deposit in after.iter().filter(waits) {
             let lowest = self.undecided.entry(deposit.to).or_insert(u64::MAX);
             *lowest = (*lowest).min(deposit.block.height);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::amount::Usdt;
-use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
+use crate::case::{Case, CaseId, CaseKind, Decision};
 use crate::changes::{Changes, Snapshot, Touched};
 use crate::custody::Outflows;
 use crate::deposit::{Deposit, DepositId, State};
@@ -19,9 +19,6 @@ use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order, Price, Status};
 use crate::plan::{PlanError, View};
 use crate::time::Time;
-
-/// Who is named where a later fact decided a case.
-pub(crate) const ITSELF: &str = "bursar";
 
 #[derive(Clone)]
 pub(crate) struct Desk {
@@ -369,12 +366,7 @@ impl Work {
         let mut closed = Vec::new();
         for (index, case) in self.dossier.cases.iter_mut().enumerate() {
             if case.decision.is_none() && fits(case) {
-                case.decision = Some(Decision {
-                    resolution: Resolution::Itself,
-                    by: ITSELF.to_owned(),
-                    why: why.to_owned(),
-                    at,
-                });
+                case.decision = Some(Decision::itself(why, at));
                 self.cases.insert(index);
                 closed.push((case.id.clone(), case.kind));
             }

@@ -13,7 +13,6 @@ use crate::time::Time;
 
 /// What a decision needs of the place its case is kept at.
 pub(crate) trait Keeper {
-    fn now(&self) -> Time;
     fn deposits(&self) -> &[Deposit];
     fn journals(&self) -> &[Journal];
     /// The case, to be written again.
@@ -32,10 +31,6 @@ pub(crate) trait Keeper {
 }
 
 impl Keeper for Work {
-    fn now(&self) -> Time {
-        self.now
-    }
-
     fn deposits(&self) -> &[Deposit] {
         &self.dossier.deposits
     }
@@ -64,10 +59,6 @@ impl Keeper for Work {
 }
 
 impl Keeper for Loose {
-    fn now(&self) -> Time {
-        self.now
-    }
-
     fn deposits(&self) -> &[Deposit] {
         &self.deposits
     }

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::case::{Case, CaseId, CaseKind, Decision, Resolution};
+use crate::case::{Case, CaseId, CaseKind, Decision};
 use crate::changes::{Changes, Snapshot};
 use crate::deposit::{Deposit, DepositId, State};
-use crate::desk::{ITSELF, is_round_of, same};
+use crate::desk::{is_round_of, same};
 use crate::event::{Event, EventKind};
 use crate::ledger::{Account, Entry, Journal};
 use crate::name::ChainName;
@@ -182,18 +182,12 @@ impl Loose {
             .iter()
             .position(|case| case.decision.is_none() && case.deposits.contains(&deposit.id));
         let Some(index) = open else { return };
-        let why = "its deposit is no longer part of the chain".to_owned();
+        let why = "its deposit is no longer part of the chain";
         let Some(case) = self.cases.get_mut(index) else { return };
-        let decision = Decision {
-            resolution: Resolution::Itself,
-            by: ITSELF.to_owned(),
-            why: why.clone(),
-            at: self.now,
-        };
-        case.decision = Some(decision);
+        case.decision = Some(Decision::itself(why, self.now));
         let (id, kind) = (case.id.clone(), case.kind);
         self.changed_cases.insert(index);
-        let data = vec![("kind", kind.word().to_owned()), ("why", why)];
+        let data = vec![("kind", kind.word().to_owned()), ("why", why.to_owned())];
         self.tell(EventKind::CaseResolved, deposit, Some(id), data);
     }
 

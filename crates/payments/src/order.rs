@@ -197,6 +197,11 @@ impl Dossier {
         }
     }
 
+    /// Whether a deposit of a block at `time` is late.
+    pub(crate) fn is_over_at(&self, time: Time) -> bool {
+        self.deadline().is_some_and(|deadline| time > deadline)
+    }
+
     /// Whether the order's time is over as far as finalized blocks tell.
     #[must_use]
     pub const fn is_closed(&self) -> bool {

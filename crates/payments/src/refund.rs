@@ -4,11 +4,11 @@
 //! Never: a transfer that pays two refunds; a refund believed because somebody says so.
 //! Why: what is promised back is owed until the chain says that it was sent.
 
-use crate::case::{Case, CaseId, Refund, RefundState, Step, StepKind};
+use crate::case::{Case, CaseId, ITSELF, Refund, RefundState, Step, StepKind};
 use crate::chain::TxHash;
 use crate::changes::{ChainRules, Changes, RefundFact, Rules, Snapshot};
 use crate::deposit::State;
-use crate::desk::{Desk, ITSELF, is_round_of};
+use crate::desk::{Desk, is_round_of};
 use crate::event::EventKind;
 use crate::ledger::{Account, Asset, Entry, Journal};
 use crate::lookup::{Mined, Transaction};

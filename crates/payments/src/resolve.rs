@@ -382,7 +382,7 @@ fn decide(
                 desk.work(order)?.credit_case(case, &held)?;
             }
         }
-        Resolution::Refund { fee, .. } => refund(keeper, case, &held, *fee),
+        Resolution::Refund { to, fee } => refund(keeper, case, &held, (*to, *fee), now),
         Resolution::Reassign(order) => {
             settle_parts(keeper, case, &held, State::Reassigned);
             desk.work(order)?.take_over(case, &held)?;
@@ -400,8 +400,14 @@ fn decide(
 }
 
 /// What is held goes to those who send it, less what is kept of it.
-fn refund(keeper: &mut dyn Keeper, case: &Case, held: &[Part], fee: Usdt) {
-    let (now, mut left) = (keeper.now(), fee);
+fn refund(
+    keeper: &mut dyn Keeper,
+    case: &Case,
+    held: &[Part],
+    (to, fee): (Address, Usdt),
+    now: Time,
+) {
+    let mut left = fee;
     for part in held {
         let kept = left.min(part.held);
         left = left.minus_or_zero(kept);
@@ -414,17 +420,9 @@ fn refund(keeper: &mut dyn Keeper, case: &Case, held: &[Part], fee: Usdt) {
         keeper.book(&key(case, part), &part.deposit, now, entries);
     }
     settle_parts(keeper, case, held, State::Refunding);
-    if let Some(Resolution::Refund { to, .. }) = decided(keeper, case) {
-        let net = case.amount.minus_or_zero(fee);
-        let data =
-            vec![("to", to.to_string()), ("amount", net.to_string()), ("fee", fee.to_string())];
-        keeper.say(EventKind::RefundRequested, case, data);
-    }
-}
-
-fn decided(keeper: &mut dyn Keeper, case: &Case) -> Option<Resolution> {
-    let decision = keeper.case_mut(&case.id)?.decision.as_ref()?;
-    Some(decision.resolution.clone())
+    let net = case.amount.minus_or_zero(fee);
+    let data = vec![("to", to.to_string()), ("amount", net.to_string()), ("fee", fee.to_string())];
+    keeper.say(EventKind::RefundRequested, case, data);
 }
 
 /// Money of a case leaves suspense.
@@ -433,8 +431,10 @@ fn leave(case: &Case, part: &Part, to: Account, amount: Usdt) -> Option<Entry> {
 }
 
 fn settle_parts(keeper: &mut dyn Keeper, case: &Case, held: &[Part], state: State) {
-    let part = case.kind.is_part_of_a_deposit();
-    for part in held.iter().filter(|_| !part) {
+    if case.kind.is_part_of_a_deposit() {
+        return;
+    }
+    for part in held {
         keeper.mark(part.at, state);
     }
 }
@@ -519,9 +519,7 @@ impl Work {
         for at in 0..self.dossier.deposits.len() {
             let deposit = self.deposit(at)?;
             if deposit.state == State::Confirmed {
-                let kind = CaseKind::Duplicate;
-                self.suspend(&deposit, kind, &deposit.name(), deposit.amount);
-                self.set_state(at, State::Suspended(kind));
+                self.hold(at, &deposit, CaseKind::Duplicate);
             }
         }
         let why = "the order is paid by a decision";
@@ -540,9 +538,7 @@ impl Work {
             self.dossier.deposits.push(deposit.clone());
             // The first of several may have paid the order.
             if self.dossier.order.due.is_some() && self.dossier.paid.is_some() {
-                let kind = CaseKind::Duplicate;
-                self.suspend(&deposit, kind, &deposit.name(), deposit.amount);
-                self.set_state(at, State::Suspended(kind));
+                self.hold(at, &deposit, CaseKind::Duplicate);
             } else {
                 self.count(at, &deposit)?;
             }
@@ -551,7 +547,7 @@ impl Work {
     }
 
     fn flag_late(&mut self, part: &Part) {
-        if self.dossier.deadline().is_some_and(|deadline| part.deposit.time > deadline) {
+        if self.dossier.is_over_at(part.deposit.time) {
             self.set_late(part.at);
         }
     }
@@ -561,7 +557,7 @@ impl Work {
             order: Some(self.id()),
             amount: part.held,
             state: State::Confirmed,
-            late: self.dossier.deadline().is_some_and(|deadline| part.deposit.time > deadline),
+            late: self.dossier.is_over_at(part.deposit.time),
             assigned: Some(case.id.clone()),
             ..part.deposit.clone()
         }

@@ -130,7 +130,7 @@ impl Work {
             return Verdict::Suspend(CaseKind::Duplicate);
         }
         let deadline = self.dossier.deadline();
-        let late = deadline.is_some_and(|deadline| deposit.time > deadline);
+        let late = self.dossier.is_over_at(deposit.time);
         let window = deadline.map(|deadline| deadline.after(order.terms.late_window));
         let too_late = late && window.is_some_and(|end| deposit.time > end);
         if too_late && order.terms.late == Policy::Hold {
@@ -149,8 +149,7 @@ impl Work {
             }
             Verdict::Suspend(kind) => {
                 self.receive(deposit, Account::Order(self.id()));
-                self.suspend(deposit, kind, &deposit.id.to_string(), deposit.amount);
-                self.set_state(at, State::Suspended(kind));
+                self.hold(at, deposit, kind);
             }
             Verdict::Dust => {
                 self.receive(deposit, Account::Dust);
@@ -199,6 +198,12 @@ impl Work {
             ("height", deposit.block.height.to_string()),
         ];
         self.tell(EventKind::DepositConfirmed, Some(deposit), None, data);
+    }
+
+    /// All of a deposit waits for a person.
+    pub(crate) fn hold(&mut self, at: usize, deposit: &Deposit, kind: CaseKind) {
+        self.suspend(deposit, kind, &deposit.name(), deposit.amount);
+        self.set_state(at, State::Suspended(kind));
     }
 
     /// Moves an amount of a deposit to suspense: `suspend:<deposit>:<kind>`.
