@@ -33,8 +33,9 @@ pub(crate) struct Outflows {
     changed_cases: BTreeSet<usize>,
     journals: Vec<Journal>,
     events: Vec<Event>,
-    /// What this update took from an address, and gave back to it, in millionths.
-    taken: BTreeMap<Address, i64>,
+    /// What this update took from an address, in millionths, and by how many outflows.
+    taken: BTreeMap<Address, (i64, i64)>,
+    /// What it gave back to an address, in millionths.
     returned: BTreeMap<Address, i64>,
 }
 
@@ -85,14 +86,19 @@ impl Outflows {
     }
 
     /// What could leave at the height of an outflow, after this update so far: what was there at
-    /// that height, and no more than is there now. Later money does not pay for it, and what it
-    /// takes may not be what a later outflow took.
+    /// that height, and no more than is there now and final. Later money does not pay for it, least
+    /// of all what a reorg may take back, and what it takes may not be what a later outflow took.
     fn available(&self, outflow: &Outflow, known: Held, arrived: &Arrived) -> i64 {
-        let of = |sums: &BTreeMap<Address, i64>| sums.get(&outflow.from).copied().unwrap_or(0);
-        let (taken, returned) = (of(&self.taken), of(&self.returned));
+        let (taken, _) = self.taken_from(&outflow.from);
+        let returned = self.returned.get(&outflow.from).copied().unwrap_or(0);
         let then = known.then.saturating_add(arrived.up_to(&outflow.from, outflow.block.height));
         let now = known.now.saturating_add(arrived.up_to(&outflow.from, u64::MAX));
+        let now = now.saturating_sub(arrived.unfinal.get(&outflow.from).copied().unwrap_or(0));
         then.min(now.saturating_add(returned)).saturating_sub(taken)
+    }
+
+    fn taken_from(&self, address: &Address) -> (i64, i64) {
+        self.taken.get(address).copied().unwrap_or_default()
     }
 
     /// Why nobody needs to ask about this one, where the config or the books know.
@@ -214,6 +220,8 @@ pub(crate) fn read(
 struct Arrived {
     booked: BTreeMap<Address, Vec<(u64, i64)>>,
     undecided: BTreeMap<Address, u64>,
+    /// What of the custody of an address is above the finalized height, in millionths.
+    unfinal: BTreeMap<Address, i64>,
 }
 
 impl Arrived {
@@ -298,7 +306,7 @@ impl Desk {
             return Ok(());
         }
         turns.sort_unstable();
-        let arrived = self.arrived(&view.chain, snapshot);
+        let arrived = self.arrived(view, snapshot);
         for (_, _, at) in turns {
             self.settle_outflow(at, view, snapshot, &arrived)?;
         }
@@ -316,7 +324,8 @@ impl Desk {
         let (from, height) = (outflow.from, outflow.block.height);
         let known = snapshot.held.get(&(from, height)).copied().unwrap_or_default();
         let held = self.outflows.available(&outflow, known, arrived);
-        let rounded = known.rounded.saturating_add(arrived.count(&from));
+        let (_, taken) = self.outflows.taken_from(&from);
+        let rounded = known.rounded.saturating_add(arrived.count(&from)).saturating_add(taken);
         let booked = outflow.bookable(held, rounded, view.rules.decimals);
         if booked.is_none() && arrived.is_undecided(&from, height) {
             // What it moved on is final and not judged yet: its turn comes with that deposit's.
@@ -340,8 +349,8 @@ impl Desk {
                 outflow.amount = amount;
                 outflow.state = OutflowState::Booked;
             });
-            let taken = self.outflows.taken.entry(from).or_default();
-            *taken = taken.saturating_add(amount.micro());
+            let (taken, count) = self.outflows.taken.entry(from).or_default();
+            (*taken, *count) = (taken.saturating_add(amount.micro()), count.saturating_add(1));
             self.outflows.journals.extend(outflow.journal(self.now));
             self.outflows.tell(EventKind::OutflowBooked, &outflow, None, explained);
         } else if fresh {
@@ -381,8 +390,21 @@ impl Desk {
     }
 
     /// What this update's journals brought to the addresses of `chain`, or took back.
-    fn arrived(&self, chain: &ChainName, snapshot: &Snapshot) -> Arrived {
+    fn arrived(&self, view: &View<'_>, snapshot: &Snapshot) -> Arrived {
+        let chain = &view.chain;
         let mut arrived = Arrived::default();
+        let of_orders = self.works.values().flat_map(|work| &work.dossier.deposits);
+        for deposit in of_orders.chain(self.loose.deposits()) {
+            let booked = deposit.state.is_on_chain()
+                && deposit.state != State::Pending
+                && deposit.id.other_token.is_none()
+                && deposit.assigned.is_none();
+            let height = deposit.block.height;
+            if booked && deposit.id.chain == *chain && !view.is_finalized(height) {
+                let unfinal = arrived.unfinal.entry(deposit.to).or_default();
+                *unfinal = unfinal.saturating_add(deposit.amount.micro());
+            }
+        }
         for work in self.works.values() {
             let before = snapshot.dossiers.get(&work.dossier.order.id);
             let before = before.map(|dossier| dossier.deposits.as_slice()).unwrap_or_default();

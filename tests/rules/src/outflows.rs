@@ -1,6 +1,6 @@
 //! What leaves an address of ours, example by example.
 
-use payments::changes::Update;
+use payments::changes::{Finality, Update};
 use payments::ledger::{Account, Asset};
 use payments::outflow::{OutflowId, OutflowState, Way};
 use ruint::aliases::U256;
@@ -189,6 +189,55 @@ fn with_18_decimals_a_sweep_of_the_exact_sum_empties_custody() {
     world.finalize("bsc", 3);
     assert_eq!(custody(&world, "bsc"), 0);
     assert_eq!(state(&world, "bsc", "t4", 0), (OutflowState::Booked, Some("treasury")));
+}
+
+#[test]
+fn with_18_decimals_what_leaves_in_one_look_is_rounded_each_time() {
+    let mut world = World::new();
+    world.open_order("A", |order| order.chain = chain("bsc"));
+    let (odd, part) =
+        (U256::from(4_000_000_999_999_999_999u64), U256::from(1_000_000_000_000_000_001u64));
+    world.mine("bsc", &[pay("t1", "A", "0").units(odd)]);
+    let leaves = |hash| pay(hash, "treasury", "0").units(part).from("A");
+    world.mine("bsc", &[leaves("t2"), leaves("t3"), leaves("t4")]);
+    let rest = odd - part - part - part;
+    world.mine("bsc", &[pay("t5", "treasury", "0").units(rest).from("A")]);
+    world.finalize("bsc", 3);
+    assert_eq!(state(&world, "bsc", "t5", 0), (OutflowState::Booked, Some("treasury")));
+    assert_eq!(custody(&world, "bsc"), 0);
+}
+
+#[test]
+fn what_a_reorg_may_take_back_pays_for_nothing_that_left() {
+    let mut world = World::new();
+    world.finality("bsc", &[(None, Finality::Confirmations(1))]);
+    world.open_order("A", |order| order.chain = chain("bsc"));
+    // Of 15 the daemon was shown 10, so that the sweep of all waits.
+    world.mine("bsc", &[pay("t1", "A", "10")]);
+    world.mine_unseen("bsc", 20, &[pay("t2", "A", "5")]);
+    let mut scan = world.look("bsc");
+    let missed = std::mem::take(&mut scan.transfers);
+    world.apply(&Update::Scan(scan)).unwrap();
+    world.mine("bsc", &[pay("t3", "treasury", "15").from("A")]);
+    // Another takes a millionth more than the books hold of what it moves.
+    let odd = U256::from(1_000_000_000_000_000_001u64);
+    world.mine("bsc", &[pay("t4", "A", "0").units(odd)]);
+    world.mine("bsc", &[pay("t5", "treasury", "0").units(odd).from("A")]);
+    world.finalize("bsc", 5);
+    assert_eq!(state(&world, "bsc", "t3", 0), (OutflowState::Waiting, Some("treasury")));
+    assert_eq!(custody(&world, "bsc"), 9_999_999);
+    world.mine("bsc", &[pay("t6", "A", "13")]);
+    let chain = chain("bsc");
+    world.apply(&Update::Rescan { chain, transfers: missed }).unwrap();
+    world.mine("bsc", &[]);
+    assert_eq!(state(&world, "bsc", "t3", 0), (OutflowState::Booked, Some("treasury")));
+    assert_eq!(custody(&world, "bsc"), 13_000_000);
+    world.fork("bsc", 5);
+    world.mine_unseen("bsc", 80, &[]);
+    world.mine_unseen("bsc", 90, &[]);
+    world.mine_unseen("bsc", 99, &[]);
+    world.scan("bsc").unwrap();
+    assert_eq!(custody(&world, "bsc"), 0);
 }
 
 #[test]
