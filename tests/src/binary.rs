@@ -14,7 +14,9 @@ pub(crate) fn path() -> &'static Path {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "bursar", "--bin", "bursar", "--manifest-path"])
+            // Chosen beside the tests, its dependencies have the features that were built for them.
+            .args(["build", "--quiet", "--package", "tests", "--package", "bursar"])
+            .args(["--bin", "bursar", "--manifest-path"])
             .arg(manifest)
             .status()
             .expect("cargo runs");

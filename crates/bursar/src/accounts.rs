@@ -10,7 +10,7 @@ use payments::Changes;
 use payments::chain::Cursor;
 use payments::name::ChainName;
 use payments::time::Time;
-use store::WatchState;
+use store::{WatchState, point};
 use tokio::time::Instant;
 
 use crate::books::Books;
@@ -109,6 +109,7 @@ impl Behind {
             let below = cursor.kept.first().and_then(|first| first.id.height.checked_sub(1));
             let known = cursor.finalized.map(|id| id.height.min(last.id.height)).or(below);
             books.store.keep_reread(&cursor.chain, known.unwrap_or_default()).await?;
+            point!("behind.begun");
         }
         self.begun = true;
         Ok(())
@@ -150,7 +151,9 @@ impl Behind {
         }
         let reader = Reader { books, name, node };
         let (end, changes) = reader.portion(&mut self.watched, from, last).await?;
+        point!("behind.read");
         books.store.keep_reread(name, end).await?;
+        point!("behind.kept");
         let blocks = end.saturating_sub(done);
         self.rest(Duration::from_millis(blocks.saturating_mul(PACE_MS)));
         let caught = detected(&changes);

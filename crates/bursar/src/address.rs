@@ -6,7 +6,7 @@
 
 use payments::address::Address;
 use payments::name::ChainName;
-use store::Store;
+use store::{Store, point};
 
 use crate::config::{AddressSource, Chain};
 use crate::derive::{Account, LAST_INDEX};
@@ -106,7 +106,9 @@ async fn derive_unused(
 
 /// Whether the chain knows an address that is about to be handed out for the first time.
 async fn is_used(name: &ChainName, node: &Node, address: Address) -> Result<bool, Error> {
-    node.is_used(address).await.map_err(|source| Error::chain(name, source))
+    let used = node.is_used(address).await.map_err(|source| Error::chain(name, source))?;
+    point!("address.asked_about");
+    Ok(used)
 }
 
 fn derived(account: &Account, index: u32) -> Result<Address, Error> {

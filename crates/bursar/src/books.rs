@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use payments::changes::Rules;
 use payments::{Changes, PlanError, Update, plan};
-use store::Store;
+use store::{Store, point};
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -35,10 +35,12 @@ impl Books {
     pub async fn record(&self, update: &Update) -> Result<Changes, Error> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.store.snapshot(update).await?;
+            point!("record.read");
             let changes = self.plan(snapshot, update)?;
             if changes.is_empty() {
                 return Ok(changes);
             }
+            point!("record.planned");
             match self.store.commit(&changes).await {
                 Ok(_) => return Ok(changes),
                 Err(store::Error::Conflict(_)) => {}

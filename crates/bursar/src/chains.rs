@@ -10,6 +10,7 @@ use payments::chain::Cursor;
 use payments::name::ChainName;
 use payments::time::Time;
 use serde_json::{Value, json};
+use store::point;
 
 use crate::adopt;
 use crate::cli::{ChainCommand, ChainMark, ChainResume};
@@ -59,6 +60,7 @@ async fn pause(opened: &Opened, mark: &ChainMark, output: Output) -> Result<(), 
     }
     let why = format!("{by}: {why}");
     opened.books.record(&Update::Pause { chain: name.clone(), why }).await?;
+    point!("pause.recorded");
     show(opened, Some(name.as_str()), output).await
 }
 
@@ -73,6 +75,7 @@ async fn resume(opened: &Opened, asked: &ChainResume, output: Output) -> Result<
         return output.print(&value, || text);
     }
     opened.books.record(&Update::Resume { chain: name.clone(), by, why }).await?;
+    point!("resume.recorded");
     show(opened, Some(name.as_str()), output).await
 }
 

@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use store::point;
+
 use crate::error::{Error, input};
 
 /// The open, locked file of one account.
@@ -64,7 +66,9 @@ impl HighWater {
         // The line has a fixed length, so a torn write cannot leave a longer number behind.
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
         self.file.write_all(line.as_bytes()).map_err(failed)?;
+        point!("high_water.raised");
         self.file.sync_all().map_err(failed)?;
+        point!("high_water.written");
         self.next = next;
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use payments::address::Address;
 use serde_json::json;
+use store::point;
 
 use crate::derive::{self, KeyError};
 use crate::error::{Error, input};
@@ -28,6 +29,7 @@ pub async fn run(opened: &Opened, file: &Path, output: Output) -> Result<(), Err
     let addresses = parse(&text)?;
     let count = addresses.len();
     let added = opened.books.store.import(&addresses).await?;
+    point!("import.stored");
     output.print(&json!({ "listed": count, "imported": added }), || {
         format!("Imported {added} of {count} addresses; the others were there already.")
     })

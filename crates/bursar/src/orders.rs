@@ -13,7 +13,7 @@ use payments::name::{ChainName, CustomerId, OrderId};
 use payments::order::{Dossier, Order, Price, Terms};
 use payments::{PlanError, Update};
 use serde_json::{Value, json};
-use store::{OrderFilter, Standing};
+use store::{OrderFilter, Standing, point};
 
 use crate::address::{self, Fresh};
 use crate::cli::{OrderCreate, OrderList};
@@ -89,12 +89,16 @@ pub async fn make(opened: &Opened, asked: &OrderCreate) -> Result<(Dossier, bool
         return Ok((existing, false));
     }
     opened.books.judge(&Update::Create(draft)).await?;
+    point!("create.judged");
     let node = opened.node(&asked.chain, chain).await?;
     let watcher = begin(opened, &asked.chain, chain, node).await?;
+    point!("create.begun");
     let node = watcher.node();
     let fresh = address::next(&opened.books.store, &asked.chain, chain, node).await?;
     let order = asked.order(opened.books.clock.now(), fresh);
+    point!("create.addressed");
     let changes = opened.books.record(&Update::Create(order)).await?;
+    point!("create.recorded");
     let dossier = opened.books.store.order(&asked.id).await?;
     let dossier = dossier.ok_or_else(|| PlanError::UnknownOrder(asked.id.clone()))?;
     Ok((dossier, changes.created.is_some()))
@@ -262,6 +266,7 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
 pub async fn cancel(opened: &Opened, id: &str, output: Output) -> Result<(), Error> {
     let id = OrderId::new(id).map_err(|why| input("order", why))?;
     opened.books.record(&Update::Cancel(id.clone())).await?;
+    point!("cancel.recorded");
     show(opened, id.as_str(), output).await
 }
 

@@ -11,7 +11,7 @@ use payments::lookup::Transaction;
 use payments::name::ChainName;
 use payments::{Changes, Update};
 use serde_json::json;
-use store::{Found, WatchState};
+use store::{Found, WatchState, point};
 use tokio::sync::watch;
 
 use crate::books::Books;
@@ -58,6 +58,7 @@ pub async fn run(
             reader.portion(&mut watched, at, to).await?
         };
         found = found.saturating_add(detected(&new));
+        point!("rescan.recorded");
         tracing::info!(from, to, done = end, found, "read again");
         at = end.saturating_add(1);
     }
@@ -91,6 +92,7 @@ impl Reader<'_> {
         let watched = self.books.store.watch(watched).await?;
         let scan = self.node.rescan(from, to, &watched).await;
         let scan = scan.map_err(|source| Error::chain(self.name, source))?;
+        point!("rescan.read");
         let end = scan.blocks.last().map_or(to, |header| header.id.height);
         Ok((end, self.record(scan.transfers).await?))
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use payments::Changes;
 use payments::event::Event;
 use payments::name::ChainName;
-use store::WatchState;
+use store::{WatchState, point};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
@@ -28,6 +28,7 @@ use crate::watch::Watcher;
 pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Error> {
     let mut state = WatchState::default();
     let set = opened.books.store.watch(&mut state).await?;
+    point!("run.loaded");
     tracing::info!(addresses = set.len(), "the watched addresses are loaded");
     for (name, chain) in &opened.config.chains {
         let compared = address::verify_sample(&opened.books.store, name, chain).await?;
@@ -107,6 +108,7 @@ async fn one_chain(
             }
         }
     };
+    point!("run.connected");
     tracing::info!(chain = %name, "watching");
     let watcher = Watcher::new(name, &chain, node, opened.books.clone(), watched);
     watcher.run(chain.poll_interval, stop, report).await

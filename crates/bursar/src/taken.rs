@@ -10,6 +10,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use payments::address::{Address, Spelling};
+use store::point;
 
 use crate::error::{Error, input};
 use crate::high_water::locked;
@@ -69,7 +70,9 @@ impl Taken {
         }
         let failed = |source| Error::File { path: self.path.clone(), source };
         self.file.write_all(format!("{address}\n").as_bytes()).map_err(failed)?;
+        point!("given.listed");
         self.file.sync_all().map_err(failed)?;
+        point!("given.written");
         self.known.insert(address);
         Ok(true)
     }

@@ -12,7 +12,7 @@ use payments::chain::{ConnectError, Scan};
 use payments::name::ChainName;
 use payments::time::Time;
 use payments::{Changes, PlanError};
-use store::WatchState;
+use store::{WatchState, point};
 use tokio::sync::Mutex;
 
 use crate::accounts::{Accounts, Behind};
@@ -98,7 +98,9 @@ impl Watcher {
         };
         let last = scan.blocks.last().map(|header| header.id.height);
         let more = last.is_some_and(|last| last < scan.tip) && !self.reads_to_finality(&scan);
+        point!("watch.fetched");
         let mut changes = self.write(&Update::Scan(scan)).await?;
+        point!("watch.recorded");
         self.unread_since = None;
         if let Some(mv) = &changes.cursor {
             self.finalized = mv.finalized.map(|block| block.height);
@@ -106,6 +108,7 @@ impl Watcher {
         if !earlier.is_empty() {
             let late = Update::Rescan { chain: self.chain.clone(), transfers: earlier };
             changes.events.append(&mut self.write(&late).await?.events);
+            point!("watch.recorded_late");
         }
         Ok(Turn { changes, more })
     }
@@ -133,6 +136,7 @@ impl Watcher {
             }
             self.vetted = true;
         }
+        point!("watch.begun");
         let wrong = |source| Error::chain(&self.chain, source);
         if let Some(accounts) = &self.accounts
             && let Some(open) = accounts.open(&self.books, &cursor).await?
@@ -279,6 +283,7 @@ impl Watcher {
             };
             let turn = self.record(look).await;
             seen(&self.chain, turn.as_ref().map(|turn| &turn.changes));
+            point!("watch.told");
             match turn {
                 Ok(turn) if turn.more => retry.reset(),
                 Ok(_) => {

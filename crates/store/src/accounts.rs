@@ -11,6 +11,7 @@ use sqlx::Row;
 
 use crate::Store;
 use crate::error::Error;
+use crate::point;
 use crate::row::{self, Fields};
 use crate::sql::Binds;
 
@@ -63,7 +64,9 @@ impl Store {
         binds.int(kept)?;
         let mut transaction = self.writing().await?;
         self.link(&mut transaction).run(insert, binds).await?;
+        point!("reread.kept");
         transaction.commit().await?;
+        point!("reread.written");
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ use crate::deposits::{move_deposits, numbers, record};
 use crate::error::Error;
 use crate::ledger::{write_cases, write_events, write_journals};
 use crate::outflows;
+use crate::point;
 use crate::row::{self, hex, signed};
 use crate::sql::{Binds, Bulk, Link, packed};
 
@@ -61,26 +62,39 @@ impl Store {
     async fn try_commit(&self, changes: &Changes) -> Result<Committed, Error> {
         let mut transaction = self.writing().await?;
         let mut link = self.link(&mut transaction);
+        point!("commit.begun");
         let first = reserve(&mut link, changes).await?;
+        point!("commit.numbered");
         if let Some(mv) = &changes.cursor {
             adopt(&mut link, mv).await?;
             move_cursor(&mut link, mv).await?;
+            point!("commit.cursor");
         }
         if let Some(order) = &changes.created {
             create(&mut link, order, &first).await?;
+            point!("commit.created");
         }
         touch(&mut link, changes).await?;
+        point!("commit.touched");
         record(&mut link, &changes.recorded, first.deposits).await?;
+        point!("commit.recorded");
         move_deposits(&mut link, &changes.moved).await?;
+        point!("commit.moved");
         outflows::write(&mut link, &changes.outflows).await?;
+        point!("commit.outflows");
         let numbers = numbers(&mut link, changes, first.deposits).await?;
         write_cases(&mut link, &changes.cases, first.cases, &numbers).await?;
+        point!("commit.cases");
         let log = first.log.clone();
         let log =
             write_journals(&mut link, &changes.journals, first.journals, &numbers, log).await?;
+        point!("commit.journals");
         write_events(&mut link, &changes.events, first.events, &numbers).await?;
+        point!("commit.events");
         seal(&mut link, &log).await?;
+        point!("commit.sealed");
         transaction.commit().await?;
+        point!("commit.written");
         Ok(Committed {
             journals: range(first.journals, changes.journals.len()),
             events: range(first.events, changes.events.len()),

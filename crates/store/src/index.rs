@@ -13,6 +13,7 @@ use sqlx::Row;
 
 use crate::Store;
 use crate::error::Error;
+use crate::point;
 use crate::row::{self, Fields, hex};
 use crate::sql::{Binds, Bulk};
 
@@ -33,7 +34,9 @@ impl Store {
         let mut transaction = self.writing().await?;
         let query = sqlx::query(query).bind(row::printable(xpub)).bind(i64::from(at_least));
         let index: i64 = query.fetch_one(&mut *transaction).await?.try_get(0)?;
+        point!("index.taken");
         transaction.commit().await?;
+        point!("index.written");
         u32::try_from(index).map_err(|_| Error::beyond("derivations", "next", xpub))
     }
 
@@ -56,7 +59,9 @@ impl Store {
             binds.text(hex(&address.0))
         };
         let written = self.link(&mut transaction).write(&IMPORT, &numbered, bind).await?;
+        point!("import.listed");
         transaction.commit().await?;
+        point!("import.written");
         Ok(written)
     }
 
@@ -71,7 +76,9 @@ impl Store {
             (SELECT min(seq) FROM addresses WHERE taken = 0) RETURNING address";
         let taken = sqlx::query(query).fetch_optional(&mut *transaction).await?;
         let taken: Option<String> = taken.map(|row| row.try_get(0)).transpose()?;
+        point!("pool.taken");
         transaction.commit().await?;
+        point!("pool.written");
         let parse = |text: String| Fields::new("addresses", &text).parse("address", row::address);
         taken.map(parse).transpose()
     }

@@ -19,6 +19,7 @@ mod load;
 mod migrate;
 mod outbox;
 mod outflows;
+pub mod point;
 mod query;
 mod reading;
 mod row;

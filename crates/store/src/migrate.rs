@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, Executor, Row};
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::point;
 
 struct Migration {
     version: i64,
@@ -98,11 +99,14 @@ pub(crate) async fn migrate(engine: Engine, connection: &mut AnyConnection) -> R
          name TEXT NOT NULL, checksum TEXT NOT NULL){strict}"
     )
     .replace("BIGINT", if engine == Engine::Sqlite { "INTEGER" } else { "BIGINT" });
+    point!("migrate.begun");
     sqlx::raw_sql(sqlx::AssertSqlSafe(table)).execute(&mut *transaction).await?;
+    point!("migrate.listed");
     let found = verified(engine, &mut transaction).await?;
     for migration in MIGRATIONS {
         if u64::try_from(migration.version).is_ok_and(|version| version > found) {
             sqlx::raw_sql(migration.text(engine)).execute(&mut *transaction).await?;
+            point!("migrate.made");
             sqlx::query("INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)")
                 .bind(migration.version)
                 .bind(migration.name)
@@ -111,7 +115,9 @@ pub(crate) async fn migrate(engine: Engine, connection: &mut AnyConnection) -> R
                 .await?;
         }
     }
+    point!("migrate.noted");
     transaction.commit().await?;
+    point!("migrate.written");
     Ok(())
 }
 

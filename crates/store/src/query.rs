@@ -16,6 +16,7 @@ use payments::order::Dossier;
 use crate::Store;
 use crate::error::Error;
 use crate::load::{self, Numbered};
+use crate::point;
 use crate::row::{self, Fields, hex};
 use crate::sql::{Binds, Link, PACKED_END, packed};
 
@@ -368,6 +369,7 @@ impl Store {
         link.run(insert, binds).await?;
         let kept = read_pins(&mut link, &pins.chain).await?;
         transaction.commit().await?;
+        point!("pins.written");
         Ok(kept.unwrap_or_else(|| pins.clone()))
     }
 

@@ -1,0 +1,34 @@
+//! Places at which a test stops the process, to kill it there.
+//!
+//! In: `BURSAR_POINT`, the path of a file that holds the name of a place. Out: where the process
+//! comes to it, it says so in its log and does nothing more.
+//! Never: a part of what is released: without the feature `points`, and in an optimised program
+//! even with it, a place is nothing at all.
+//! Why: a process may die between any two instructions, and the few between two things that last
+//! are those that a random moment rarely meets.
+
+/// Names a place between two things that last.
+#[macro_export]
+macro_rules! point {
+    ($name:literal) => {
+        $crate::point::reach($name)
+    };
+}
+
+/// Nothing.
+#[cfg(not(all(feature = "points", debug_assertions)))]
+#[inline(always)]
+pub const fn reach(_: &'static str) {}
+
+/// Stops for ever where a test waits for the process here. The file is read each time, so that a
+/// process that runs can be told where it is to end.
+#[cfg(all(feature = "points", debug_assertions))]
+pub fn reach(name: &'static str) {
+    let Some(file) = std::env::var_os("BURSAR_POINT") else { return };
+    if std::fs::read_to_string(file).is_ok_and(|armed| armed.trim() == name) {
+        tracing::error!(point = name, "stopped at a point");
+        loop {
+            std::thread::park();
+        }
+    }
+}
