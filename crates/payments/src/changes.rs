@@ -5,6 +5,7 @@
 //! Why: the store writes `Changes` in one transaction, or nothing of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::address::Address;
 use crate::adopt::{Adopted, Adoption};
@@ -203,7 +204,7 @@ pub struct Snapshot {
     /// another address than theirs; those of this chain whose expiry the update's finalized time
     /// has passed; the one a shop names; the one a decided case is about, and the one that its
     /// deposits are to count for. Where a branch is adopted, those with a deposit above its base.
-    pub dossiers: BTreeMap<OrderId, Dossier>,
+    pub dossiers: BTreeMap<OrderId, Arc<Dossier>>,
     /// Recorded deposits that no order owns and that are pending, above the finalized height, or
     /// among the update's transfers (by transaction and place, whoever owns the address by now), or
     /// that a decided case is about.

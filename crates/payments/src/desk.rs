@@ -5,6 +5,7 @@
 //! Why: an order that was only looked at must not be written, or every commit would conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::amount::Usdt;
 use crate::case::{Case, CaseId, CaseKind, Decision};
@@ -18,6 +19,7 @@ use crate::loose::Loose;
 use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order, Price, Status};
 use crate::plan::{PlanError, View};
+use crate::sheet::Sheet;
 use crate::time::Time;
 
 #[derive(Clone)]
@@ -175,7 +177,7 @@ impl Desk {
 /// One order on the desk.
 #[derive(Clone)]
 pub(crate) struct Work {
-    pub(crate) dossier: Dossier,
+    pub(crate) dossier: Sheet,
     pub(crate) now: Time,
     before: Status,
     facts: (Option<Time>, Option<Time>, Option<Time>),
@@ -189,9 +191,9 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    fn new(dossier: &Dossier, now: Time) -> Self {
+    fn new(dossier: &Arc<Dossier>, now: Time) -> Self {
         Self {
-            dossier: dossier.clone(),
+            dossier: Sheet::new(dossier),
             now,
             before: dossier.status(),
             facts: (dossier.paid, dossier.expired, dossier.cancelled),
@@ -217,11 +219,13 @@ impl Work {
             self.tell_detected(seen);
             return Ok(());
         };
-        let Some(deposit) = self.dossier.deposits.get_mut(at) else { return Ok(()) };
+        let Some(deposit) = self.dossier.deposits.get(at) else { return Ok(()) };
         if deposit.state.is_on_chain() {
             return same(deposit, seen);
         }
-        *deposit = seen.clone();
+        if let Some(deposit) = self.dossier.deposits.get_mut(at) {
+            *deposit = seen.clone();
+        }
         self.moved.insert(at);
         self.tell_detected(seen);
         Ok(())
@@ -262,9 +266,10 @@ impl Work {
             0 => base.to_owned(),
             rounds => format!("{base}#{}", rounds.saturating_add(1)),
         };
+        let order = Some(self.id());
         self.dossier.journals.push(Journal {
             key,
-            order: Some(self.id()),
+            order,
             deposit,
             effective,
             recorded: self.now,
@@ -332,10 +337,11 @@ impl Work {
             rounds => CaseId(format!("{base}#{}", rounds.saturating_add(1))),
         };
         self.cases.insert(self.dossier.cases.len());
+        let order = Some(self.id());
         self.dossier.cases.push(Case {
             id: id.clone(),
             kind,
-            order: Some(self.id()),
+            order,
             deposits: vec![deposit.id.clone()],
             chain: deposit.id.chain.clone(),
             amount: held,
@@ -452,16 +458,17 @@ impl Work {
             expired: facts.1,
             cancelled: facts.2,
         });
-        for (at, deposit) in self.dossier.deposits.into_iter().enumerate() {
+        for (at, deposit) in self.dossier.deposits.iter().enumerate() {
             if at >= self.known_deposits {
-                changes.recorded.push(deposit);
+                changes.recorded.push(deposit.clone());
             } else if self.moved.contains(&at) {
-                changes.moved.push(deposit);
+                changes.moved.push(deposit.clone());
             }
         }
-        let cases = self.dossier.cases.into_iter().enumerate();
-        changes.cases.extend(cases.filter(|(at, _)| self.cases.contains(at)).map(|(_, c)| c));
-        changes.journals.extend(self.dossier.journals.into_iter().skip(self.known_journals));
+        let cases = self.cases.iter().filter_map(|at| self.dossier.cases.get(*at));
+        changes.cases.extend(cases.cloned());
+        let journals = self.dossier.journals.get(self.known_journals..).unwrap_or_default();
+        changes.journals.extend_from_slice(journals);
         changes.events.append(&mut self.events);
     }
 }

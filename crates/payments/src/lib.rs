@@ -34,6 +34,7 @@ mod refund;
 pub mod replay;
 mod resolve;
 mod settle;
+mod sheet;
 pub mod time;
 pub mod watch;
 

@@ -5,6 +5,7 @@
 //! Why: a state that no fact leads to was not written by these rules.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::case::{Case, CaseKind};
 use crate::chain::{BlockHash, BlockId, Cursor, Header};
@@ -90,12 +91,14 @@ pub fn differs(stored: &Dossier, facts: &[Fact]) -> Result<Option<String>, PlanE
 /// What one plan makes of an order.
 fn step(dossier: Dossier, first: &Fact, group: &[Fact]) -> Result<Dossier, PlanError> {
     let id = dossier.order.id.clone();
-    let snapshot =
-        Snapshot { dossiers: BTreeMap::from([(id.clone(), dossier)]), ..Snapshot::default() };
+    let snapshot = Snapshot {
+        dossiers: BTreeMap::from([(id.clone(), Arc::new(dossier))]),
+        ..Snapshot::default()
+    };
     let mut desk = Desk::new(&snapshot, first.at);
     if first.what == What::Cancelled {
         desk.work(&id)?.cancel(!first.paused)?;
-        return Ok(desk.work(&id)?.dossier.clone());
+        return Ok(Dossier::clone(&desk.work(&id)?.dossier));
     }
     let heights: BTreeMap<&DepositId, u64> = snapshot
         .dossiers
@@ -130,7 +133,7 @@ fn step(dossier: Dossier, first: &Fact, group: &[Fact]) -> Result<Dossier, PlanE
     let expiry = desk.work(&id)?.dossier.order.expires_at;
     view.final_time = expiry.filter(|_| expired).map(|expiry| expiry.after(1));
     desk.work(&id)?.settle(&view)?;
-    Ok(desk.work(&id)?.dossier.clone())
+    Ok(Dossier::clone(&desk.work(&id)?.dossier))
 }
 
 /// Rules by which exactly those are final that were found to be: what is final at some height is so

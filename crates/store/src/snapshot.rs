@@ -4,6 +4,7 @@
 //! Never: a rule. Why: what a plan does not see, it would decide wrongly about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use payments::address::Address;
 use payments::case::{CaseId, Resolution};
@@ -148,6 +149,7 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
 #[derive(Default)]
 struct Parts {
     snapshot: Snapshot,
+    dossiers: BTreeMap<OrderId, Dossier>,
     /// Orders that are wanted and not loaded.
     wanted: BTreeSet<OrderId>,
     unassigned: Numbered<payments::deposit::Deposit>,
@@ -234,7 +236,7 @@ impl Parts {
         let ends = transfers.iter().flat_map(|transfer| [transfer.to, transfer.from]);
         let ends: BTreeSet<Address> = ends.collect();
         let ends: Vec<Address> = ends.into_iter().collect();
-        let Snapshot { owners, dossiers, .. } = &mut self.snapshot;
+        let (owners, dossiers) = (&mut self.snapshot.owners, &mut self.dossiers);
         load::owners(link, &ends, |owned| {
             let order = owned.order.as_ref().map(|dossier| dossier.order.id.clone());
             owners.insert(owned.address, order);
@@ -299,7 +301,7 @@ impl Parts {
     }
 
     async fn finish(mut self, link: &mut Link<'_>) -> Result<Snapshot, Error> {
-        let mut dossiers: BTreeMap<OrderId, Dossier> = std::mem::take(&mut self.snapshot.dossiers);
+        let mut dossiers = std::mem::take(&mut self.dossiers);
         let missing = self.wanted.into_iter().filter(|id| !dossiers.contains_key(id));
         let missing: Vec<OrderId> = missing.collect();
         load::orders(link, &missing, |dossier, _| {
@@ -311,7 +313,7 @@ impl Parts {
         let (mut cases, journals) = load::of_deposits(link, &seqs).await?;
         cases.extend(self.bare);
         Ok(Snapshot {
-            dossiers,
+            dossiers: dossiers.into_iter().map(|(id, dossier)| (id, Arc::new(dossier))).collect(),
             unassigned: self.unassigned.into_values().collect(),
             unassigned_cases: cases,
             unassigned_journals: journals,

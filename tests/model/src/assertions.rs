@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use payments::address::Address;
 use payments::case::Case;
 use payments::changes::{Changes, Update};
 use payments::deposit::Deposit;
@@ -40,13 +41,14 @@ pub(crate) struct Seal {
     nets: Nets,
     /// The cases that the deposits ask for less those that are open: none, where all is right.
     wanted: BTreeMap<Open, i64>,
+    pub(crate) open_cases: usize,
     pub(crate) tallies: BTreeMap<ChainName, Tally>,
     told: Told,
 }
 
 /// An order as it was last seen, and what its deposits make of the books.
 pub(crate) struct Kept {
-    pub(crate) dossier: Dossier,
+    pub(crate) dossier: Arc<Dossier>,
     share: Share,
 }
 
@@ -63,14 +65,15 @@ pub(crate) struct News {
 }
 
 impl World {
-    /// All of it, after `changes` were written because of `update`.
-    pub(crate) fn check(&mut self, update: &Update, changes: &Changes) -> Result<(), String> {
+    /// All that `changes` touched when they were written because of `update`.
+    pub(crate) fn check_news(&mut self, update: &Update, changes: &Changes) -> Result<(), String> {
         let looked = match update {
             Update::Scan(scan) => Some(&scan.chain),
             _ => None,
         };
         let mut seal = std::mem::take(&mut self.seal);
-        let news = self.refresh(&mut seal, matches!(update, Update::Create(_)))?;
+        let anew = changes.created.as_ref().is_some_and(|order| self.was_sent_to(&order.address));
+        let news = self.refresh(&mut seal, anew)?;
         for chain in &self.chains {
             let looked = looked == Some(&chain.name);
             self.check_cursor(chain)?;
@@ -97,7 +100,7 @@ impl World {
         }
         if !changes.is_empty() || news.all {
             self.check_sums(&seal)?;
-            seal.told.fold(&news)?;
+            seal.told.read(&news.events)?;
             seal.told.compare(self, &news, &seal)?;
         }
         for chain in &mut self.chains {
@@ -107,18 +110,20 @@ impl World {
         Ok(())
     }
 
-    /// Looks at what is new, and that what was written stays written.
-    fn refresh(&self, seal: &mut Seal, created: bool) -> Result<News, String> {
+    /// Whether money went to an address before it was an order's: it is somebody's now.
+    fn was_sent_to(&self, address: &Address) -> bool {
+        let of = |chain: &Chain| chain.shown().any(|seen| chain.transfer(seen).to == *address);
+        self.chains.iter().any(of)
+    }
+
+    /// Looks at what is new, and that the last of what was written stays written; that all of it
+    /// does is an invariant.
+    fn refresh(&self, seal: &mut Seal, anew: bool) -> Result<News, String> {
         let (journals, events) = (self.memory.journals(), self.memory.events());
-        let kept = seal.journals.len() <= journals.len()
-            && seal.events.len() <= events.len()
-            && seal.journals.iter().zip(journals).all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
-            && seal.events.iter().zip(events).all(|(a, b)| Arc::ptr_eq(a, b) || a == b);
-        if !kept {
+        if !ends_as_before(&seal.journals, journals) || !ends_as_before(&seal.events, events) {
             return Err("what was written has changed".to_owned());
         }
-        // A new order may own an address that money went to before.
-        let mut news = News { all: created || !seal.begun, ..News::default() };
+        let mut news = News { all: anew || !seal.begun, ..News::default() };
         seal.begun = true;
         for journal in &journals[seal.journals.len()..] {
             seal.balances.add(journal);
@@ -223,6 +228,9 @@ impl World {
             if let Some(open) = open_case(case)? {
                 shift(&mut seal.wanted, open, -1);
             }
+            let was_open = before.is_some_and(|case| case.decision.is_none());
+            seal.open_cases -= usize::from(was_open);
+            seal.open_cases += usize::from(case.decision.is_none());
             news.cases.push(Arc::clone(case));
             put(&mut seal.cases, at, case);
         }
@@ -247,11 +255,12 @@ impl World {
         for (id, order) in changed {
             let dossier = self.memory.dossier(id).ok_or("an order is gone")?;
             if let Some(before) = seal.kept.get(id) {
-                check_turn(&before.dossier, &dossier, self.chain(&order.chain).paused)?;
+                check_turn(&before.dossier, dossier, self.chain(&order.chain).paused)?;
             }
-            let share = share_of(&dossier, order)?;
+            let share = share_of(dossier, order)?;
             seal.count(&share, 1);
-            if let Some(old) = seal.kept.insert(id.clone(), Kept { dossier, share }) {
+            let kept = Kept { dossier: Arc::clone(dossier), share };
+            if let Some(old) = seal.kept.insert(id.clone(), kept) {
                 seal.count(&old.share, -1);
             }
             news.orders.insert(id.clone());
@@ -306,6 +315,16 @@ impl Seal {
             shift(&mut self.wanted, case.clone(), sign);
         }
     }
+}
+
+/// How many of the last rows are compared after every step.
+const LAST: usize = 32;
+
+/// Whether the last of what was written stands where it stood.
+fn ends_as_before<T: PartialEq>(before: &[Arc<T>], now: &[Arc<T>]) -> bool {
+    let from = before.len().saturating_sub(LAST);
+    let stands = |(a, b): (&Arc<T>, &Arc<T>)| Arc::ptr_eq(a, b) || a == b;
+    before.len() <= now.len() && before[from..].iter().zip(&now[from..]).all(stands)
 }
 
 /// Puts a value where an older one was, or behind the last.

@@ -12,20 +12,21 @@ use payments::plan;
 use payments::time::Time;
 
 use crate::memory::Memory;
+use crate::mutations::{Act, Mutation};
 use crate::random::Random;
 use crate::reference::Chain;
 use crate::transitions::World;
 
 /// Reads one history block by block and in portions of any size.
-pub(crate) fn compare(seed: u64) -> Result<(), String> {
-    let mut world = World::new(seed, None);
+pub(crate) fn compare(seed: u64, mutation: Option<Mutation>) -> Result<(), String> {
+    let mut world = World::new(seed);
     let mut portions = Random::new(seed ^ 0x5eed);
     let mut other = Memory::new();
     other.import(&world.pool.iter().copied().collect::<Vec<_>>());
     for round in 1..=24 {
         for _ in 0..portions.below(4) {
             let update = request(&mut world, &mut portions);
-            let refused = write(&world, &mut other, &update)?;
+            let refused = write(&world, &mut other, &update, None)?;
             let before = world.memory.events().len();
             world.apply(&update)?;
             if refused && before != world.memory.events().len() {
@@ -48,7 +49,7 @@ pub(crate) fn compare(seed: u64) -> Result<(), String> {
             let last = other.cursor(&chain.name).and_then(|cursor| cursor.last().copied());
             let from = last.map_or(0, |last| usize::try_from(last.id.height).unwrap() + 1);
             for scan in cut(chain, from, most, &mut portions) {
-                write(&world, &mut other, &Update::Scan(scan))?;
+                write(&world, &mut other, &Update::Scan(scan), mutation)?;
             }
         }
         if round % 6 != 0 {
@@ -74,9 +75,17 @@ fn request(world: &mut World, random: &mut Random) -> Update {
 }
 
 /// Decides and writes without the reference; whether it was refused.
-fn write(world: &World, memory: &mut Memory, update: &Update) -> Result<bool, String> {
+fn write(
+    world: &World,
+    memory: &mut Memory,
+    update: &Update,
+    mutation: Option<Mutation>,
+) -> Result<bool, String> {
     let planned = plan(&world.rules, &memory.snapshot(update), update, Time(world.now + 1));
-    let Ok(changes) = planned else { return Ok(true) };
+    let Ok(mut changes) = planned else { return Ok(true) };
+    if let (Some(Act::Portion(act)), Update::Scan(scan)) = (mutation.map(|m| m.act), update) {
+        act(&mut changes, scan);
+    }
     let written = memory.commit(&changes);
     written.map_err(|refused| format!("the books refuse {refused:?}"))?;
     Ok(false)

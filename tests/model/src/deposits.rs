@@ -95,14 +95,21 @@ impl World {
     }
 
     /// Whether a transfer carries something to one of our addresses.
-    fn is_ours(&self, chain: &Chain, seen: &Seen) -> bool {
+    pub(crate) fn is_ours(&self, chain: &Chain, seen: &Seen) -> bool {
         let transfer = chain.transfer(seen);
         let empty = transfer.raw.is_zero() || transfer.from == transfer.to;
         !empty && self.memory.owners().contains_key(&transfer.to)
     }
 
+    /// The deposit that a transfer is.
+    pub(crate) fn id_of(&self, chain: &Chain, transfer: &Transfer) -> DepositId {
+        let other_token = transfer.token != self.rules[&chain.name].token;
+        let other_token = other_token.then_some(transfer.token);
+        DepositId { chain: chain.name.clone(), tx: transfer.tx, n: transfer.n, other_token }
+    }
+
     /// Which transfer a deposit says it is.
-    fn place(&self, chain: &Chain, deposit: &Deposit) -> Option<Seen> {
+    pub(crate) fn place(&self, chain: &Chain, deposit: &Deposit) -> Option<Seen> {
         let token = deposit.id.other_token.unwrap_or(self.rules[&chain.name].token);
         Some((chain.find(&deposit.block.hash)?, deposit.id.tx, deposit.id.n, token))
     }
@@ -120,9 +127,7 @@ impl World {
         }
         let (rules, transfer) = (&self.rules[&chain.name], chain.transfer(seen));
         let owner = &self.memory.owners()[&transfer.to];
-        let other_token = (transfer.token != rules.token).then_some(transfer.token);
-        let (chain_name, tx) = (chain.name.clone(), transfer.tx);
-        let id = DepositId { chain: chain_name, tx, n: transfer.n, other_token };
+        let id = self.id_of(chain, transfer);
         let Some(deposit) = self.memory.deposit(&id) else {
             return Err(format!("deposit {id} is missing"));
         };

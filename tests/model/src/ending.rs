@@ -45,7 +45,7 @@ pub struct Truth {
 /// Where the history breaks an invariant.
 #[must_use]
 pub fn ending(seed: u64, steps: u64, calm: bool, decides: bool) -> Ending {
-    let mut world = World::new(seed, None);
+    let mut world = World::new(seed);
     world.decides = decides;
     for _ in 0..steps {
         world.step().expect("a history that keeps the invariants");

@@ -4,6 +4,7 @@
 //! Never: a look at the books while reading. Why: what is told is all that others act on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use payments::amount::Credits;
 use payments::case::{CaseId, RefundState};
@@ -11,8 +12,10 @@ use payments::deposit::{DepositId, State};
 use payments::event::{Event, EventKind};
 use payments::ledger::{Account, Asset};
 use payments::name::{ChainName, OrderId};
+use payments::order::Dossier;
 
 use crate::assertions::{News, Seal};
+use crate::invariants::sits;
 use crate::transitions::World;
 
 /// What a reader of the events believes.
@@ -37,8 +40,8 @@ pub(crate) struct Told {
 
 impl Told {
     /// Reads the events that were not read yet.
-    pub(crate) fn fold(&mut self, news: &News) -> Result<(), String> {
-        for event in &news.events {
+    pub(crate) fn read(&mut self, events: &[Arc<Event>]) -> Result<(), String> {
+        for event in events {
             let name = event.kind.word();
             follow(self, event).ok_or_else(|| format!("{name} cannot follow: {event:?}"))?;
         }
@@ -69,15 +72,55 @@ impl Told {
         if let Some(case) = named.find(|case| !written.contains(case)) {
             return Err(format!("case {case} was told of and not written"));
         }
-        let open = world.memory.cases().iter().filter(|case| case.decision.is_none());
-        if open.count() != self.cases.len() {
+        if seal.open_cases != self.cases.len() {
             return Err("the open cases are not those that were told".to_owned());
         }
-        self.compare_orders(world, news, seal)?;
+        let of_events = news.events.iter().filter_map(|event| event.order.as_ref());
+        for id in of_events.chain(&news.orders).collect::<BTreeSet<_>>() {
+            let kept = seal.kept.get(id);
+            let kept = kept.ok_or_else(|| format!("order {id} was told and is not"))?;
+            self.compare_order(&kept.dossier)?;
+        }
+        self.compare_sums(world)
+    }
+
+    /// What was told is what is, all of it.
+    pub(crate) fn is_all_of(&self, world: &World) -> Result<(), String> {
+        let mut on_chain = 0;
+        for deposit in world.memory.deposits() {
+            self.compare_deposit(world, &deposit.id)?;
+            on_chain += usize::from(sits(deposit));
+        }
+        if on_chain != self.deposits.len() {
+            return Err("the deposits are not those that were told".to_owned());
+        }
+        let cases = world.memory.cases().iter();
+        let open = cases.filter(|case| case.decision.is_none()).map(|case| &case.id);
+        if open.collect::<BTreeSet<_>>() != self.cases.iter().collect() {
+            return Err("the open cases are not those that were told".to_owned());
+        }
+        if !world.memory.orders().eq(&self.created) {
+            return Err("the orders are not those that were told".to_owned());
+        }
+        for dossier in world.memory.orders().filter_map(|id| world.memory.dossier(id)) {
+            self.compare_order(dossier)?;
+        }
+        self.compare_sums(world)
+    }
+
+    /// The marks of the chains and the credits of the customers.
+    fn compare_sums(&self, world: &World) -> Result<(), String> {
         for chain in &world.chains {
             let marks = (self.paused.contains(&chain.name), self.stalled.contains(&chain.name));
             if marks != (chain.paused, chain.stalled) {
                 return Err(format!("the marks of {} are not those that were told", chain.name));
+            }
+        }
+        for customer in &world.customers {
+            let account = Account::Customer(customer.clone());
+            let credits = world.memory.net(&Asset::Credit, &account);
+            if self.credits.get(customer.as_str()).copied().unwrap_or(0) != credits {
+                return Err(format!("{customer} was told of other credits than {credits}"));
             }
         }
         Ok(())
@@ -94,33 +137,20 @@ impl Told {
         Err(format!("deposit {id} is not what was told"))
     }
 
-    fn compare_orders(&self, world: &World, news: &News, seal: &Seal) -> Result<(), String> {
-        let of_events = news.events.iter().filter_map(|event| event.order.as_ref());
-        for id in of_events.chain(&news.orders).collect::<BTreeSet<_>>() {
-            let kept =
-                seal.kept.get(id).ok_or_else(|| format!("order {id} was told and is not"))?;
-            let dossier = &kept.dossier;
-            let credited = dossier.deposits.iter().filter(|d| d.state == State::Credited).count();
-            let grants = match dossier.order.due {
-                Some(_) => i64::from(dossier.paid.is_some()),
-                None => i64::try_from(credited).unwrap(),
-            };
-            let facts = (dossier.expired.is_some(), dossier.cancelled.is_some(), grants);
-            let paid = self.paid.get(id).copied().unwrap_or(0);
-            let said = (self.expired.contains(id), self.cancelled.contains(id), paid);
-            if facts != said || !self.created.contains(id) {
-                return Err(format!("order {id} is {facts:?} and was told to be {said:?}"));
-            }
+    fn compare_order(&self, dossier: &Dossier) -> Result<(), String> {
+        let id = &dossier.order.id;
+        let credited = dossier.deposits.iter().filter(|d| d.state == State::Credited).count();
+        let grants = match dossier.order.due {
+            Some(_) => i64::from(dossier.paid.is_some()),
+            None => i64::try_from(credited).unwrap(),
+        };
+        let facts = (dossier.expired.is_some(), dossier.cancelled.is_some(), grants);
+        let paid = self.paid.get(id).copied().unwrap_or(0);
+        let said = (self.expired.contains(id), self.cancelled.contains(id), paid);
+        if facts == said && self.created.contains(id) {
+            return Ok(());
         }
-        for customer in world.orders.values().map(|order| &order.customer).collect::<BTreeSet<_>>()
-        {
-            let account = Account::Customer(customer.clone());
-            let credits = world.memory.net(&Asset::Credit, &account);
-            if self.credits.get(customer.as_str()).copied().unwrap_or(0) != credits {
-                return Err(format!("{customer} was told of other credits than {credits}"));
-            }
-        }
-        Ok(())
+        Err(format!("order {id} is {facts:?} and was told to be {said:?}"))
     }
 }
 

@@ -112,11 +112,7 @@ pub(crate) fn check_late(dossier: &Dossier, deposit: &Deposit) -> Result<(), Str
     );
     let over = deadline(dossier).is_some_and(|deadline| deposit.time > deadline);
     // What a decision took keeps the flag that it had when it counted, if it ever did.
-    let taken = matches!(
-        deposit.state,
-        State::Granted | State::Refunding | State::Refunded | State::Reassigned | State::Dismissed
-    );
-    let flagged = deposit.late == (counted && over) || (taken && over);
+    let flagged = deposit.late == (counted && over) || (is_taken(deposit.state) && over);
     let window = dossier.order.terms.late_window;
     let after = deadline(dossier).is_some_and(|deadline| deposit.time > deadline.after(window));
     let held = deposit.state == State::Suspended(CaseKind::Late);

@@ -6,6 +6,7 @@
 //!
 //! `BURSAR_MODEL_SEED=7 BURSAR_MODEL_STEPS=123 cargo test -p model every_history -- --nocapture`
 //! runs one history, up to that step, and shows it; `BURSAR_MODEL_SEEDS=20000` runs more of them.
+//! `BURSAR_MODEL_WHOLE=1` looks at the whole of the books after every step of each.
 #![cfg_attr(not(test), allow(dead_code, reason = "others borrow the books and one history"))]
 
 mod assertions;
@@ -15,7 +16,9 @@ mod deposits;
 pub mod ending;
 mod events;
 mod facts;
+mod invariants;
 pub mod memory;
+mod mishaps;
 mod mutations;
 mod nature;
 mod outflows;
@@ -42,7 +45,7 @@ use crate::transitions::World;
 /// Where the history breaks an invariant.
 #[must_use]
 pub fn diary(seed: u64, steps: u64) -> (Rules, Vec<Address>, Vec<(Update, Time)>) {
-    let mut world = World::new(seed, None);
+    let mut world = World::new(seed);
     let pool = world.pool.iter().copied().collect();
     world.diary = Some(Vec::new());
     for _ in 0..steps {

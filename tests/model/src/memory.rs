@@ -7,6 +7,7 @@
 mod check;
 mod dump;
 mod remember;
+mod spoil;
 
 pub use dump::changes_text;
 
@@ -84,7 +85,7 @@ pub struct Memory {
     cases: Vec<Arc<Case>>,
     case_at: BTreeMap<CaseId, usize>,
     journals: Vec<Arc<Journal>>,
-    journal_at: BTreeMap<String, usize>,
+    journal_at: BTreeMap<Arc<str>, usize>,
     events: Vec<Arc<Event>>,
     /// Where the cases and journals that concern no order stand.
     nobodys: (Vec<usize>, Vec<usize>),
@@ -101,6 +102,8 @@ struct Filed {
     deposits: Vec<usize>,
     cases: Vec<usize>,
     journals: Vec<usize>,
+    /// All of it put together, whenever it was written to.
+    dossier: Arc<Dossier>,
 }
 
 impl Memory {
@@ -142,6 +145,9 @@ impl Memory {
         self.write_journals(changes);
         self.events.extend(changes.events.iter().cloned().map(Arc::new));
         self.empty_transfers += changes.empty_transfers;
+        for touched in &changes.touched {
+            self.put_together(&touched.order);
+        }
         Ok(Committed { generation, events: first..self.sequence() })
     }
 
@@ -181,6 +187,7 @@ impl Memory {
             deposits: Vec::new(),
             cases: Vec::new(),
             journals: Vec::new(),
+            dossier: Arc::new(Dossier::new(order.clone())),
         };
         self.orders.insert(order.id.clone(), filed);
     }
@@ -232,7 +239,7 @@ impl Memory {
     fn write_journals(&mut self, changes: &Changes) {
         for journal in &changes.journals {
             let at = self.journals.len();
-            self.journal_at.insert(journal.key.clone(), at);
+            self.journal_at.insert(journal.key.as_str().into(), at);
             match journal.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
                 Some(filed) => filed.journals.push(at),
                 None => self.nobodys.1.push(at),
@@ -262,9 +269,13 @@ impl Memory {
     }
 
     /// An order with everything recorded about it.
-    pub fn dossier(&self, order: &OrderId) -> Option<Dossier> {
-        let filed = self.orders.get(order)?;
-        Some(Dossier {
+    pub fn dossier(&self, order: &OrderId) -> Option<&Arc<Dossier>> {
+        self.orders.get(order).map(|filed| &filed.dossier)
+    }
+
+    fn put_together(&mut self, order: &OrderId) {
+        let Some(filed) = self.orders.get_mut(order) else { return };
+        filed.dossier = Arc::new(Dossier {
             order: filed.order.clone(),
             version: filed.version,
             paid: filed.facts.paid,
@@ -273,7 +284,7 @@ impl Memory {
             deposits: filed.deposits.iter().map(|at| (*self.deposits[*at]).clone()).collect(),
             cases: filed.cases.iter().map(|at| (*self.cases[*at]).clone()).collect(),
             journals: filed.journals.iter().map(|at| (*self.journals[*at]).clone()).collect(),
-        })
+        });
     }
 
     /// All deposits in the order they were first recorded. One that is written again is another

@@ -5,6 +5,7 @@
 
 use payments::amount::Usdt;
 use payments::case::{CaseKind, Decision, Resolution};
+use payments::chain::Scan;
 use payments::changes::Changes;
 use payments::deposit::{Deposit, State};
 use payments::event::{Event, EventKind};
@@ -15,52 +16,87 @@ use payments::time::Time;
 use crate::memory::Memory;
 use crate::random::Random;
 
-/// One way to break what the rules decided.
+/// One way to break what the rules decided, or what the books hold.
 #[derive(Clone, Copy)]
 pub(crate) struct Mutation {
     pub(crate) name: &'static str,
-    /// Breaks the changes, where there is something to break.
-    pub(crate) act: fn(&mut Changes, &Memory, &mut Random) -> bool,
+    pub(crate) act: Act,
+    /// The invariant that must find it, alone; or the books themselves, which refuse it.
+    pub(crate) breaks: &'static str,
 }
 
+/// What is broken, where there is something to break.
+#[derive(Clone, Copy)]
+pub(crate) enum Act {
+    /// What the rules decided.
+    Plan(fn(&mut Changes, &Memory, &mut Random) -> bool),
+    /// What is written already.
+    Books(fn(&mut Memory, &mut Random) -> bool),
+    /// What the rules decided about a chain that is read in large portions.
+    Portion(fn(&mut Changes, &Scan)),
+}
+
+/// The books refuse to write it.
+pub(crate) const REFUSED: &str = "the_books_refuse_it";
+
 macro_rules! mutations {
-    ($($name:ident),+ $(,)?) => {
+    ($($breaks:ident: $($act:ident $name:ident),+;)+) => {
         /// All of them.
-        pub(crate) const ALL: &[Mutation] =
-            &[$(Mutation { name: stringify!($name), act: $name }),+];
+        pub(crate) const ALL: &[Mutation] = &[$($(Mutation {
+            name: stringify!($name),
+            act: Act::$act($name),
+            breaks: stringify!($breaks),
+        }),+),+];
     };
 }
 
 mutations! {
-    a_journal_is_dropped,
-    a_reversal_is_dropped,
-    a_grant_is_doubled,
-    a_grant_goes_to_another_customer,
-    a_grant_is_a_millionth_too_large,
-    a_remainder_is_lost,
-    a_deposit_is_booked_at_another_address,
-    a_deposit_is_booked_a_millionth_short,
-    a_pending_deposit_is_credited,
-    a_deposit_is_forgotten,
-    a_deposit_is_recorded_twice,
-    a_final_deposit_stays_pending,
-    an_orphan_is_forgotten,
-    an_orphan_keeps_its_credits,
-    a_suspended_deposit_is_of_another_kind,
-    a_case_is_forgotten,
-    a_case_is_closed_by_nobody,
-    a_case_holds_too_little,
-    a_payment_is_not_noted,
-    an_order_expires_too_early,
-    an_expiry_is_forgotten,
-    an_event_is_skipped,
-    an_event_is_told_twice,
-    credits_are_told_wrongly,
-    the_cursor_leaves_a_block_out,
-    the_cursor_is_ahead_of_what_is_final,
-    the_cursor_does_not_move,
-    an_order_is_written_without_its_version,
-    a_pause_is_lost,
+    value_is_conserved_per_asset: Books a_balance_loses_a_side;
+    accounts_keep_within_their_bounds: Books an_order_is_overdrawn;
+    what_is_written_stays_written:
+        Books a_journal_is_edited,
+        Books a_decided_case_is_opened_again;
+    nothing_happens_twice:
+        Plan a_grant_is_doubled,
+        Books a_journal_is_written_again;
+    each_final_deposit_has_one_disposition:
+        Plan a_journal_is_dropped,
+        Plan a_deposit_is_forgotten,
+        Plan a_deposit_is_recorded_twice,
+        Plan an_orphan_is_forgotten;
+    custody_is_the_balance_on_chain:
+        Plan a_reversal_is_dropped,
+        Plan a_deposit_is_booked_at_another_address,
+        Plan a_deposit_is_booked_a_millionth_short;
+    suspense_is_the_open_cases:
+        Plan a_suspended_deposit_is_of_another_kind,
+        Plan a_case_is_forgotten,
+        Plan a_case_is_closed_by_nobody,
+        Plan a_case_holds_too_little;
+    closed_orders_clear_to_zero: Plan an_order_keeps_a_millionth;
+    the_books_are_the_rules_run_again:
+        Plan a_remainder_is_lost,
+        Plan a_final_deposit_stays_pending,
+        Plan an_order_expires_too_early,
+        Plan an_expiry_is_forgotten,
+        Plan the_cursor_leaves_a_block_out,
+        Plan the_cursor_is_ahead_of_what_is_final,
+        Plan the_cursor_does_not_move;
+    events_are_gapless_and_tell_all:
+        Plan a_grant_goes_to_another_customer,
+        Plan a_grant_is_a_millionth_too_large,
+        Plan an_orphan_keeps_its_credits,
+        Plan a_payment_is_not_noted,
+        Plan an_event_is_skipped,
+        Plan an_event_is_told_twice,
+        Plan credits_are_told_wrongly,
+        Plan a_pause_is_lost,
+        Books the_last_event_is_lost;
+    nothing_unfinal_or_uncanonical_is_credited:
+        Plan a_pending_deposit_is_credited,
+        Plan a_reorg_leaves_what_is_booked;
+    the_order_of_batches_does_not_matter: Portion a_portion_is_judged_by_its_last_block;
+    the_books_refuse_it: Plan an_order_is_written_without_its_version;
 }
 
 fn drop_one<T>(list: &mut Vec<T>, random: &mut Random, fits: impl Fn(&T) -> bool) -> Option<T> {
@@ -379,4 +415,68 @@ fn an_order_is_written_without_its_version(
 
 fn a_pause_is_lost(changes: &mut Changes, _: &Memory, _: &mut Random) -> bool {
     changes.cursor.as_mut().is_some_and(|mv| mv.paused.take().is_some())
+}
+
+fn a_reorg_leaves_what_is_booked(c: &mut Changes, memory: &Memory, random: &mut Random) -> bool {
+    let booked = |deposit: &Deposit| {
+        let known = memory.deposit(&deposit.id).map(|known| known.state);
+        deposit.state == State::Orphaned && known.is_some_and(|known| known != State::Pending)
+    };
+    let Some(deposit) = drop_one(&mut c.moved, random, booked) else { return false };
+    c.journals.retain(|journal| journal.deposit.as_ref() != Some(&deposit.id));
+    c.events.retain(|event| event.deposit.as_ref() != Some(&deposit.id));
+    true
+}
+
+fn an_order_keeps_a_millionth(changes: &mut Changes, _: &Memory, random: &mut Random) -> bool {
+    let sells = |journal: &Journal| is_grant(journal) && journal.entries[0].amount > 1;
+    let Some(journal) = one(&mut changes.journals, random, sells) else { return false };
+    journal.entries[0].amount -= 1;
+    true
+}
+
+fn a_balance_loses_a_side(memory: &mut Memory, _: &mut Random) -> bool {
+    memory.spoil_balance()
+}
+
+fn an_order_is_overdrawn(memory: &mut Memory, random: &mut Random) -> bool {
+    let grants: Vec<_> = memory.journals().iter().filter(|journal| is_grant(journal)).collect();
+    if grants.is_empty() {
+        return false;
+    }
+    let mut again = (***random.pick(&grants)).clone();
+    again.key = format!("forced:{}", memory.journals().len());
+    memory.force_journal(again);
+    true
+}
+
+fn a_journal_is_edited(memory: &mut Memory, random: &mut Random) -> bool {
+    // Not one of the last, at which every step looks.
+    let Some(old) = memory.journals().len().checked_sub(40) else { return false };
+    memory.edit_journal(random.place(old + 1), |journal| journal.effective.0 += 1)
+}
+
+fn a_decided_case_is_opened_again(memory: &mut Memory, _: &mut Random) -> bool {
+    memory.reopen_case()
+}
+
+fn a_journal_is_written_again(memory: &mut Memory, random: &mut Random) -> bool {
+    if memory.journals().is_empty() {
+        return false;
+    }
+    let again = (**random.pick(memory.journals())).clone();
+    memory.force_journal(again);
+    true
+}
+
+fn the_last_event_is_lost(memory: &mut Memory, _: &mut Random) -> bool {
+    memory.lose_event().is_some()
+}
+
+/// As if the time of a portion's last block were that of all its payments.
+fn a_portion_is_judged_by_its_last_block(changes: &mut Changes, scan: &Scan) {
+    let Some(last) = scan.blocks.last() else { return };
+    for journal in &mut changes.journals {
+        journal.effective = last.time;
+    }
 }

@@ -163,12 +163,14 @@ impl World {
     fn aim(&mut self, at: usize) -> (Address, u64) {
         let amounts = [0, 1, 99_999, 100_000, 5_000_000, 30_000_000];
         let any = *self.random.pick(&amounts);
-        let orders: Vec<&Order> = self.orders.values().rev().take(8).collect();
-        if orders.is_empty() || self.random.chance(8) {
+        if self.orders.is_empty() || self.random.chance(8) {
             let pool = self.random.below(3);
             let kind = if self.random.chance(70) { "pool" } else { "stranger" };
             return (address(kind, pool), any);
         }
+        // Mostly one of the newest: an order has had its payments when others come.
+        let newest = if self.random.chance(5) { usize::MAX } else { 8 };
+        let orders: Vec<&Order> = self.orders.values().rev().take(newest).collect();
         let mut order = *self.random.pick(&orders);
         // Mostly on the order's own chain.
         if order.chain != self.chains[at].name && self.random.chance(70) {
@@ -293,7 +295,7 @@ impl World {
         let free = self.pool.iter().find(|at| self.memory.owners()[*at].is_none()).copied();
         let pooled = free.filter(|_| random.chance(10));
         Order {
-            id: OrderId::new(&format!("o{number}")).unwrap(),
+            id: OrderId::new(&format!("o{number:04}")).unwrap(),
             customer: CustomerId::new(&format!("c{}", number % 3)).unwrap(),
             chain: self.chains[random.place(self.chains.len())].name.clone(),
             due,

@@ -9,23 +9,38 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::amount::Usdt;
-use payments::chain::{BlockId, Header, Scan, Transfer};
+use payments::chain::{Scan, Transfer};
 use payments::changes::{Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Update};
 use payments::deposit::{Deposit, State};
-use payments::name::OrderId;
+use payments::name::{CustomerId, OrderId};
 use payments::order::Order;
 use payments::time::Time;
 use payments::{PlanError, plan};
 
 use crate::assertions::Seal;
+use crate::invariants::{Decided, Past, Written};
 use crate::memory::{Memory, Refused, changes_text};
-use crate::mutations::Mutation;
+use crate::mutations::{Act, Mutation};
 use crate::nature::{TOKEN, TREASURY, address, finality};
 use crate::random::Random;
-use crate::reference::{Block, Chain, Habit, hash_of, wide};
+use crate::reference::{Block, Chain, Habit, wide};
 
-/// Orders of one history.
-const MOST_ORDERS: usize = 100;
+/// Orders of a shop that sells all the time.
+const MOST_ORDERS: usize = 1000;
+/// Orders of one that has few customers, who pay again and again.
+const FEW_ORDERS: usize = 10;
+
+/// After how many steps all of the books is looked at.
+pub(crate) const WHOLE: u64 = 250;
+
+/// What is looked at after a step.
+#[derive(Clone, Copy)]
+pub(crate) enum Gaze {
+    /// What the step changed, and after so many steps everything.
+    Every(u64),
+    /// Everything after every step, by this one invariant.
+    Only(&'static str),
+}
 
 /// A history on its way.
 pub(crate) struct World {
@@ -35,14 +50,23 @@ pub(crate) struct World {
     pub(crate) chains: Vec<Chain>,
     /// Orders as they were made, by the reference's own count.
     pub(crate) orders: BTreeMap<OrderId, Order>,
+    most_orders: usize,
     pub(crate) pool: BTreeSet<Address>,
     pub(crate) now: i64,
     pub(crate) seal: Seal,
-    /// The books as they were when the daemon last started, and every commit since.
-    started: Memory,
-    log: Vec<Changes>,
+    /// The history's number.
+    pub(crate) seed: u64,
+    pub(crate) customers: BTreeSet<CustomerId>,
+    /// How many events the commits said they wrote.
+    pub(crate) told_through: usize,
+    /// The books when all of them was last looked at.
+    pub(crate) written: Written,
+    pub(crate) past: Past,
+    /// When all of the books is looked at, and not what a step changed alone.
+    pub(crate) gaze: Gaze,
+    steps: u64,
     /// Scans of an earlier moment.
-    stale: Vec<Scan>,
+    pub(crate) stale: Vec<Scan>,
     pub(crate) transactions: u64,
     pub(crate) mutation: Option<Mutation>,
     /// Whether people decide about cases.
@@ -58,7 +82,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let all = [
             ("ethereum", 6, Habit::Ethereum),
@@ -87,23 +111,30 @@ impl World {
             rules.insert(chain.name.clone(), of_chain);
             chains.push(chain);
         }
+        let most_orders = if random.chance(3) { FEW_ORDERS } else { MOST_ORDERS };
         let pool: BTreeSet<Address> = (0..3).map(|n| address("pool", n)).collect();
         let mut memory = Memory::new();
         memory.import(&pool.iter().copied().collect::<Vec<_>>());
         Self {
             random,
             rules,
-            started: memory.clone(),
+            seed,
+            customers: BTreeSet::new(),
+            told_through: 0,
+            written: Written::default(),
+            past: Past::from(memory.clone()),
+            gaze: Gaze::Every(WHOLE),
+            steps: 0,
             memory,
             chains,
             orders: BTreeMap::new(),
+            most_orders,
             pool,
             now: 1_000_000,
             seal: Seal::default(),
-            log: Vec::new(),
             stale: Vec::new(),
             transactions: 0,
-            mutation,
+            mutation: None,
             decides: true,
             mutated: 0,
             marks: BTreeSet::new(),
@@ -162,7 +193,7 @@ impl World {
     /// Everything calms down: all is resumed, read, read again and final. Nothing may be left
     /// waiting, and another look finds nothing.
     pub(crate) fn calm_down(&mut self) -> Result<(), String> {
-        self.mutation = None;
+        let mutation = self.mutation.take();
         for at in 0..self.chains.len() {
             let chain = self.chains[at].name.clone();
             let (by, why) = ("maria".to_owned(), "so".to_owned());
@@ -196,10 +227,15 @@ impl World {
         }
         self.check_custody()?;
         let waits = |deposit: &&Arc<Deposit>| deposit.state == State::Pending;
-        match self.memory.deposits().iter().find(waits) {
-            Some(deposit) => Err(format!("deposit {} waits for ever", deposit.id)),
-            None => Ok(()),
+        if let Some(deposit) = self.memory.deposits().iter().find(waits) {
+            return Err(format!("deposit {} waits for ever", deposit.id));
         }
+        self.mutation = mutation;
+        let only = match self.gaze {
+            Gaze::Every(_) => None,
+            Gaze::Only(name) => Some(name),
+        };
+        self.look_at_all(only, true)
     }
 
     /// Remembers, decides, writes, and checks.
@@ -214,31 +250,66 @@ impl World {
         self.note(update, &planned);
         self.foretold(update, &planned)?;
         let Ok(changes) = planned else { return Ok(()) };
-        let wrote = self.commit(update, &changes);
+        let decided = Decided::Now(update.clone(), Time(self.now));
+        let wrote = self.commit(update, &changes, decided);
         wrote.map_err(|refused| format!("the books refuse {refused:?}"))?;
+        self.spoil();
         self.check(update, &changes)
     }
 
     fn mutate(&mut self, planned: Result<Changes, PlanError>) -> Result<Changes, PlanError> {
         let mut changes = planned?;
-        if let Some(mutation) = self.mutation
+        if let Some(Act::Plan(act)) = self.mutation.map(|mutation| mutation.act)
             && self.random.chance(30)
-            && (mutation.act)(&mut changes, &self.memory, &mut self.random)
+            && act(&mut changes, &self.memory, &mut self.random)
         {
             self.mutated += 1;
         }
         Ok(changes)
     }
 
+    fn spoil(&mut self) {
+        if let Some(Act::Books(act)) = self.mutation.map(|mutation| mutation.act)
+            && self.random.chance(5)
+            && act(&mut self.memory, &mut self.random)
+        {
+            self.mutated += 1;
+        }
+    }
+
+    /// What holds after every step, as `gaze` says.
+    pub(crate) fn check(&mut self, update: &Update, changes: &Changes) -> Result<(), String> {
+        self.steps += 1;
+        match self.gaze {
+            Gaze::Only(name) => self.look_at_all(Some(name), false),
+            Gaze::Every(steps) => {
+                self.check_news(update, changes)?;
+                if self.steps.is_multiple_of(steps) {
+                    self.look_at_all(None, false)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
     /// Writes what was planned, and lets the reference follow.
-    fn commit(&mut self, update: &Update, changes: &Changes) -> Result<(), Refused> {
+    pub(crate) fn commit(
+        &mut self,
+        update: &Update,
+        changes: &Changes,
+        decided: Decided,
+    ) -> Result<(), Refused> {
         let joined = match update {
             Update::Scan(scan) => self.chain(&scan.chain).join(scan),
             _ => None,
         };
-        self.memory.commit(changes)?;
+        let committed = self.memory.commit(changes)?;
+        if committed.events.start == wide(self.told_through) {
+            self.told_through = usize::try_from(committed.events.end).unwrap();
+        }
         if !changes.is_empty() || changes.empty_transfers > 0 {
-            self.log.push(changes.clone());
+            self.past.steps.push(decided);
         }
         let rules = self.rules.clone();
         match update {
@@ -251,6 +322,7 @@ impl World {
                 self.chain_mut(chain).feed(transfers, &rules[chain]);
             }
             Update::Create(order) => {
+                self.customers.insert(order.customer.clone());
                 self.orders.entry(order.id.clone()).or_insert_with(|| order.clone());
             }
             Update::Cancel(_)
@@ -267,11 +339,14 @@ impl World {
     }
 
     /// Whether a plan was to be expected, and a refusal where one was.
-    fn foretold(
+    pub(crate) fn foretold(
         &self,
         update: &Update,
         planned: &Result<Changes, PlanError>,
     ) -> Result<(), String> {
+        if let Gaze::Only(_) = self.gaze {
+            return Ok(());
+        }
         let accepted = match update {
             Update::Scan(scan) => self.chain(&scan.chain).join(scan).is_some(),
             Update::Rescan { chain, transfers } => {
@@ -297,127 +372,6 @@ impl World {
             Err(error) if accepted => Err(format!("refused: {error}")),
             _ => Ok(()),
         }
-    }
-
-    /// Two daemons read the same books; one is a moment slower.
-    fn two_at_once(&mut self) -> Result<(), String> {
-        let (one, other) = (self.some_update(), self.some_update());
-        self.now += 1;
-        let planned = plan(&self.rules, &self.memory.snapshot(&one), &one, Time(self.now));
-        self.note(&one, &planned);
-        self.foretold(&one, &planned)?;
-        self.apply(&other)?;
-        let Ok(changes) = planned else { return Ok(()) };
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let moved = |mv: &payments::changes::CursorMove| {
-            let cursor = self.memory.cursor(&mv.chain);
-            cursor.map_or(0, |cursor| cursor.generation) != mv.generation
-        };
-        let touched = |touched: &payments::changes::Touched| {
-            let dossier = self.memory.dossier(&touched.order);
-            dossier.is_none_or(|dossier| dossier.version != touched.version)
-        };
-        let created = |order: &Order| self.memory.dossier(&order.id).is_some();
-        let overtaken = changes.cursor.as_ref().is_some_and(moved)
-            || changes.touched.iter().any(touched)
-            || changes.created.as_ref().is_some_and(created);
-        let before = overtaken.then(|| self.memory.clone());
-        match self.commit(&one, &changes) {
-            Ok(()) if overtaken => Err("a commit that was overtaken was written".to_owned()),
-            Ok(()) => self.check(&one, &changes),
-            Err(refused) if !overtaken && self.mutated == 0 => {
-                Err(format!("the books refuse {refused:?}"))
-            }
-            Err(_) if before.is_some_and(|before| before != self.memory) => {
-                Err("a refused commit left something behind".to_owned())
-            }
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// The daemon stops and starts: all that is left is what was committed.
-    fn start_again(&mut self) -> Result<(), String> {
-        // What was committed before the last start was built again then.
-        for changes in self.log.drain(..) {
-            let built = self.started.commit(&changes);
-            built.map_err(|refused| format!("built again: {refused:?}"))?;
-        }
-        self.stale.clear();
-        if self.started != self.memory {
-            return Err("the books built again are other books".to_owned());
-        }
-        self.memory = self.started.clone();
-        self.seal = Seal::default();
-        Ok(())
-    }
-
-    /// A node shows what cannot be: nothing may be written.
-    fn lie(&mut self, at: usize) -> Result<(), String> {
-        let mut scan = self.scan_of(at, None);
-        let other = self.random.below(6);
-        match (other, scan.blocks.len(), scan.base.is_some()) {
-            (0, 3.., _) => drop(scan.blocks.remove(1)),
-            (1, 1.., true) => {
-                if let Some(header) = scan.blocks.first_mut() {
-                    header.parent.0[31] ^= 1;
-                }
-            }
-            (2, 1.., true) => {
-                if let Some(base) = &mut scan.base {
-                    base.height += 1;
-                }
-            }
-            (3, 1.., _) if !scan.transfers.is_empty() => scan.transfers[0].block.hash.0[31] ^= 1,
-            (4, ..) => match self.rogue(at) {
-                Some(rogue) => scan = rogue,
-                None => return Ok(()),
-            },
-            (5, ..) if scan.finalized.is_some_and(|claim| claim.height > 0) => {
-                return self.lie_about_finality(scan);
-            }
-            _ => return Ok(()),
-        }
-        self.refused(scan)
-    }
-
-    fn lie_about_finality(&mut self, mut scan: Scan) -> Result<(), String> {
-        let known = self.chain(&scan.chain).known_final.unwrap_or(0);
-        let last = scan.blocks.last().map_or(0, |header| header.id.height);
-        if let Some(claim) = &mut scan.finalized {
-            claim.hash.0[31] ^= 1;
-            if claim.height <= known || claim.height > last {
-                return Ok(());
-            }
-        }
-        self.refused(scan)
-    }
-
-    fn refused(&mut self, scan: Scan) -> Result<(), String> {
-        let update = Update::Scan(scan);
-        let planned = plan(&self.rules, &self.memory.snapshot(&update), &update, Time(self.now));
-        self.note(&update, &planned);
-        match planned {
-            Ok(_) => Err("a lie was believed".to_owned()),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// A branch from below what is final, or deeper than the bound.
-    fn rogue(&mut self, at: usize) -> Option<Scan> {
-        let chain = &self.chains[at];
-        let known = usize::try_from(chain.known_final?).ok()?;
-        let bound = usize::try_from(chain.habit.bound()).ok()?;
-        let deep = chain.path.len().checked_sub(bound + 2);
-        let fork = if self.random.chance(50) { known.checked_sub(1)? } else { deep? };
-        let below = chain.blocks[chain.path[fork]].header;
-        let hash = hash_of(chain.name.as_str(), chain.blocks.len());
-        let id = BlockId { height: below.id.height + 1, hash };
-        let header = Header { id, parent: below.id.hash, time: Time(below.time.0 + 1000) };
-        let (base, name, safe, tip) = (below.id, chain.name.clone(), None, id.height);
-        let (transfers, blocks) = (Vec::new(), vec![header]);
-        Some(Scan { chain: name, base: Some(base), blocks, transfers, finalized: None, safe, tip })
     }
 
     /// What a watcher finds when it looks now, or found when it looked before.
@@ -515,7 +469,7 @@ impl World {
     }
 
     /// Something of any kind, for two daemons to do at once.
-    fn some_update(&mut self) -> Update {
+    pub(crate) fn some_update(&mut self) -> Update {
         let at = self.random.place(self.chains.len());
         if self.decides
             && self.random.chance(20)
@@ -531,7 +485,7 @@ impl World {
         let chain = self.chains[at].name.clone();
         let why = "so".to_owned();
         match self.random.below(20) {
-            0..7 if self.orders.len() < MOST_ORDERS => Update::Create(self.new_order()),
+            0..7 if self.orders.len() < self.most_orders => Update::Create(self.new_order()),
             7 if !self.orders.is_empty() => {
                 let orders: Vec<&Order> = self.orders.values().collect();
                 Update::Create((*self.random.pick(&orders)).clone())
@@ -572,7 +526,7 @@ impl World {
         Update::Rescan { chain: chain.name.clone(), transfers }
     }
 
-    fn note(&mut self, update: &Update, planned: &Result<Changes, PlanError>) {
+    pub(crate) fn note(&mut self, update: &Update, planned: &Result<Changes, PlanError>) {
         let Some(trace) = &mut self.trace else { return };
         let what = match update {
             Update::Scan(scan) => {

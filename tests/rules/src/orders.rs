@@ -41,7 +41,7 @@ fn other_terms_are_named() {
     for (field, change) in changes {
         let mut world = World::new();
         world.order("A", |_| {});
-        let mut order = world.memory.dossier(&id("A")).unwrap().order;
+        let mut order = world.memory.dossier(&id("A")).unwrap().order.clone();
         change(&mut order);
         let error = world.apply(&Update::Create(order)).unwrap_err();
         assert_eq!(error, PlanError::OrderExists { order: id("A"), field });

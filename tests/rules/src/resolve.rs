@@ -253,6 +253,32 @@ fn a_reassigned_deposit_counts_for_the_other_order() {
 }
 
 #[test]
+fn what_a_decision_counted_stays_where_a_reorg_takes_the_rest() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "130")]);
+    world.all_final("ethereum");
+    world.order("B", |order| order.due = Some(usdt("45")));
+    let excess = of("overpaid", "ethereum", "t1");
+    world.says("ann", &excess, Resolution::Reassign(id("B"))).unwrap();
+    world.mine("ethereum", &[pay("t2", "B", "15")]);
+    assert!(world.news().contains("order.paid B"));
+    world.fork("ethereum", 1);
+    world.mine("ethereum", &[]);
+    assert!(world.news().contains("credits.reversed B"));
+    says(
+        &world.state("B"),
+        "partially_paid
+         ethereum:t1:0 30.00 confirmed
+         ethereum:t2:0 15.00 reversed
+         case reversed_after_credit:B 0.00: open",
+    );
+    let balances = world.balances();
+    assert!(balances.contains("USDT.ethereum order:B 30000000"), "{balances}");
+    assert!(!balances.contains("suspense"), "{balances}");
+}
+
+#[test]
 fn a_part_of_an_expired_order_waits_for_a_person_there_too() {
     let (mut world, duplicate) = World::paid_twice();
     world.order("B", |order| {

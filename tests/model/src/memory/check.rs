@@ -32,7 +32,7 @@ impl Memory {
         let mut after = After::new();
         for journal in &changes.journals {
             unread(&journal.order)?;
-            let taken = self.journal_at.contains_key(&journal.key);
+            let taken = self.journal_at.contains_key(journal.key.as_str());
             if taken || !keys.insert(journal.key.clone()) {
                 return Err(Refused::KeyTaken(journal.key.clone()));
             }

@@ -39,7 +39,7 @@ impl Memory {
     pub fn dump_books(&self) -> String {
         let mut out = String::new();
         for dossier in self.orders.keys().filter_map(|id| self.dossier(id)) {
-            let _ = writeln!(out, "{}", order_line(&dossier));
+            let _ = writeln!(out, "{}", order_line(dossier));
         }
         for deposit in &self.deposits {
             let _ = writeln!(out, "{}", deposit_line(deposit));

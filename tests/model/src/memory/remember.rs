@@ -76,7 +76,8 @@ impl Memory {
                 snapshot.cursor = self.cursors.get(chain).cloned();
             }
         }
-        let dossiers = orders.into_iter().filter_map(|id| Some((id.clone(), self.dossier(&id)?)));
+        let dossiers =
+            orders.into_iter().filter_map(|id| Some((id.clone(), Arc::clone(self.dossier(&id)?))));
         snapshot.dossiers = dossiers.collect();
         snapshot
     }

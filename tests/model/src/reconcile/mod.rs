@@ -37,7 +37,11 @@ fn books(ending: &Ending) -> Books {
     let journals = memory.journals().iter().filter(|journal| journal.order.is_none());
     Books {
         frame,
-        orders: memory.orders().map(|id| memory.dossier(id).expect("an order")).collect(),
+        orders: memory
+            .orders()
+            .filter_map(|id| memory.dossier(id))
+            .map(|of| (**of).clone())
+            .collect(),
         unassigned: unassigned.map(|deposit| (**deposit).clone()).collect(),
         unassigned_cases: cases.map(|case| (**case).clone()).collect(),
         unassigned_journals: journals.map(|journal| (**journal).clone()).collect(),

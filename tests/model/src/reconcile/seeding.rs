@@ -183,14 +183,15 @@ impl Sides {
         let mut tx = [0xf0; 32];
         tx[8..16].copy_from_slice(&word.to_be_bytes());
         let place = self.random.word();
+        let unit = U256::from(10u8).pow(U256::from(rules.decimals - 6));
         let seen = self.seen(&chain);
-        let funded = |(_, held): &(&Address, &U256)| !out || !held.is_zero();
+        // Less than a millionth is nothing in the books.
+        let funded = |(_, held): &(&Address, &U256)| !out || **held >= unit;
         let ours: Vec<Address> =
             seen.balances.iter().filter(funded).map(|(address, _)| *address).collect();
         let at = usize::try_from(place % 1_000_003).ok()? % ours.len().max(1);
         let (ours, stranger) = (*ours.get(at)?, Address([0x99; 20]));
         let micro = U256::from(1 + word % 1_000_000_000);
-        let unit = U256::from(10u8).pow(U256::from(rules.decimals - 6));
         let raw = if out { seen.balances[&ours] } else { micro * unit };
         let (from, to) = if out { (ours, stranger) } else { (stranger, ours) };
         let (block, time) = (seen.cut, seen.time);
