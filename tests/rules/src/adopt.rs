@@ -36,12 +36,24 @@ fn pause(world: &mut World) {
     world.skip();
 }
 
-fn adoption(world: &World, base: u64, named: u64) -> Update {
-    let header =
-        |at: u64| -> Header { world.lines["ethereum"].blocks[usize::try_from(at).unwrap()].0 };
+impl World {
+    /// The branch above `height` is lost, though it was final: a person says which one is followed.
+    pub(super) fn lose(&mut self, name: &'static str, height: u64) {
+        self.fork(name, height);
+        let second = self.now / 1000 + 10;
+        self.mine_unseen(name, second, &[]);
+        let (of, why) = (chain(name), "below what was final".to_owned());
+        self.apply(&Update::Pause { chain: of, why }).unwrap();
+        let update = adoption(self, name, height, height + 1);
+        self.apply(&update).unwrap();
+    }
+}
+
+fn adoption(world: &World, name: &str, base: u64, named: u64) -> Update {
+    let header = |at: u64| -> Header { world.lines[name].blocks[usize::try_from(at).unwrap()].0 };
     let (by, why) = ("maria".to_owned(), "three explorers show it".to_owned());
     let (base, named) = (header(base), header(named).id);
-    Update::Adopt(Adoption { chain: chain("ethereum"), base, named, by, why })
+    Update::Adopt(Adoption { chain: chain(name), base, named, by, why })
 }
 
 #[test]
@@ -58,8 +70,11 @@ fn the_lost_branch_is_taken_back_and_the_new_one_followed() {
         "{refused:?}"
     );
     pause(&mut world);
-    let adopt = adoption(&world, 1, 4);
-    world.apply(&adopt).unwrap();
+    let adopt = adoption(&world, "ethereum", 1, 4);
+    let changes = world.apply(&adopt).unwrap();
+    let orphaned = changes.cursor.unwrap().orphaned;
+    let heights: Vec<u64> = orphaned.iter().map(|header| header.id.height).collect();
+    assert_eq!(heights, [4, 5], "of those recorded: below the finalized one none is kept");
     let told = world.news();
     for line in [
         "reverse:paid:A: customer:acme -> issued 10000.00 CREDIT",
@@ -92,18 +107,18 @@ fn the_lost_branch_is_taken_back_and_the_new_one_followed() {
 #[test]
 fn nothing_else_lets_finality_fall() {
     let mut world = lost();
-    let not_paused = world.apply(&adoption(&world, 1, 4)).unwrap_err();
+    let not_paused = world.apply(&adoption(&world, "ethereum", 1, 4)).unwrap_err();
     assert_eq!(not_paused, PlanError::NotPaused(chain("ethereum")));
     pause(&mut world);
     // A base that is not the recorded block of its height.
-    let wrong = world.apply(&adoption(&world, 4, 5)).unwrap_err();
+    let wrong = world.apply(&adoption(&world, "ethereum", 4, 5)).unwrap_err();
     assert_eq!(wrong, PlanError::Connect(ConnectError::CannotConnect { try_height: 3 }));
     // A block that is not above the base; a base above all that is recorded.
     for (base, named) in [(1, 1), (1, 0)] {
-        let no_branch = world.apply(&adoption(&world, base, named)).unwrap_err();
+        let no_branch = world.apply(&adoption(&world, "ethereum", base, named)).unwrap_err();
         assert_eq!(no_branch, PlanError::NoBranch { chain: chain("ethereum"), height: base });
     }
-    let moon = Update::Adopt(match adoption(&world, 1, 4) {
+    let moon = Update::Adopt(match adoption(&world, "ethereum", 1, 4) {
         Update::Adopt(adoption) => Adoption { chain: chain("moon"), ..adoption },
         other => panic!("{other:?}"),
     });
@@ -136,11 +151,26 @@ fn a_reorg_deeper_than_the_bound_leaves_finality_where_it_is() {
     let refused = world.apply(&Update::Scan(look)).unwrap_err();
     assert_eq!(refused, PlanError::Connect(ConnectError::TooDeep { depth: 10, bound: 8 }));
     pause(&mut world);
-    let adopt = adoption(&world, 3, 10);
-    world.apply(&adopt).unwrap();
+    let adopt = adoption(&world, "ethereum", 3, 10);
+    let changes = world.apply(&adopt).unwrap();
+    let orphaned = changes.cursor.unwrap().orphaned;
+    let heights = orphaned.iter().map(|header| header.id.height);
+    assert_eq!(heights.collect::<Vec<_>>(), (4..14).collect::<Vec<_>>(), "the base stays");
     assert!(!world.news().contains("lost_finalized"));
     let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
     assert_eq!((cursor.finalized.unwrap().height, cursor.kept.len()), (2, 2));
     world.scan("ethereum").unwrap();
     assert!(world.state("A").starts_with("awaiting_payment\n"));
+}
+
+#[test]
+fn a_fork_right_above_the_finalized_block_loses_nothing_final() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.mine("ethereum", &[]);
+    }
+    world.finalize("ethereum", 4);
+    // The finalized block itself is what both branches stand on.
+    world.lose("ethereum", 4);
+    assert!(!world.news().contains("lost_finalized"));
 }

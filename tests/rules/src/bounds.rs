@@ -99,6 +99,39 @@ fn a_credit_above_the_ceiling_itself_needs_a_higher_one() {
 }
 
 #[test]
+fn a_credit_of_exactly_the_ceiling_passes_in_a_fresh_hour() {
+    let mut world = three("100");
+    let why = paused(&world).unwrap();
+    assert!(why.ends_with("within the last hour, 100.00 more would exceed 100.00"), "{why}");
+    resume(&mut world);
+    assert_eq!(credited(&world), "AC");
+}
+
+#[test]
+fn a_full_hour_does_not_hold_up_what_a_reorg_left_on_a_paused_chain() {
+    let mut world = World::new();
+    ceiling(&mut world, "100");
+    world.finality("ethereum", &[(None, Finality::Confirmations(2))]);
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "60")]);
+    world.fork("ethereum", 0);
+    world.mine("ethereum", &[pay("t2", "A", "100")]);
+    world.mine("ethereum", &[pay("t1", "A", "60")]);
+    world.mine("ethereum", &[]);
+    assert_eq!(paused(&world), None);
+    let (of, why) = (chain("ethereum"), "the node lies".to_owned());
+    world.apply(&Update::Pause { chain: of, why }).unwrap();
+    world.skip();
+    // The 60 above the 100 are gone, and the 100 cover the order by themselves.
+    world.fork("ethereum", 1);
+    world.mine("ethereum", &[]);
+    let told = world.news();
+    assert!(told.contains("paid:A#2: order:A -> sales 100.00"), "{told}");
+    assert!(!told.contains("chain.paused"), "{told}");
+    assert_eq!(paused(&world).unwrap(), "the node lies");
+}
+
+#[test]
 fn only_what_is_credited_counts() {
     let mut world = World::new();
     ceiling(&mut world, "100");

@@ -122,3 +122,30 @@ fn a_pause_outlives_a_stall() {
     let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
     assert_eq!((cursor.paused.as_deref(), &cursor.stalled), (Some("the node lies"), &None));
 }
+
+#[test]
+fn a_look_that_shows_only_what_is_final_now_is_remembered() {
+    let mut world = World::new();
+    world.mine("ethereum", &[]);
+    world.mine("ethereum", &[]);
+    let cursor = |world: &World| world.memory.cursor(&chain("ethereum")).unwrap().clone();
+    let line = |world: &mut World, finalized, safe| {
+        let line = world.lines.get_mut("ethereum").unwrap();
+        (line.finalized, line.safe) = (finalized, safe);
+        world.scan("ethereum").unwrap().cursor.is_some()
+    };
+    assert!(line(&mut world, 1, None));
+    assert_eq!(cursor(&world).finalized.unwrap().height, 1);
+    assert!(line(&mut world, 1, Some(2)));
+    assert_eq!(cursor(&world).safe, Some(2));
+    assert!(!line(&mut world, 1, Some(2)), "nothing new: nothing is written");
+}
+
+#[test]
+fn a_failed_reconciliation_is_told() {
+    let mut world = World::new();
+    let (run, why) = (7, "2 findings".to_owned());
+    world.apply(&Update::ReconcileFailed { run, why }).unwrap();
+    let news = world.news();
+    assert!(news.starts_with("reconcile.failed") && news.contains("why=2 findings"), "{news}");
+}

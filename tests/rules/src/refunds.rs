@@ -10,16 +10,16 @@ use super::resolve::{of, refund, refused};
 use super::world::{LOOKALIKE, TOKEN, World, address, id, pay, says, tx, usdt};
 
 impl World {
-    fn fact(&mut self, case: &CaseId, fact: RefundFact) -> Result<Changes, PlanError> {
+    pub(super) fn fact(&mut self, case: &CaseId, fact: RefundFact) -> Result<Changes, PlanError> {
         self.apply(&Update::Refund { case: case.clone(), by: "ann".to_owned(), fact })
     }
 
-    fn sent(&mut self, case: &CaseId, name: &str) -> Result<Changes, PlanError> {
+    pub(super) fn sent(&mut self, case: &CaseId, name: &str) -> Result<Changes, PlanError> {
         self.fact(case, RefundFact::Sent(tx(name)))
     }
 
     /// The chain shows a transaction at this height, with one transfer.
-    fn seen(
+    pub(super) fn seen(
         &mut self,
         case: &CaseId,
         (name, height): (&str, usize),
@@ -43,7 +43,7 @@ impl World {
         self.fact(case, RefundFact::Seen(tx(name), Transaction::Mined(mined)))
     }
 
-    fn standing(&self, case: &CaseId) -> RefundState {
+    pub(super) fn standing(&self, case: &CaseId) -> RefundState {
         let cases = self.memory.cases().iter();
         let found = cases.filter(|known| known.id == *case).find_map(|case| case.refund());
         found.unwrap().state
@@ -148,6 +148,9 @@ fn a_transaction_is_given_up_by_a_person() {
     let (mut world, case) = World::owing();
     world.sent(&case, "t3").unwrap();
     let why = "replaced by another".to_owned();
+    // Another one than is said to pay it is none to give up.
+    let other = RefundFact::GivenUp(tx("t4"), why.clone());
+    assert!(world.fact(&case, other).unwrap().is_empty());
     world.fact(&case, RefundFact::GivenUp(tx("t3"), why)).unwrap();
     assert_eq!(world.standing(&case), RefundState::Failed);
     world.sent(&case, "t4").unwrap();

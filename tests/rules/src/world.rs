@@ -106,6 +106,11 @@ pub(super) fn usdt(text: &str) -> Usdt {
     Usdt::parse(text).unwrap()
 }
 
+/// The base units of an amount of a token with six decimals.
+pub(super) fn raw(text: &str) -> U256 {
+    usdt(text).to_raw(6).unwrap()
+}
+
 pub(super) fn chain(name: &str) -> ChainName {
     ChainName::new(name).unwrap()
 }

@@ -1,0 +1,127 @@
+//! Words that the books are written in: each is read back as what was written.
+//!
+//! In: every state, kind, account and name. Out: its word, once. Never: another word for the same.
+//! Why: the database holds words; one that is not read back is a row that nobody can read.
+
+use std::collections::BTreeSet;
+
+use payments::case::{CaseKind, RefundState, Resolution, StepKind};
+use payments::deposit::State;
+use payments::ledger::{Account, Asset};
+use payments::name::CustomerId;
+use payments::outflow::{OutflowId, Way};
+
+use super::world::{address, chain, id, tx};
+
+fn all_states() -> Vec<State> {
+    let mut states = vec![
+        State::Pending,
+        State::Confirmed,
+        State::Credited,
+        State::Dust,
+        State::Orphaned,
+        State::Reversed,
+        State::Granted,
+        State::Refunding,
+        State::Refunded,
+        State::Reassigned,
+        State::Dismissed,
+    ];
+    states.extend(CaseKind::ALL.iter().copied().map(State::Suspended));
+    states
+}
+
+#[test]
+fn every_state_of_a_deposit_is_read_back() {
+    for state in all_states() {
+        let kind = if let State::Suspended(kind) = state { Some(kind) } else { None };
+        assert_eq!(State::parse(state.word(), kind), Some(state));
+        // A case kind beside any other state, or none beside a suspended one, is no state.
+        let wrong = if kind.is_some() { None } else { Some(CaseKind::Late) };
+        assert_eq!(State::parse(state.word(), wrong), None, "{state:?}");
+    }
+    assert_eq!(State::parse("paid", None), None);
+}
+
+#[test]
+fn every_account_is_read_back() {
+    let mut accounts = vec![
+        Account::Custody(chain("tron"), address("A")),
+        Account::Order(id("A")),
+        Account::Sales,
+        Account::Dust,
+        Account::RefundsPayable,
+        Account::Fees,
+        Account::Kept,
+        Account::Treasury(chain("bsc")),
+        Account::Lost,
+        Account::Issued,
+        Account::Customer(CustomerId::new("acme").unwrap()),
+    ];
+    accounts.extend(CaseKind::ALL.iter().copied().map(Account::Suspense));
+    let words: BTreeSet<String> = accounts.iter().map(ToString::to_string).collect();
+    assert_eq!(words.len(), accounts.len());
+    for account in accounts {
+        assert_eq!(Account::parse(&account.to_string()), Some(account));
+    }
+    for text in ["sales:", "sale", "dust:x", "suspense:", "custody:tron", "order:", "treasury:"] {
+        assert_ne!(
+            Account::parse(text).map(|account| account.to_string()).as_deref(),
+            Some(text),
+            "{text} is no account"
+        );
+    }
+    for asset in [Asset::Credit, Asset::Usdt(chain("ethereum"))] {
+        assert_eq!(Asset::parse(&asset.to_string()), Some(asset));
+    }
+    for text in ["", "USDT", "USDT.", "CREDITS", "EUR.tron"] {
+        assert_eq!(Asset::parse(text), None, "{text}");
+    }
+}
+
+/// `design/domain.md`, the accounts: these hold somebody's money, and no more than there is.
+#[test]
+fn the_accounts_that_cannot_be_overdrawn() {
+    let custody = Account::Custody(chain("tron"), address("A"));
+    assert!(custody.is_bounded_by_debits() && !custody.is_bounded_by_credits());
+    let holding = [Account::Order(id("A")), Account::RefundsPayable, Account::Dust];
+    for account in holding.into_iter().chain(CaseKind::ALL.iter().copied().map(Account::Suspense)) {
+        assert!(account.is_bounded_by_credits() && !account.is_bounded_by_debits(), "{account}");
+    }
+    // A customer may have spent what a reorg takes back; the treasury is somebody else's to count.
+    let customer = Account::Customer(CustomerId::new("acme").unwrap());
+    for account in [customer, Account::Issued, Account::Sales, Account::Treasury(chain("tron"))] {
+        assert!(!account.is_bounded_by_credits() && !account.is_bounded_by_debits(), "{account}");
+    }
+}
+
+#[test]
+fn the_name_of_an_outflow_is_read_back() {
+    for way in [Way::Transfer, Way::Destroyed] {
+        let name = OutflowId { chain: chain("tron"), tx: tx("t1"), n: 3, way };
+        let text = name.to_string();
+        assert_eq!(text.ends_with(":destroyed"), way == Way::Destroyed);
+        assert_eq!(OutflowId::parse(&text), Some(name));
+        assert_eq!(OutflowId::parse(&format!("{text}:x")), None);
+        assert_eq!(OutflowId::parse(&text.replace(":3", "")), None);
+    }
+}
+
+#[test]
+fn every_step_and_state_of_a_refund_has_its_word() {
+    let words = RefundState::ALL.map(RefundState::word);
+    assert_eq!(words, ["requested", "sent", "verified", "failed"]);
+    for state in RefundState::ALL {
+        assert_eq!(RefundState::parse(state.word()), Some(state));
+    }
+    assert_eq!(RefundState::parse("paid"), None);
+    let steps = [
+        StepKind::Proposed(Resolution::Dismiss),
+        StepKind::Withdrawn,
+        StepKind::Sent(tx("t1")),
+        StepKind::Verified { tx: tx("t1"), n: 0 },
+        StepKind::Failed(tx("t1")),
+    ];
+    let words = ["proposed", "withdrawn", "sent", "verified", "failed"];
+    assert_eq!(steps.map(|step| step.word()), words);
+}
