@@ -68,7 +68,8 @@ fn it_is_sent_back_and_seen_on_the_chain() {
     says(
         &world.news(),
         "refund:unassigned:ethereum:t2:0: refunds_payable -> treasury:ethereum 6.20 USDT.ethereum
-        refund.sent ethereum:t2:0 unassigned:ethereum:t2:0 tx=t3 to=@back amount=6.20 fee=0.80 by=ann
+        refund.sent ethereum:t2:0 unassigned:ethereum:t2:0 tx=t3 to=@back amount=6.20 fee=0.80 \
+         by=ann
         refund.verified ethereum:t2:0 unassigned:ethereum:t2:0 tx=t3 to=@back amount=6.20 fee=0.80 \
          height=3",
     );
