@@ -57,14 +57,53 @@ CREATE TRIGGER discrepancies_keep BEFORE UPDATE OF id, code, key, first_run, fir
     ON discrepancies
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('what it is does not change');
 
--- One row: through which event the billing service has acknowledged what it was told.
+-- What each run found, so that two of them can be compared.
+CREATE TABLE sightings (
+    id TEXT COLLATE "C" NOT NULL REFERENCES discrepancies (id),
+    run BIGINT NOT NULL REFERENCES runs (seq),
+    severity TEXT COLLATE "C" NOT NULL,
+    amount TEXT COLLATE "C" NOT NULL,
+    what TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (id, run)
+);
+CREATE INDEX sightings_of_run ON sightings (run);
+CREATE TRIGGER sightings_stay BEFORE DELETE OR TRUNCATE ON sightings
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER sightings_keep BEFORE UPDATE ON sightings
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no row is changed');
+
+-- What people said of a discrepancy, in the order in which they did.
+CREATE TABLE marks (
+    seq BIGINT NOT NULL PRIMARY KEY CHECK (seq > 0),
+    id TEXT COLLATE "C" NOT NULL REFERENCES discrepancies (id),
+    state TEXT COLLATE "C" NOT NULL CHECK (state IN ('acknowledged', 'resolved')),
+    severity TEXT COLLATE "C" NOT NULL,
+    marked_by TEXT COLLATE "C" NOT NULL,
+    why TEXT COLLATE "C" NOT NULL,
+    at BIGINT NOT NULL
+);
+CREATE INDEX marks_of_discrepancy ON marks (id);
+CREATE TRIGGER marks_stay BEFORE DELETE OR TRUNCATE ON marks
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
+CREATE TRIGGER marks_keep BEFORE UPDATE ON marks
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no row is changed');
+
+-- One row: through which event the billing service has acknowledged what it was told, and the
+-- newest head of the log that it was told with them.
 CREATE TABLE acknowledged (
     one BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
-    through BIGINT NOT NULL CHECK (through >= 0)
+    through BIGINT NOT NULL CHECK (through >= 0),
+    size BIGINT CHECK (size > 0),
+    root TEXT COLLATE "C" CHECK (length(root) = 64),
+    CHECK ((size IS NULL) = (root IS NULL))
 );
-INSERT INTO acknowledged VALUES (1, 0);
+INSERT INTO acknowledged (one, through) VALUES (1, 0);
 CREATE TRIGGER acknowledged_stay BEFORE DELETE OR TRUNCATE ON acknowledged
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_delete();
 CREATE TRIGGER acknowledged_rise BEFORE UPDATE ON acknowledged
     FOR EACH ROW WHEN (NEW.one <> OLD.one OR NEW.through < OLD.through)
     EXECUTE FUNCTION refuse_change('an acknowledgement does not go back');
+
+-- The story of an order, or of a deposit that nobody owns, is told without reading all events.
+CREATE INDEX events_of_order ON events (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX events_of_nobody ON events (deposit) WHERE order_id IS NULL AND deposit IS NOT NULL;

@@ -56,14 +56,53 @@ CREATE TRIGGER discrepancies_keep BEFORE UPDATE OF id, code, key, first_run, fir
 ON discrepancies
 BEGIN SELECT RAISE(ABORT, 'discrepancies: what it is does not change'); END;
 
--- One row: through which event the billing service has acknowledged what it was told.
+-- What each run found, so that two of them can be compared.
+CREATE TABLE sightings (
+    id TEXT NOT NULL REFERENCES discrepancies (id),
+    run INTEGER NOT NULL REFERENCES runs (seq),
+    severity TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    what TEXT NOT NULL,
+    PRIMARY KEY (id, run)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sightings_of_run ON sightings (run);
+CREATE TRIGGER sightings_stay BEFORE DELETE ON sightings
+BEGIN SELECT RAISE(ABORT, 'sightings: no row is deleted'); END;
+CREATE TRIGGER sightings_keep BEFORE UPDATE ON sightings
+BEGIN SELECT RAISE(ABORT, 'sightings: no row is changed'); END;
+
+-- What people said of a discrepancy, in the order in which they did.
+CREATE TABLE marks (
+    seq INTEGER NOT NULL PRIMARY KEY CHECK (seq > 0),
+    id TEXT NOT NULL REFERENCES discrepancies (id),
+    state TEXT NOT NULL CHECK (state IN ('acknowledged', 'resolved')),
+    severity TEXT NOT NULL,
+    marked_by TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX marks_of_discrepancy ON marks (id);
+CREATE TRIGGER marks_stay BEFORE DELETE ON marks
+BEGIN SELECT RAISE(ABORT, 'marks: no row is deleted'); END;
+CREATE TRIGGER marks_keep BEFORE UPDATE ON marks
+BEGIN SELECT RAISE(ABORT, 'marks: no row is changed'); END;
+
+-- One row: through which event the billing service has acknowledged what it was told, and the
+-- newest head of the log that it was told with them.
 CREATE TABLE acknowledged (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
-    through INTEGER NOT NULL CHECK (through >= 0)
+    through INTEGER NOT NULL CHECK (through >= 0),
+    size INTEGER CHECK (size > 0),
+    root TEXT CHECK (length(root) = 64),
+    CHECK ((size IS NULL) = (root IS NULL))
 ) STRICT;
-INSERT INTO acknowledged VALUES (1, 0);
+INSERT INTO acknowledged (one, through) VALUES (1, 0);
 CREATE TRIGGER acknowledged_stay BEFORE DELETE ON acknowledged
 BEGIN SELECT RAISE(ABORT, 'acknowledged: no row is deleted'); END;
 CREATE TRIGGER acknowledged_rise BEFORE UPDATE ON acknowledged
 WHEN NEW.one <> OLD.one OR NEW.through < OLD.through
 BEGIN SELECT RAISE(ABORT, 'acknowledged: an acknowledgement does not go back'); END;
+
+-- The story of an order, or of a deposit that nobody owns, is told without reading all events.
+CREATE INDEX events_of_order ON events (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX events_of_nobody ON events (deposit) WHERE order_id IS NULL AND deposit IS NOT NULL;

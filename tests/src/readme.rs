@@ -1,16 +1,22 @@
-//! The README's transcript, run again and compared line by line.
+//! The README's transcripts, run again and compared line by line.
 //!
-//! In: README.md. Out: the same words from the real binary; a line `…` stands for any lines.
+//! In: README.md. Out: the same words from the real binary; a line `…` stands for any lines, a
+//! command that ends in `&` goes on behind the others.
 //! Never: a transcript that was true once. Why: it is the first thing anybody reads.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Child, Stdio};
 
 use crate::binary;
 
-/// The commands of the first `console` block, each with the lines it is said to print.
-fn transcript(readme: &str) -> Vec<(String, Vec<String>)> {
-    let block = readme.split("```console\n").nth(1).expect("the README has a transcript");
-    let block = block.split("\n```").next().expect("the transcript ends");
+/// The commands of each `console` block, each with the lines it is said to print.
+fn transcripts(readme: &str) -> Vec<Vec<(String, Vec<String>)>> {
+    let blocks = readme.split("```console\n").skip(1);
+    blocks.map(|block| commands(block.split("\n```").next().expect("it ends"))).collect()
+}
+
+fn commands(block: &str) -> Vec<(String, Vec<String>)> {
     let mut commands: Vec<(String, Vec<String>)> = Vec::new();
     for line in block.lines() {
         if let Some(command) = line.strip_prefix("$ bursar ") {
@@ -36,21 +42,73 @@ fn is_told(told: &[String], found: &[&str]) -> bool {
     }
 }
 
+/// A command that goes on while others are typed. It ends with the transcript.
+struct Behind(Child);
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Behind {
+    /// Starts it; what it has said until it says `last`.
+    fn start(folder: &Path, arguments: &[&str], last: &str) -> (Self, String) {
+        let mut command = binary::command(folder);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::inherit()).spawn().expect("bursar runs");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let behind = Self(child);
+        let mut said = String::new();
+        for line in lines.map(|line| line.expect("text")) {
+            said.push_str(&line);
+            said.push('\n');
+            if line == last {
+                break;
+            }
+        }
+        (behind, said)
+    }
+}
+
 #[test]
-fn the_transcript_is_true() {
+fn the_transcripts_are_true() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let readme = std::fs::read_to_string(readme).expect("there is a README");
-    let commands = transcript(&readme);
-    assert!(commands.len() >= 3, "the transcript was not found");
-    let folder = tempfile::tempdir().expect("a folder");
-    for (command, told) in commands {
-        let arguments: Vec<&str> = command.split_whitespace().collect();
-        let output = binary::run(folder.path(), &arguments);
-        assert!(output.status.success(), "bursar {command}: {output:?}");
-        let found = String::from_utf8(output.stdout).expect("text");
-        let found: Vec<&str> = found.lines().collect();
-        assert!(is_told(&told, &found), "bursar {command} prints now:\n{}", found.join("\n"));
+    let transcripts = transcripts(&readme);
+    assert!(transcripts.len() >= 2, "the transcripts were not found");
+    for commands in transcripts {
+        assert!(commands.len() >= 3, "a transcript is short: {commands:?}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut behind = Vec::new();
+        for (command, told) in commands {
+            let (line, goes_on) =
+                command.strip_suffix(" &").map_or((command.as_str(), false), |line| (line, true));
+            let arguments: Vec<&str> = line.split_whitespace().collect();
+            let found = if goes_on {
+                let last = told.last().expect("it says something");
+                let (child, said) = Behind::start(folder.path(), &arguments, last);
+                behind.push(child);
+                said
+            } else {
+                ended(folder.path(), &arguments)
+            };
+            let found: Vec<&str> = found.lines().collect();
+            assert!(is_told(&told, &found), "bursar {command} prints now:\n{}", found.join("\n"));
+        }
     }
+}
+
+/// What a command printed, and the one line that it failed with.
+fn ended(folder: &Path, arguments: &[&str]) -> String {
+    let output = binary::run(folder, arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    let (out, said) = (text(output.stdout), text(output.stderr));
+    let failed = said.lines().filter(|line| line.starts_with("bursar: "));
+    let failed: Vec<&str> = failed.collect();
+    assert_eq!(output.status.success(), failed.is_empty(), "bursar {arguments:?}: {said}");
+    format!("{out}{}", failed.concat())
 }
 
 #[test]
@@ -59,6 +117,7 @@ fn a_changed_line_is_noticed() {
     assert!(is_told(&told("…\nb\n…"), &["a", "b", "c"]));
     assert!(!is_told(&told("…\nb\n…"), &["a", "c"]));
     assert!(!is_told(&told("a"), &["a", "b"]));
-    let commands = transcript("x\n```console\n$ bursar demo\na\n$ bursar b\n```\n");
-    assert_eq!(commands, [("demo".to_owned(), told("a")), ("b".to_owned(), told(""))]);
+    let block = "```console\n$ bursar demo\na\n$ bursar b\n```\n";
+    let wanted = vec![("demo".to_owned(), told("a")), ("b".to_owned(), told(""))];
+    assert_eq!(transcripts(&format!("x\n{block}y\n{block}")), [wanted.clone(), wanted]);
 }

@@ -100,6 +100,9 @@ pub struct Demo {
     /// Keep the demo's database in this folder instead of removing it at the end
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Hide a payment from the daemon, and keep the chains there until Ctrl-C, to reconcile with
+    #[arg(long, requires = "keep")]
+    pub serve: bool,
 }
 
 /// Options of `bursar init`.
@@ -505,11 +508,18 @@ pub struct ProofVerify {
 #[derive(Debug, Subcommand)]
 pub enum Events {
     /// Keep through which event the billing service has acknowledged what it was told
-    Ack {
-        /// The number of the last event it has
-        #[arg(long, value_name = "SEQ")]
-        through: u64,
-    },
+    Ack(EventsAck),
+}
+
+/// Options of `bursar events ack`.
+#[derive(Debug, Args)]
+pub struct EventsAck {
+    /// The number of the last event it has
+    #[arg(long, value_name = "SEQ")]
+    pub through: u64,
+    /// The newest head of the log that it was told until then; exit 4 where the books have another
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub head: Option<String>,
 }
 
 /// Options of `bursar rescan`.

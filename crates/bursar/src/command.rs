@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use crate::cli::{AddressCommand, CaseCommand, Cli, Command, Events, Ledger, Order, Proof};
 use crate::config::Config;
-use crate::error::{Error, input};
+use crate::error::Error;
 use crate::open::Opened;
 use crate::output::Output;
 use crate::{
-    cases, chains, check, decisions, demo, explain, export, import, init, ledger, orders, outflows,
-    proof, reconcile, record, refunds, rescan, run as daemon, status, verify,
+    acknowledge, cases, chains, check, decisions, demo, explain, export, import, init, ledger,
+    orders, outflows, proof, reconcile, record, refunds, rescan, run as daemon, status, verify,
 };
 
 /// Does what was asked. `stopped` is told when the process is to end.
@@ -25,7 +25,7 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
     let output = Output { json: cli.json };
     let path = &cli.config;
     match &cli.command {
-        Command::Demo(options) => demo::run(options, output).await,
+        Command::Demo(options) => demo::run(options, output, stopped).await,
         Command::Init(options) => init::run(path, options, output),
         Command::Check => check::run(path, output).await,
         Command::Migrate => migrate(&Config::load(path)?, output).await,
@@ -79,19 +79,10 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
             Some(reconcile::Command::Proof(Proof::Verify(options))) => {
                 proof::verify(path, options, output).await
             }
-            _ => reconcile::command(&Opened::open(path).await?, asked, output, stopped).await,
+            _ => reconcile::command(path, asked, output, stopped).await,
         },
-        Command::Events(Events::Ack { through }) => {
-            let opened = Opened::open(path).await?;
-            let last = opened.books.store.last_event().await?;
-            if *through > last {
-                let why = format!("{through} is above {last}, the last event there is");
-                return Err(input("--through", why));
-            }
-            let through = opened.books.store.acknowledge(*through).await?;
-            output.print(&json!({ "acknowledged": through, "last": last }), || {
-                format!("Events 1 to {through} of {last} are acknowledged.")
-            })
+        Command::Events(Events::Ack(asked)) => {
+            acknowledge::run(&Opened::open(path).await?, asked, output).await
         }
         Command::Explain { term } => explain::run(&Opened::open(path).await?, term, output).await,
         Command::Rescan(options) => {

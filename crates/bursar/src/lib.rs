@@ -4,6 +4,7 @@
 //! Never: a rule of being paid; those are in `payments`. Why: a thin shell around a pure core.
 
 pub mod accounts;
+mod acknowledge;
 pub mod address;
 pub mod adopt;
 pub mod books;

@@ -76,6 +76,10 @@ pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Err
             }
         }
     }
+    // A look under way has a connection, and closing waits for every one.
+    if scheduled && let Err(error) = schedule.await {
+        first_error.get_or_insert(error);
+    }
     opened.books.store.close().await;
     first_error.map_or(Ok(()), Err)
 }

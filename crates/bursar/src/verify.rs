@@ -9,8 +9,9 @@ use payments::merkle::TreeHead;
 use serde_json::json;
 use store::{Finding, Sealed, Verified};
 
+use crate::acknowledge::read;
 use crate::cli::BooksVerify;
-use crate::error::{Error, input};
+use crate::error::Error;
 use crate::open::Opened;
 use crate::output::{Output, fields, table};
 
@@ -32,7 +33,7 @@ pub(crate) const NOT_PROVED: [&str; 6] = [
 /// # Errors
 /// Exit 4 where the books do not agree with themselves; 2 where a head is none.
 pub async fn run(path: &Path, options: &BooksVerify, output: Output) -> Result<(), Error> {
-    let kept = options.head.iter().map(|text| head(text)).collect::<Result<Vec<_>, _>>()?;
+    let kept = options.head.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>()?;
     let opened = match Opened::open(path).await {
         // A database that forgets is not opened for anything else.
         Err(Error::Store(error @ (store::Error::Setting { .. } | store::Error::Checksum(_)))) => {
@@ -46,13 +47,6 @@ pub async fn run(path: &Path, options: &BooksVerify, output: Output) -> Result<(
     let mut reading = opened.books.store.read().await?;
     let sealed = reading.sealed().await.ok();
     tell(&found, sealed.as_ref(), output)
-}
-
-fn head(text: &str) -> Result<TreeHead, Error> {
-    TreeHead::parse(text).ok_or_else(|| {
-        let shown: String = text.chars().take(80).collect();
-        input("--head", format!("`{shown}` is no head of a log, such as 12:9f86d0…"))
-    })
 }
 
 fn tell(found: &Verified, sealed: Option<&Sealed>, output: Output) -> Result<(), Error> {

@@ -11,13 +11,15 @@ use payments::case::Case;
 use payments::chain::Cursor;
 use payments::deposit::Deposit;
 use payments::ledger::Journal;
-use payments::name::{ChainName, OrderId};
+use payments::name::ChainName;
 use payments::order::Dossier;
+use payments::outflow::Outflow;
 use payments::time::Time;
 use sqlx::Row;
 
 use crate::error::Error;
 use crate::load::{self, Numbered};
+use crate::outflows;
 use crate::reading::Reading;
 use crate::row::{self, Fields};
 use crate::sql::{Binds, PACKED_END, packed};
@@ -76,20 +78,9 @@ impl Reading {
     /// As [`Self::begin`].
     pub async fn orders(&mut self, after: u64) -> Result<Option<(Vec<Dossier>, u64)>, Error> {
         let from = "FROM (SELECT * FROM orders WHERE number > $1 ORDER BY number LIMIT $2) AS o";
-        let mut link = self.link();
-        let (mut dossiers, mut last) = (BTreeMap::<OrderId, Dossier>::new(), after);
-        link.select(packed(&row::ORDER, from) + PACKED_END, part(after)?, |line| {
-            let (dossier, number) = row::order(&mut Fields::new("orders", line))?;
-            last = last.max(number);
-            dossiers.insert(dossier.order.id.clone(), dossier);
-            Ok(())
-        })
-        .await?;
-        if dossiers.is_empty() {
-            return Ok(None);
-        }
-        load::fill(&mut link, &mut dossiers).await?;
-        Ok(Some((dossiers.into_values().collect(), last)))
+        let found = load::page_of_orders(&mut self.link(), from, part(after)?).await?;
+        let Some(last) = found.last().map(|(number, _)| *number) else { return Ok(None) };
+        Ok(Some((found.into_iter().map(|(_, dossier)| dossier).collect(), last)))
     }
 
     /// The deposits of no order after number `after`, and the number of the last; none at the end.
@@ -123,6 +114,40 @@ impl Reading {
             }
         });
         Ok(Some((each.collect(), u64::try_from(last).unwrap_or(0))))
+    }
+
+    /// The cases after number `after` that no order and no deposit leads to: what left an address
+    /// of nobody's.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn bare_cases(&mut self, after: u64) -> Result<Option<(Vec<Case>, u64)>, Error> {
+        let from = "FROM (SELECT * FROM cases WHERE order_id IS NULL AND seq > $1 AND NOT EXISTS \
+            (SELECT 1 FROM case_deposits AS x WHERE x.case_seq = cases.seq) \
+            ORDER BY seq LIMIT $2) AS c";
+        let mut link = self.link();
+        let mut found = Numbered::new();
+        link.select(packed(&row::CASE, from) + PACKED_END, part(after)?, |line| {
+            let (seq, case) = row::case(line)?;
+            found.insert(seq, case);
+            Ok(())
+        })
+        .await?;
+        let Some(last) = found.keys().next_back().copied() else { return Ok(None) };
+        load::case_deposits(&mut link, &mut found).await?;
+        Ok(Some((found.into_values().collect(), u64::try_from(last).unwrap_or(0))))
+    }
+
+    /// The outflows after number `after` whose blocks are part of their chain.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn outflows(&mut self, after: u64) -> Result<Option<(Vec<Outflow>, u64)>, Error> {
+        let from = "FROM (SELECT * FROM outflows WHERE seq > $1 AND state <> 'orphaned' \
+            ORDER BY seq LIMIT $2) AS w";
+        let found = outflows::page(&mut self.link(), from, part(after)?).await?;
+        let Some(last) = found.keys().next_back().copied() else { return Ok(None) };
+        Ok(Some((found.into_values().collect(), u64::try_from(last).unwrap_or(0))))
     }
 
     /// The journals after number `after` that are with neither: of no order and no deposit of

@@ -144,6 +144,26 @@ pub(crate) async fn orders(
     .await
 }
 
+/// The orders that `from` selects as `o`, whole, with their numbers, in the order in which they
+/// were made.
+pub(crate) async fn page_of_orders(
+    link: &mut Link<'_>,
+    from: &str,
+    binds: Binds,
+) -> Result<Vec<(u64, Dossier)>, Error> {
+    let (mut dossiers, mut numbers) = (BTreeMap::new(), BTreeMap::new());
+    link.select(packed(&row::ORDER, from) + PACKED_END, binds, |line| {
+        let (dossier, number) = row::order(&mut Fields::new("orders", line))?;
+        numbers.insert(number, dossier.order.id.clone());
+        dossiers.insert(dossier.order.id.clone(), dossier);
+        Ok(())
+    })
+    .await?;
+    fill(link, &mut dossiers).await?;
+    let found = numbers.into_iter();
+    Ok(found.filter_map(|(number, id)| Some((number, dossiers.remove(&id)?))).collect())
+}
+
 /// Adds everything that is recorded of the orders in `dossiers`. The version rises with whatever
 /// is recorded of an order, so an order at version 0 has nothing.
 pub(crate) async fn fill(

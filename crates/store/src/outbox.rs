@@ -63,17 +63,47 @@ impl Store {
     /// # Errors
     /// [`Error::Broken`] where a row does not parse, and what the engine says.
     pub async fn events(&self, after: u64, limit: u32) -> Result<Vec<Told>, Error> {
-        let from = "FROM (SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2) AS v \
-            LEFT JOIN deposits AS d ON d.seq = v.deposit \
-            LEFT JOIN tree_heads AS h ON h.event = v.seq";
         let mut binds = Binds::default();
         binds.int(i64::try_from(after).unwrap_or(i64::MAX))?;
         binds.int(i64::from(limit))?;
+        self.told("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2", binds).await
+    }
+
+    /// The newest events about an order, at most `limit`, in order.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn events_of(&self, order: &OrderId, limit: u32) -> Result<Vec<Told>, Error> {
+        let mut binds = Binds::default();
+        binds.text(order.to_string())?;
+        binds.int(i64::from(limit))?;
+        let newest = "SELECT * FROM events WHERE order_id = $1 ORDER BY seq DESC LIMIT $2";
+        self.told(newest, binds).await
+    }
+
+    /// The newest events about a deposit that no order owns, at most `limit`, in order.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn events_of_nobody(&self, id: &DepositId, limit: u32) -> Result<Vec<Told>, Error> {
+        let mut binds = Binds::default();
+        binds.text(id.to_string())?;
+        binds.int(i64::from(limit))?;
+        let newest = "SELECT * FROM events WHERE order_id IS NULL AND deposit IN \
+            (SELECT seq FROM deposits WHERE order_id IS NULL AND id = $1) \
+            ORDER BY seq DESC LIMIT $2";
+        self.told(newest, binds).await
+    }
+
+    async fn told(&self, select: &str, binds: Binds) -> Result<Vec<Told>, Error> {
+        let from = format!(
+            "FROM ({select}) AS v LEFT JOIN deposits AS d ON d.seq = v.deposit \
+             LEFT JOIN tree_heads AS h ON h.event = v.seq"
+        );
         let mut events = Vec::new();
         let mut connection = self.reader().await?;
-        let text = packed(&COLUMNS, from) + PACKED_END;
         self.link(&mut connection)
-            .select(text, binds, |line| {
+            .select(packed(&COLUMNS, &from) + PACKED_END, binds, |line| {
                 events.push(told(line)?);
                 Ok(())
             })

@@ -81,17 +81,26 @@ impl Store {
         binds.text(filter.sender.map(|address| hex(&address.0)).unwrap_or_default())?;
         binds.text(filter.tx.map(|tx| format!("%:{tx}:%")).unwrap_or_default())?;
         let mut connection = self.reader().await?;
-        let mut found = Numbered::new();
-        self.link(&mut connection)
-            .select(packed(&OUTFLOW, &from) + PACKED_END, binds, |line| {
-                let (seq, outflow) = outflow(line)?;
-                found.insert(seq, outflow);
-                Ok(())
-            })
-            .await?;
+        let found = page(&mut self.link(&mut connection), &from, binds).await?;
         let numbered = found.into_iter();
         Ok(numbered.map(|(seq, outflow)| (u64::try_from(seq).unwrap_or(0), outflow)).collect())
     }
+}
+
+/// The outflows that `from` selects as `w`.
+pub(crate) async fn page(
+    link: &mut Link<'_>,
+    from: &str,
+    binds: Binds,
+) -> Result<Numbered<Outflow>, Error> {
+    let mut found = Numbered::new();
+    link.select(packed(&OUTFLOW, from) + PACKED_END, binds, |line| {
+        let (seq, outflow) = outflow(line)?;
+        found.insert(seq, outflow);
+        Ok(())
+    })
+    .await?;
+    Ok(found)
 }
 
 fn outflow(line: &str) -> Result<(i64, Outflow), Error> {

@@ -137,18 +137,29 @@ impl Store {
         binds.text_or_null(filter.chain.as_ref().map(ToString::to_string))?;
         let mut transaction = self.reading().await?;
         let mut link = self.link(&mut transaction);
-        let (mut dossiers, mut numbers) = (BTreeMap::new(), BTreeMap::new());
-        link.select(packed(&row::ORDER, &from) + PACKED_END, binds, |line| {
-            let (dossier, number) = row::order(&mut Fields::new("orders", line))?;
-            numbers.insert(number, dossier.order.id.clone());
-            dossiers.insert(dossier.order.id.clone(), dossier);
-            Ok(())
-        })
-        .await?;
-        load::fill(&mut link, &mut dossiers).await?;
+        let found = load::page_of_orders(&mut link, &from, binds).await?;
         transaction.commit().await?;
-        let found = numbers.into_iter();
-        Ok(found.filter_map(|(number, id)| Some((number, dossiers.remove(&id)?))).collect())
+        Ok(found)
+    }
+
+    /// The newest orders of a customer, at most `limit`, the newest first.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub async fn newest_orders(
+        &self,
+        customer: &CustomerId,
+        limit: u32,
+    ) -> Result<Vec<Dossier>, Error> {
+        let from = "FROM (SELECT * FROM orders WHERE customer = $1 \
+            ORDER BY number DESC LIMIT $2) AS o";
+        let mut binds = Binds::default();
+        binds.text(customer.to_string())?;
+        binds.int(i64::from(limit))?;
+        let mut transaction = self.reading().await?;
+        let found = load::page_of_orders(&mut self.link(&mut transaction), from, binds).await?;
+        transaction.commit().await?;
+        Ok(found.into_iter().rev().map(|(_, dossier)| dossier).collect())
     }
 
     /// The recorded deposits of a transaction, on whatever chain it is.

@@ -44,7 +44,7 @@ impl Mark {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Open, Self::Acknowledged, Self::Resolved, Self::Gone]
             .into_iter()
             .find(|mark| mark.word() == word)
@@ -262,6 +262,13 @@ impl Store {
                 .bind(whole(seq))
                 .bind(as_of.0);
             query.execute(&mut *transaction).await?;
+            let sighting = sqlx::query(SIGHTING)
+                .bind(finding.id.to_string())
+                .bind(whole(seq))
+                .bind(finding.severity.word())
+                .bind(finding.amount.to_string())
+                .bind(finding.what.clone());
+            sighting.execute(&mut *transaction).await?;
         }
         if ended.whole {
             let gone = "UPDATE discrepancies SET state = 'gone' \
@@ -321,18 +328,26 @@ impl Store {
             .bind(why.to_owned())
             .bind(now.0);
         let changed = update.execute(&mut *transaction).await?.rows_affected();
+        let said = "INSERT INTO marks (seq, id, state, severity, marked_by, why, at) \
+            SELECT (SELECT coalesce(max(seq), 0) + 1 FROM marks), id, state, severity, marked_by, \
+            why, marked_at FROM discrepancies WHERE id = $1";
+        sqlx::query(said).bind(id.to_string()).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(changed > 0)
     }
 
-    /// The billing service has acknowledged every event through number `through`. How far it is
-    /// acknowledged now: it does not go back.
+    /// The billing service has acknowledged every event through number `through`, and with them the
+    /// head of the log that the newest of them told. How far it is acknowledged now: it does not go
+    /// back.
     ///
     /// # Errors
     /// As [`Self::begin_run`].
     pub async fn acknowledge(&self, through: u64) -> Result<u64, Error> {
         let mut transaction = self.writing().await?;
-        let update = "UPDATE acknowledged SET through = $1 WHERE through < $1";
+        let update = "UPDATE acknowledged SET through = $1, \
+            size = (SELECT size FROM tree_heads WHERE event <= $1 ORDER BY event DESC LIMIT 1), \
+            root = (SELECT root FROM tree_heads WHERE event <= $1 ORDER BY event DESC LIMIT 1) \
+            WHERE through < $1";
         sqlx::query(update).bind(whole(through)).execute(&mut *transaction).await?;
         let query = "SELECT through FROM acknowledged";
         let through: i64 = sqlx::query(query).fetch_one(&mut *transaction).await?.try_get(0)?;
@@ -341,7 +356,9 @@ impl Store {
     }
 }
 
-const RUN: &str = "SELECT seq, began, options, ended, as_of, code, summary FROM runs";
+const SIGHTING: &str = "INSERT INTO sightings (id, run, severity, amount, what) \
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id, run) DO NOTHING";
+pub(crate) const RUN: &str = "SELECT seq, began, options, ended, as_of, code, summary FROM runs";
 const DISCREPANCY: &str = "SELECT id, code, key, severity, what, amount, first_run, first_as_of, \
     last_run, last_as_of, state, at_severity, marked_by, why FROM discrepancies";
 const FOUND: &str = "INSERT INTO discrepancies (id, code, key, chain, order_id, deposit, case_id, \
@@ -352,7 +369,7 @@ const FOUND: &str = "INSERT INTO discrepancies (id, code, key, chain, order_id, 
     last_as_of = excluded.last_as_of, state = CASE WHEN discrepancies.state = 'acknowledged' \
     THEN 'acknowledged' ELSE 'open' END";
 
-fn run(row: &AnyRow) -> Result<Run, Error> {
+pub(crate) fn run(row: &AnyRow) -> Result<Run, Error> {
     let (code, seq): (Option<i64>, i64) = (row.try_get(5)?, row.try_get(0)?);
     let (ended, as_of): (Option<i64>, Option<i64>) = (row.try_get(3)?, row.try_get(4)?);
     Ok(Run {
@@ -394,6 +411,6 @@ fn discrepancy(row: &AnyRow) -> Result<Discrepancy, Error> {
     })
 }
 
-fn whole(number: u64) -> i64 {
+pub(crate) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -17,6 +17,7 @@ mod latency;
 mod lines;
 mod paying;
 pub(crate) mod proxy;
+mod reconcile;
 mod refusals;
 mod reorgs;
 pub(crate) mod shop;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use payments::order::Dossier;
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::cli::Demo;
 use crate::error::Error;
@@ -22,7 +23,11 @@ use stage::Stage;
 ///
 /// # Errors
 /// When an order did not end as its script says, or a loopback port or the folder cannot be had.
-pub async fn run(options: &Demo, output: Output) -> Result<(), Error> {
+pub async fn run(
+    options: &Demo,
+    output: Output,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), Error> {
     let scratch =
         tempfile::tempdir().map_err(|source| Error::File { path: std::env::temp_dir(), source })?;
     let folder = match &options.keep {
@@ -30,8 +35,8 @@ pub async fn run(options: &Demo, output: Output) -> Result<(), Error> {
         Some(folder) => empty_folder(folder)?,
     };
     let mut stage = Stage::set(&folder, options.fast, output.json).await?;
-    let wanted = scenes::play(&mut stage).await?;
-    let books = stage.close().await?;
+    let wanted = scenes::play(&mut stage, options.serve).await?;
+    let (books, nodes) = stage.close().await?;
     let mut wrong = Vec::new();
     let mut ended = Vec::new();
     for end in &wanted {
@@ -51,6 +56,11 @@ pub async fn run(options: &Demo, output: Output) -> Result<(), Error> {
         line(&closing(&ended, &books.balances().await?, options.keep.as_deref()))?;
     }
     books.store.close().await;
+    if options.serve && wrong.is_empty() {
+        line("\nThe chains are there until you press Ctrl-C.\n")?;
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }
+    nodes.stop().await;
     if wrong.is_empty() { Ok(()) } else { Err(Error::Failed(wrong.join("; "))) }
 }
 

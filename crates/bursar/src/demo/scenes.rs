@@ -65,7 +65,7 @@ fn plan(id: &str, plan: &str) -> OrderCreate {
 }
 
 /// Plays every scene; how each order must end.
-pub(super) async fn play(stage: &mut Stage) -> Result<Vec<End>, Error> {
+pub(super) async fn play(stage: &mut Stage, hides: bool) -> Result<Vec<End>, Error> {
     stage.say(
         "Bursar demo: a scripted Ethereum and TRON on loopback, the real daemon, a scratch database.",
     )?;
@@ -79,9 +79,12 @@ pub(super) async fn play(stage: &mut Stage) -> Result<Vec<End>, Error> {
     expiry(stage).await?;
     tron(stage).await?;
     wrong_network(stage).await?;
+    if hides {
+        hidden(stage).await?;
+    }
     let end =
         |order, status, deposits, credits, cases| End { order, status, deposits, credits, cases };
-    Ok(vec![
+    let mut ends = vec![
         end("TEAM-1", Status::Paid, 2, 10_000, &[CaseKind::Duplicate]),
         end("TOPUP-1", Status::Paid, 1, 2_000, &[]),
         end("SPLIT-1", Status::Paid, 2, 10_000, &[]),
@@ -92,7 +95,11 @@ pub(super) async fn play(stage: &mut Stage) -> Result<Vec<End>, Error> {
         end("TRON-1", Status::Paid, 1, 1_000, &[]),
         end("TRON-2", Status::AwaitingPayment, 1, 0, &[CaseKind::WrongNetwork]),
         end("ETH-2", Status::AwaitingPayment, 1, 0, &[CaseKind::WrongNetwork]),
-    ])
+    ];
+    if hides {
+        ends.push(end("TRON-3", Status::AwaitingPayment, 0, 0, &[]));
+    }
+    Ok(ends)
 }
 
 async fn paid(stage: &mut Stage) -> Result<(), Error> {
@@ -161,4 +168,12 @@ async fn wrong_network(stage: &mut Stage) -> Result<(), Error> {
     stage.wait(3).await?;
     let ethereum = stage.order(plan("ETH-2", "team")).await?;
     stage.pay_on_tron(ethereum, 100).await
+}
+
+async fn hidden(stage: &mut Stage) -> Result<(), Error> {
+    stage
+        .say("\n8. A TRON node hides a payment: the daemon cannot know, `bursar reconcile` will")?;
+    let pack = plan("TRON-3", "pack-500");
+    let pack = stage.order(OrderCreate { chain: "tron".to_owned(), ..pack }).await?;
+    stage.hide_on_tron(pack, 45).await
 }

@@ -76,6 +76,9 @@ struct Daemon {
     recorded: Arc<AtomicU64>,
 }
 
+/// The nodes of both chains.
+pub(super) struct Nodes(evm::Node, tron::Node);
+
 /// The books after the demo.
 pub(super) struct Ended {
     pub(super) store: Store,
@@ -135,6 +138,26 @@ impl Stage {
         let now = u64::try_from(self.opened.books.clock.now().0).unwrap_or_default();
         let payment = tron::Tx::transfer(WALLET, to, units(usdt));
         let block = self.tron.0.mine_at(now, vec![payment]);
+        self.solidify(block).await
+    }
+
+    /// The same, and the node does not show it until the daemon is past it.
+    pub(super) async fn hide_on_tron(&mut self, to: Account, usdt: u64) -> Result<(), Error> {
+        let now = u64::try_from(self.opened.books.clock.now().0).unwrap_or_default();
+        let (chain, node) = &self.tron;
+        // Nothing is answered until it is hidden.
+        let silent = node.fault(tron::Fault::Hang { paths: tron::Paths::all(), times: None });
+        let block = chain.mine_at(now, vec![tron::Tx::transfer(WALLET, to, units(usdt))]);
+        for tx in chain.transactions(block.height) {
+            node.fault(tron::Fault::OmitLogs { tx });
+        }
+        node.heal_one(silent);
+        self.solidify(block).await?;
+        self.tron.1.heal();
+        Ok(())
+    }
+
+    async fn solidify(&mut self, block: lab::tron::BlockRef) -> Result<(), Error> {
         self.follow(On::Tron, block).await?;
         self.say("            19 more witnesses build on it: a minute on TRON")?;
         while self.tron.0.solid().height < block.height {
@@ -221,15 +244,21 @@ impl Stage {
         self.say(&format!("  {order:<9} {place:<5} {height:<3} {text}"))
     }
 
-    /// Stops the daemon and gives the books.
-    pub(super) async fn close(self) -> Result<Ended, Error> {
+    /// Stops the daemon and gives the books, and the nodes.
+    pub(super) async fn close(self) -> Result<(Ended, Nodes), Error> {
         let _ = self.stop.send(true);
         for daemon in self.daemons {
             daemon.task.await.map_err(|why| Error::Failed(why.to_string()))??;
         }
-        self.ethereum.1.stop().await;
-        self.tron.1.stop().await;
-        Ok(Ended { store: self.opened.books.store, view: self.opened.view })
+        let ended = Ended { store: self.opened.books.store, view: self.opened.view };
+        Ok((ended, Nodes(self.ethereum.1, self.tron.1)))
+    }
+}
+
+impl Nodes {
+    pub(super) async fn stop(self) {
+        self.0.stop().await;
+        self.1.stop().await;
     }
 }
 

@@ -1,9 +1,11 @@
-//! `bursar explain`: the whole story of an order, a transaction, an address or a case.
+//! `bursar explain`: the whole story of an order, a transaction, an address, a case, a customer.
 //!
 //! In: what a customer or a colleague sent. Out: what happened, why, and what to do next.
 //! Never: "not found" alone; a transaction that is not ours is looked up on every chain.
 //! Why: this is what support types, a hundred times a day.
 
+mod customer;
+mod facts;
 mod foreign;
 mod other;
 mod reason;
@@ -20,15 +22,25 @@ use crate::open::Opened;
 use crate::outflows;
 use crate::output::Output;
 
+use customer::customer;
 use foreign::foreign;
 use story::Story;
+
+/// What says that a customer is meant, where an order has the same name.
+const CUSTOMER: &str = "customer:";
 
 /// Explains `term`.
 ///
 /// # Errors
-/// Exit 2 where the term is none of the four, or nothing is known of it.
+/// Exit 2 where the term is none of the five, or nothing is known of it.
 pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Error> {
     let term = term.trim();
+    // An order may have the name of its customer.
+    if let Some(name) = term.strip_prefix(CUSTOMER)
+        && customer(opened, name, output).await?
+    {
+        return Ok(());
+    }
     let found = opened.books.store.find(term).await?;
     let left = match TxHash::parse(term) {
         Some(tx) => outflows::of_tx(opened, tx).await?,
@@ -53,7 +65,10 @@ pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Erro
         let text = format!("{address} was never a deposit address of ours.");
         return output.print(&json!({ "term": term, "kind": "foreign_address" }), || text);
     }
-    let why = "is no order, transaction, address or case that is known here";
+    if customer(opened, term, output).await? {
+        return Ok(());
+    }
+    let why = "is no order, transaction, address, case or customer that is known here";
     Err(input(&format!("`{}`", term.chars().take(80).collect::<String>()), why))
 }
 

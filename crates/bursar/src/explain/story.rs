@@ -4,7 +4,7 @@
 //! Never: an order told twice. Why: a case, its deposit and its order lead to one story.
 
 use payments::case::{Case, CaseId, CaseKind};
-use payments::deposit::Deposit;
+use payments::deposit::{Deposit, State};
 use payments::name::OrderId;
 use payments::order::Dossier;
 use payments::outflow::{Outflow, OutflowId};
@@ -17,6 +17,7 @@ use crate::open::Opened;
 use crate::outflows;
 use crate::view;
 
+use super::facts::{Feed, Place, TOLD};
 use super::other;
 use super::reason::{next_step, reason};
 
@@ -40,14 +41,14 @@ impl Story {
                 let deposits = opened.books.store.deposits_of_tx(&id.tx).await?;
                 let deposit = deposits.into_iter().find(|deposit| deposit.id == *id);
                 if let Some(deposit) = deposit.as_ref().filter(|d| d.order.is_none()) {
-                    self.tell_unassigned(opened, deposit);
+                    self.tell_unassigned(opened, deposit).await?;
                 }
                 deposit.and_then(|deposit| deposit.order)
             }
             Found::Address(address, None) => {
                 self.line(&format!("{address} is an imported address that no order has taken."));
                 for deposit in opened.books.store.deposits_to(address).await? {
-                    self.tell_unassigned(opened, &deposit);
+                    self.tell_unassigned(opened, &deposit).await?;
                 }
                 self.tell_outflows(opened, &outflows::from(opened, *address).await?);
                 None
@@ -80,8 +81,12 @@ impl Story {
         Ok(told.case.order)
     }
 
-    fn tell_unassigned(&mut self, opened: &Opened, deposit: &Deposit) {
+    async fn tell_unassigned(&mut self, opened: &Opened, deposit: &Deposit) -> Result<(), Error> {
         let chain = &deposit.id.chain;
+        let store = &opened.books.store;
+        let cursors = store.cursors().await?;
+        let feed = Feed::of(opened, store.events_of_nobody(&deposit.id, TOLD).await?).await?;
+        let place = Place::of(opened, deposit, &cursors, &feed);
         self.line(&format!(
             "{} reached {} on {chain} in block {}: the address belongs to no order.",
             other::amount(deposit),
@@ -91,21 +96,43 @@ impl Story {
         if let Some(why) = other::reason(opened, deposit) {
             self.line(&format!("It is {why}."));
         }
-        self.json.push(opened.view.deposit_json(deposit, &[]));
+        self.line(&place.text());
+        self.text.push_str(&feed.text());
+        let mut value = opened.view.deposit_json(deposit, &cursors);
+        if let Value::Object(fields) = &mut value {
+            fields.insert("final".to_owned(), place.json());
+            fields.insert("events".to_owned(), feed.json());
+        }
+        self.json.push(value);
+        if deposit.state == State::Suspended(CaseKind::Unassigned) {
+            let case = format!("{}:{}", CaseKind::Unassigned.word(), deposit.id);
+            self.line(&format!(
+                "\nWhat to do: a person decides whose it is: bursar case show {case}"
+            ));
+        }
+        Ok(())
     }
 
     async fn tell_order(&mut self, opened: &Opened, dossier: &Dossier) -> Result<(), Error> {
         let cursors = opened.books.store.cursors().await?;
         let text = opened.view.order_text(dossier, &cursors);
         self.line(&text);
+        let events = opened.books.store.events_of(&dossier.order.id, TOLD).await?;
+        let feed = Feed::of(opened, events).await?;
         let mut because = Vec::new();
         for deposit in &dossier.deposits {
             let confirmations = view::confirmations(deposit, &cursors);
             let why = other::reason(opened, deposit);
             let why = why.unwrap_or_else(|| reason(dossier, deposit, confirmations));
             let tx = opened.view.tx(&deposit.id.chain, &deposit.id.tx);
+            let place = Place::of(opened, deposit, &cursors, &feed);
             self.line(&format!("{}, {tx}: {why}", other::amount(deposit)));
-            because.push(json!({ "deposit": deposit.id.to_string(), "because": why }));
+            self.line(&place.text());
+            because.push(json!({
+                "deposit": deposit.id.to_string(),
+                "because": why,
+                "final": place.json(),
+            }));
         }
         let left = outflows::from(opened, dossier.order.address).await?;
         self.tell_outflows(opened, &left);
@@ -113,10 +140,12 @@ impl Story {
         let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
         let paused = home.and_then(|cursor| cursor.paused.as_deref());
         let next = next_step(dossier, stalled, paused);
+        self.text.push_str(&feed.text());
         self.line(&format!("\nWhat to do: {next}"));
         let mut value = opened.view.order_json(dossier, &cursors);
         if let Value::Object(fields) = &mut value {
             fields.insert("because".to_owned(), Value::Array(because));
+            fields.insert("events".to_owned(), feed.json());
             fields.insert("next".to_owned(), Value::String(next));
         }
         self.json.push(value);

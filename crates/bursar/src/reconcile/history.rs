@@ -3,11 +3,12 @@
 //! In: the first digits of an id. Out: its history; a mark with who and why.
 //! Never: a mark without a name. Why: an auditor asks who decided that this is fine.
 
-use payments::reconcile::FindingId;
 use serde_json::{Value, json};
-use store::{Discrepancy, Mark};
+use store::{Discrepancy, Mark, Said, Sighting};
 
+use super::diff;
 use super::options::{Command, MarkOptions};
+use super::print::short;
 use crate::clock::rfc3339;
 use crate::error::{Error, input};
 use crate::open::Opened;
@@ -16,6 +17,8 @@ use crate::view::micro;
 
 /// Fewer digits of an id name too much.
 const FEWEST: usize = 6;
+/// Runs that are shown of one discrepancy.
+const SHOWN: u32 = 20;
 
 pub(super) async fn command(
     opened: &Opened,
@@ -24,10 +27,9 @@ pub(super) async fn command(
 ) -> Result<(), Error> {
     match command {
         Command::List { all } => list(opened, *all, output).await,
-        Command::Show { id } => {
-            let known = find(opened, id).await?;
-            output.print(&value(&known), || text(&known))
-        }
+        Command::Runs { limit } => diff::runs(opened, *limit, output).await,
+        Command::Diff { one, other } => diff::diff(opened, (*one, *other), output).await,
+        Command::Show { id } => show(opened, &find(opened, id).await?, output).await,
         Command::Ack(options) => mark(opened, options, Mark::Acknowledged, output).await,
         Command::Resolve(options) => mark(opened, options, Mark::Resolved, output).await,
         // They are dispatched before the books are opened.
@@ -72,8 +74,61 @@ async fn mark(
     let known = find(opened, &options.id).await?;
     let (now, store) = (opened.books.clock.now(), &opened.books.store);
     store.mark(&known.id, mark, &options.by, &options.why, now).await?;
-    let known = find(opened, &known.id.to_string()).await?;
-    output.print(&value(&known), || text(&known))
+    show(opened, &find(opened, &known.id.to_string()).await?, output).await
+}
+
+/// A discrepancy with the runs that found it and what people said of it.
+async fn show(opened: &Opened, known: &Discrepancy, output: Output) -> Result<(), Error> {
+    let store = &opened.books.store;
+    let sightings = store.sightings(&known.id, SHOWN).await?;
+    let said = store.said_of(&known.id).await?;
+    let mut told = value(known);
+    let runs = sightings.iter().map(|seen| {
+        json!({
+            "run": seen.run,
+            "as_of": seen.as_of.map(rfc3339),
+            "severity": seen.severity.word(),
+            "amount": micro(seen.amount),
+            "what": seen.what,
+        })
+    });
+    let marks = said.iter().map(|said| {
+        json!({
+            "state": said.mark.word(),
+            "severity": said.severity.word(),
+            "by": said.by,
+            "why": said.why,
+            "at": rfc3339(said.at),
+        })
+    });
+    if let Value::Object(fields) = &mut told {
+        fields.insert("runs".to_owned(), runs.collect());
+        fields.insert("marks".to_owned(), marks.collect());
+    }
+    output.print(&told, || {
+        let mut out = text(known);
+        let row = |seen: &Sighting| {
+            vec![
+                seen.run.to_string(),
+                seen.as_of.map(rfc3339).unwrap_or_default(),
+                seen.severity.word().to_owned(),
+                micro(seen.amount),
+            ]
+        };
+        let rows: Vec<_> = sightings.iter().map(row).collect();
+        out.push('\n');
+        out.push_str(&table(&["FOUND BY RUN", "AS OF", "SEVERITY", "AMOUNT"], &rows));
+        if !said.is_empty() {
+            let row = |said: &Said| {
+                let (mark, severity) = (said.mark.word().to_owned(), said.severity.word());
+                vec![rfc3339(said.at), mark, severity.to_owned(), said.by.clone(), said.why.clone()]
+            };
+            let rows: Vec<_> = said.iter().map(row).collect();
+            out.push('\n');
+            out.push_str(&table(&["SAID AT", "STATE", "WHEN IT WAS", "BY", "WHY"], &rows));
+        }
+        out
+    })
 }
 
 /// The one discrepancy whose id begins so.
@@ -89,10 +144,6 @@ async fn find(opened: &Opened, digits: &str) -> Result<Discrepancy, Error> {
         (None, _) => Err(input("ID", format!("no discrepancy begins with `{digits}`"))),
         (Some(_), Some(_)) => Err(input("ID", format!("several begin with `{digits}`"))),
     }
-}
-
-fn short(id: &FindingId) -> String {
-    id.to_string().get(..12).unwrap_or_default().to_owned()
 }
 
 fn value(known: &Discrepancy) -> Value {

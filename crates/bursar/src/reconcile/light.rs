@@ -10,11 +10,9 @@ use std::time::Duration;
 use payments::Update;
 use payments::name::ChainName;
 use payments::reconcile::Severity;
-use store::Ended;
 use tokio::sync::watch;
 
-use super::print;
-use super::run::{Asked, judge, look, marked};
+use super::run::{Asked, judge, look, marked, remember};
 use crate::error::Error;
 use crate::open::Opened;
 
@@ -63,24 +61,15 @@ async fn once(opened: &Opened) -> Result<(), Error> {
         // Before the first order there is nothing to compare.
         code = 0;
     }
-    let summary = print::summary(&report, code).to_string();
-    let ended = Ended {
-        at: opened.books.clock.now(),
-        as_of: report.as_of,
-        ledger_seq: report.ledger_seq,
-        code,
-        summary: &summary,
-        whole: false,
-    };
-    store.end_run(number, &report.findings, &ended).await?;
+    remember(opened, number, &report, code, false).await?;
     drop(lock);
     if code == 0 {
         tracing::info!(run = number, deposits = report.lines.len(), "chain and books agree");
         return Ok(());
     }
-    tracing::error!(run = number, code, why, "chain and books do not agree: `bursar reconcile`");
-    let update = Update::ReconcileFailed { run: number, why };
+    let update = Update::ReconcileFailed { run: number, why: why.clone() };
     opened.books.record(&update).await?;
+    tracing::error!(run = number, code, why, "chain and books do not agree: `bursar reconcile`");
     Ok(())
 }
 

@@ -60,6 +60,16 @@ pub(super) async fn compare(
         comparison.strays(&journals);
         after = last;
     }
+    after = 0;
+    while let Some((cases, last)) = reading.bare_cases(after).await? {
+        comparison.group(Group { order: None, deposits: &[], cases: &cases, journals: &[] });
+        after = last;
+    }
+    after = 0;
+    while let Some((outflows, last)) = reading.outflows(after).await? {
+        outflows.iter().for_each(|outflow| comparison.outflow(outflow));
+        after = last;
+    }
     reading.end().await?;
     let mut report = comparison.finish();
     report.findings.extend(broken(opened).await?);

@@ -4,6 +4,7 @@
 //! Never: "clean" where evidence is missing; a change of the books without `--repair`.
 //! Why: whoever runs this every morning has to be able to rely on a zero.
 
+mod diff;
 mod evidence;
 mod gather;
 mod history;
@@ -17,6 +18,8 @@ mod run;
 pub(crate) use light::on_schedule;
 pub use options::{Command, Format, Reconcile, Run};
 
+use std::path::Path;
+
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -28,13 +31,17 @@ use crate::output::Output;
 /// # Errors
 /// [`Error::Exit`] with the code the command ends with, where that is not 0.
 pub async fn command(
-    opened: &Opened,
+    config: &Path,
     asked: &Reconcile,
     output: Output,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     match &asked.command {
-        None => run::run(opened, &asked.run, output, stopped).await,
-        Some(command) => history::command(opened, command, output).await,
+        None => {
+            // Books that do not open are no discrepancy.
+            let opened = Opened::open(config).await.map_err(run::internal)?;
+            run::run(&opened, &asked.run, output, stopped).await
+        }
+        Some(command) => history::command(&Opened::open(config).await?, command, output).await,
     }
 }

@@ -63,14 +63,15 @@ pub struct Run {
     /// Remember nothing of this run; with --repair, only say what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// Ingest what the chain alone has, and judge again what was not posted, by the usual rules
+    /// Ingest what the chain alone has (deposits, outflows), by the usual rules
     #[arg(long)]
     pub repair: bool,
     /// Go on with a run that was killed, from the evidence it had gathered
     #[arg(long, value_name = "RUN", conflicts_with_all = ["chain", "from", "to", "dry_run"])]
     pub resume: Option<u64>,
-    /// Another endpoint of --chain to ask everything that leads to a credit
-    #[arg(long, value_name = "URL", requires = "chain")]
+    /// Another endpoint of --chain to ask everything that leads to a credit; with --resume again,
+    /// for its URL may hold a key and is not kept
+    #[arg(long, value_name = "URL")]
     pub second_endpoint: Option<String>,
 }
 
@@ -87,6 +88,21 @@ pub enum Command {
         /// Also those that are resolved or gone
         #[arg(long)]
         all: bool,
+    },
+    /// List runs, the newest first
+    Runs {
+        /// At most so many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Say what a later run found that an earlier one did not, and the other way round
+    Diff {
+        /// The number of the earlier run
+        #[arg(value_name = "RUN1")]
+        one: u64,
+        /// The number of the later run
+        #[arg(value_name = "RUN2")]
+        other: u64,
     },
     /// Show a discrepancy with its history
     Show {

@@ -101,8 +101,7 @@ impl Page<'_> {
     }
 
     fn finding(&self, finding: &Finding, out: &mut String) {
-        let id = finding.id.to_string();
-        let short = id.get(..12).unwrap_or_default();
+        let short = short(&finding.id);
         let code = finding.code;
         let known = self.known.get(&finding.id);
         let acknowledged = if is_acknowledged(finding, known) { ", acknowledged" } else { "" };
@@ -164,7 +163,7 @@ impl Page<'_> {
             "case": finding.case.as_ref().map(ToString::to_string),
             "since": finding.since.map(rfc3339),
             "acknowledged": is_acknowledged(finding, self.known.get(&finding.id)),
-            "repairable": finding.code.is_repairable(),
+            "repairable": self.report.is_repairable(finding),
         })
     }
 
@@ -206,6 +205,11 @@ impl Page<'_> {
         }
         out
     }
+}
+
+/// As many digits of an id as tell it from others.
+pub(super) fn short(id: &FindingId) -> String {
+    id.to_string().get(..12).unwrap_or_default().to_owned()
 }
 
 /// What is remembered of a run, in one line.

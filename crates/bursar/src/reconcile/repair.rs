@@ -4,16 +4,14 @@
 //! Never: a decision of its own, a row written past the rules, anything while books are broken.
 //! Why: a tool that mends money by hand is the next discrepancy.
 
-use std::collections::BTreeMap;
-
 use payments::Update;
 use payments::chain::Transfer;
+use payments::event::EventKind;
 use payments::name::ChainName;
 use payments::reconcile::{Code, Report};
 
 use crate::error::Error;
 use crate::open::Opened;
-use crate::rescan::detected;
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -34,37 +32,46 @@ pub(super) async fn repair(
         done.told.push("nothing is repaired while the books are broken".to_owned());
         return Ok(done);
     }
-    let mut lost: BTreeMap<ChainName, Vec<Transfer>> = BTreeMap::new();
-    for finding in report.findings.iter().filter(|f| f.code.is_repairable()) {
-        let key = &finding.key;
-        match (finding.code, report.lost.get(&finding.id)) {
-            (Code::ChainOnly, Some(transfer)) if only_say => {
-                done.told.push(format!("would ingest {key}: {}", transfer.to));
+    for finding in &report.findings {
+        let (code, key) = (finding.code, &finding.key);
+        match (report.lost.get(&finding.id), &finding.chain, code.left_alone()) {
+            (Some(transfer), Some(_), _) if only_say => {
+                let whose = if code == Code::ChainOnly { transfer.to } else { transfer.from };
+                done.told.push(format!("would ingest {key}: {whose}"));
             }
-            (Code::ChainOnly, Some(transfer)) => {
-                if let Some(chain) = &finding.chain {
-                    lost.entry(chain.clone()).or_default().push(transfer.clone());
-                }
+            (Some(transfer), Some(chain), _) => {
+                ingest(opened, chain, transfer, &mut done).await?;
             }
-            _ => done.told.push(format!("left alone: {} {key}", finding.code.word())),
-        }
-    }
-    for (chain, transfers) in lost {
-        for transfer in transfers {
-            let key = format!("{chain}:{}:{}", transfer.tx, transfer.n);
-            let update = Update::Rescan { chain: chain.clone(), transfers: vec![transfer] };
-            match opened.books.record(&update).await {
-                Ok(changes) => {
-                    done.changed |= !changes.is_empty();
-                    let events: Vec<&str> =
-                        changes.events.iter().map(|event| event.kind.word()).collect();
-                    let new = if detected(&changes) == 0 { "known already" } else { "ingested" };
-                    done.told.push(format!("{new}: {key} ({})", events.join(", ")));
-                }
-                Err(Error::Refused(why)) => done.told.push(format!("refused: {key}: {why}")),
-                Err(error) => return Err(error),
+            (_, _, Some(why)) => {
+                done.told.push(format!("left alone: {} {key}: {why}", code.word()));
             }
+            (_, _, None) => {}
         }
     }
     Ok(done)
+}
+
+/// Records one transfer as a rescan does.
+async fn ingest(
+    opened: &Opened,
+    chain: &ChainName,
+    transfer: &Transfer,
+    done: &mut Repaired,
+) -> Result<(), Error> {
+    let key = format!("{chain}:{}:{}", transfer.tx, transfer.n);
+    let transfers = vec![transfer.clone()];
+    match opened.books.record(&Update::Rescan { chain: chain.clone(), transfers }).await {
+        Ok(changes) => {
+            done.changed |= !changes.is_empty();
+            let events: Vec<&str> = changes.events.iter().map(|event| event.kind.word()).collect();
+            let new = changes.events.iter().any(|event| {
+                matches!(event.kind, EventKind::DepositDetected | EventKind::OutflowDetected)
+            });
+            let new = if new { "ingested" } else { "known already" };
+            done.told.push(format!("{new}: {key} ({})", events.join(", ")));
+        }
+        Err(Error::Refused(why)) => done.told.push(format!("refused: {key}: {why}")),
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

@@ -60,11 +60,16 @@ pub(super) async fn run(
         _ = told(stopped) => Err(Error::Exit { code: 3, why: "stopped before its end".to_owned() }),
         done = whole(opened, options, output) => done,
     };
-    done.map_err(|error| match error {
+    done.map_err(internal)
+}
+
+/// What is neither an answer nor a mistake of whoever typed it.
+pub(super) fn internal(error: Error) -> Error {
+    match error {
         Error::Exit { .. } => error,
         error if error.exit_code() == 2 => error,
         error => Error::Exit { code: 70, why: error.line() },
-    })
+    }
 }
 
 async fn told(mut stopped: watch::Receiver<bool>) {
@@ -105,16 +110,7 @@ async fn whole(opened: &Opened, options: &Run, output: Output) -> Result<(), Err
     let (code, why) = judge(&report, &known, fail_on);
     let part = asked.chain.is_some() || asked.from.is_some() || asked.to.is_some();
     if let Some(number) = number {
-        let summary = print::summary(&report, code).to_string();
-        let ended = Ended {
-            at: opened.books.clock.now(),
-            as_of: report.as_of,
-            ledger_seq: report.ledger_seq,
-            code,
-            summary: &summary,
-            whole: !part && !report.is_incomplete(),
-        };
-        store.end_run(number, &report.findings, &ended).await?;
+        remember(opened, number, &report, code, !part && !report.is_incomplete()).await?;
     }
     drop(lock);
     let format = if output.json { Format::Json } else { options.format };
@@ -124,6 +120,26 @@ async fn whole(opened: &Opened, options: &Run, output: Output) -> Result<(), Err
     }
     page.print(format)?;
     if code == 0 { Ok(()) } else { Err(Error::Exit { code, why }) }
+}
+
+/// Remembers how a run ended and what it found; `whole` where what it did not find is gone.
+pub(super) async fn remember(
+    opened: &Opened,
+    number: u64,
+    report: &Report,
+    code: u8,
+    whole: bool,
+) -> Result<(), Error> {
+    let summary = print::summary(report, code).to_string();
+    let ended = Ended {
+        at: opened.books.clock.now(),
+        as_of: report.as_of,
+        ledger_seq: report.ledger_seq,
+        code,
+        summary: &summary,
+        whole,
+    };
+    Ok(opened.books.store.end_run(number, &report.findings, &ended).await?)
 }
 
 /// What the options mean, and the same as text to be remembered; of a run that is resumed, what it
@@ -136,6 +152,7 @@ async fn asked(opened: &Opened, options: &Run) -> Result<(Asked, String), Error>
         ..Asked::default()
     };
     let mut chain = options.chain.clone();
+    let server = options.second_endpoint.as_deref().map(server).transpose()?;
     if let Some(number) = options.resume {
         let known = opened.books.store.run_of(number).await?;
         let known = known.ok_or_else(|| input("--resume", format!("there is no run {number}")))?;
@@ -146,12 +163,29 @@ async fn asked(opened: &Opened, options: &Run) -> Result<(Asked, String), Error>
         let text = |field: &str| value.get(field).and_then(|v| v.as_str()).map(str::to_owned);
         chain = text("chain");
         (asked.from, asked.to) = (text("from"), text("to"));
+        if text("second") != server {
+            let known = text("second").unwrap_or_else(|| "no second endpoint".to_owned());
+            let why = format!("run {number} asks {known}; a URL may hold a key and is not kept");
+            return Err(input("--second-endpoint", why));
+        }
+    }
+    if server.is_some() && chain.is_none() {
+        return Err(input(
+            "--second-endpoint",
+            "is an endpoint of one chain; name it with --chain",
+        ));
     }
     if let Some(chain) = &chain {
         asked.chain = Some(opened.config.chain(chain)?.0.clone());
     }
-    let described = json!({ "chain": chain, "from": asked.from, "to": asked.to });
+    let described = json!({ "chain": chain, "from": asked.from, "to": asked.to, "second": server });
     Ok((asked, described.to_string()))
+}
+
+/// Where an endpoint is, without what may be a key.
+fn server(url: &str) -> Result<String, Error> {
+    let location = erc20::Location::parse(url);
+    Ok(location.map_err(|why| input("--second-endpoint", why))?.to_string())
 }
 
 /// When each discrepancy that is known was first seen, and what people said of it.

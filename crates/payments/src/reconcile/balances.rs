@@ -13,8 +13,18 @@ use super::code::Code;
 use super::compare::{Comparison, text};
 use crate::address::Address;
 use crate::name::ChainName;
+use crate::outflow::Outflow;
 
 impl Comparison<'_> {
+    /// An outflow of the books: below the first height that was read it is known by them alone.
+    pub fn outflow(&mut self, outflow: &Outflow) {
+        let from = self.chains.get(&outflow.id.chain).map(|index| index.seen.from);
+        if outflow.state.is_on_chain() && from.is_some_and(|from| outflow.block.height < from) {
+            let held = self.held.entry((outflow.id.chain.clone(), outflow.from)).or_default();
+            held.left = held.left.saturating_add(outflow.raw);
+        }
+    }
+
     /// The balance of every address that was asked for, and every custody account.
     pub(super) fn balances(&mut self) {
         let mut wrong = Vec::new();

@@ -13,6 +13,7 @@ use crate::deposit::Deposit;
 use crate::ledger::Journal;
 use crate::name::ChainName;
 use crate::order::Dossier;
+use crate::outflow::Outflow;
 use crate::time::Time;
 
 use super::report::FindingId;
@@ -82,4 +83,6 @@ pub struct Books {
     pub unassigned_cases: Vec<Case>,
     /// Journals of no order.
     pub unassigned_journals: Vec<Journal>,
+    /// What left addresses of ours.
+    pub outflows: Vec<Outflow>,
 }

@@ -225,9 +225,7 @@ impl Comparison<'_> {
             finding.amount = micro;
             finding.since = Some(transfer.time);
             let id = finding.id;
-            if code == Code::ChainOnly {
-                self.report.lost.insert(id, transfer.clone());
-            }
+            self.report.lost.insert(id, transfer.clone());
         }
     }
 }

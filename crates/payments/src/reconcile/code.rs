@@ -196,10 +196,21 @@ impl Code {
         (0..raises).fold(first, |severity, _| severity.raised())
     }
 
-    /// Whether `--repair` may do something about it, by the rules and through the same commit.
+    /// Why `--repair` leaves it alone though it looks as if rules could mend it; none for codes of
+    /// which nobody expects that.
     #[must_use]
-    pub const fn is_repairable(self) -> bool {
-        matches!(self, Self::ChainOnly | Self::Reanchored | Self::ConfirmedNotPosted)
+    pub const fn left_alone(self) -> Option<&'static str> {
+        match self {
+            Self::Reanchored => Some(
+                "the time of another block may make it late, or in time: that is a decision about \
+                 money, and the amount is right in either",
+            ),
+            Self::ConfirmedNotPosted => Some(
+                "a state and its journal are written in one transaction, so somebody else wrote \
+                 here; a journal written over that would hide it",
+            ),
+            _ => None,
+        }
     }
 
     /// Whether evidence is missing because of it, so that nothing may be called clean.
@@ -233,7 +244,7 @@ impl Code {
                 "pause the chain, ask another node for the transaction, do not credit by hand"
             }
             Self::TokenNotAllowed => "compare the token in the config with the contract's address",
-            Self::Reanchored => "run `bursar reconcile --repair`: the block is corrected",
+            Self::Reanchored => "ask another node which block has it; the money is the same",
             Self::CoverageGap => "mend the endpoint, or name another with --second-endpoint",
             Self::EndpointsDisagree => "find out which endpoint lies and take it out of the config",
             Self::Unassigned
@@ -245,9 +256,11 @@ impl Code {
             | Self::WrongAsset => "decide the case",
             Self::Partial => "wait for the rest, or for the order to expire",
             Self::NotCredited => "look whether the chain is paused (`bursar chain show`)",
-            Self::ConfirmedNotPosted => "run `bursar reconcile --repair`: it is judged again",
             Self::PostedNotFinal => "pause the chain; the credit rests on a block that may go",
-            Self::LedgerAmountDiffers | Self::DoublePosted | Self::OrphanJournal => {
+            Self::ConfirmedNotPosted
+            | Self::LedgerAmountDiffers
+            | Self::DoublePosted
+            | Self::OrphanJournal => {
                 "run `bursar reconcile verify`; restore a backup if the books were changed"
             }
             Self::RateDiffers => "compare the order's price with the journal",
@@ -256,7 +269,9 @@ impl Code {
             Self::NegativeBalance => "find what was taken; nothing but a reversal may do that",
             Self::EventUnacked => "look at the billing service: it was told and did not answer",
             Self::BalanceDiffers => "look at the address in an explorer",
-            Self::UnexplainedOutflow => "find out who signed it: only you hold the keys",
+            Self::UnexplainedOutflow => {
+                "find out who signed it: only you hold the keys; --repair records what was missed"
+            }
             Self::TokenAdmin => "read the issuer's notice before anything is credited",
             Self::AssetUnbalanced
             | Self::ProjectionDiffers

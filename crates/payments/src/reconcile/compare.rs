@@ -68,6 +68,10 @@ pub struct Comparison<'a> {
     pub(super) customers: BTreeMap<CustomerId, i128>,
     /// Keys of journals about outflows that are not reversed.
     pub(super) outflows: BTreeSet<String>,
+    /// What the ledger has in suspense beyond open cases, over all that people decided about.
+    pub(super) decided: BTreeMap<(ChainName, CaseKind), i128>,
+    /// Whether something was left out of that.
+    unheld: bool,
     /// Lines of orphaned deposits whose transfer is on the chain: lost, unless another owns it.
     orphaned: Vec<(usize, ChainName, usize)>,
 }
@@ -98,6 +102,7 @@ pub fn compare(books: &Books, observed: &Observed) -> Report {
     let bare = books.unassigned_cases.iter().filter(|case| case.deposits.is_empty());
     let bare: Vec<Case> = bare.cloned().collect();
     comparison.group(Group { order: None, deposits: &[], cases: &bare, journals: &[] });
+    books.outflows.iter().for_each(|outflow| comparison.outflow(outflow));
     comparison.finish()
 }
 
@@ -128,8 +133,9 @@ impl<'a> Comparison<'a> {
             });
         }
         let (held, customers, outflows) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let orphaned = Vec::new();
-        let mut new = Self { frame, chains, report, held, customers, outflows, orphaned };
+        let (decided, unheld, orphaned) = (BTreeMap::new(), false, Vec::new());
+        let mut new =
+            Self { frame, chains, report, held, customers, outflows, decided, unheld, orphaned };
         new.evidence(observed);
         new
     }
@@ -150,13 +156,15 @@ impl<'a> Comparison<'a> {
             .get(before..)
             .is_none_or(|new| new.iter().all(|finding| !finding.code.word().starts_with('L')));
         // What a deposit of no order lacks, its case lacks in the same journal.
-        // A decision may move what is held from one order to another.
-        let by_person = |case: &Case| {
-            case.decision.as_ref().is_some_and(|taken| taken.resolution != Resolution::Itself)
-        };
-        let moved = booked.decided || group.cases.iter().any(by_person);
-        if (quiet || group.order.is_some()) && !moved {
-            self.held_for_people(group);
+        if quiet || group.order.is_some() {
+            // A decision may move what is held from one order to another.
+            let by_person = |case: &Case| {
+                case.decision.as_ref().is_some_and(|taken| taken.resolution != Resolution::Itself)
+            };
+            let moved = booked.decided || group.cases.iter().any(by_person);
+            self.held_for_people(group, moved);
+        } else {
+            self.unheld = true;
         }
         if quiet {
             self.cleared(group);
@@ -357,6 +365,9 @@ impl<'a> Comparison<'a> {
     pub fn finish(mut self) -> Report {
         self.unmatched();
         self.balances();
+        if !self.unheld {
+            self.held_after_decisions();
+        }
         self.customers();
         self.unacknowledged();
         for (line, chain, at) in std::mem::take(&mut self.orphaned) {

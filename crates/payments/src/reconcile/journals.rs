@@ -87,7 +87,7 @@ impl Comparison<'_> {
                         self.orphan(journal, "nobody decided what it names");
                     }
                 }
-                Cause::Other => self.outflow(journal, reversed),
+                Cause::Other => self.taken_out(journal, reversed),
                 Cause::Unknown => self.orphan(journal, "nothing in the books causes such a thing"),
             }
         }
@@ -101,7 +101,7 @@ impl Comparison<'_> {
             self.sums(journal);
             let reversed = keys.contains(format!("reverse:{}", journal.key).as_str());
             match cause(&journal.key) {
-                Cause::Other => self.outflow(journal, reversed),
+                Cause::Other => self.taken_out(journal, reversed),
                 Cause::Reverse(undone) if keys.contains(undone) => {
                     self.reversal(journals, journal, undone);
                 }
@@ -111,7 +111,7 @@ impl Comparison<'_> {
     }
 
     /// A journal about money that left an address of ours.
-    fn outflow(&mut self, journal: &Journal, reversed: bool) {
+    fn taken_out(&mut self, journal: &Journal, reversed: bool) {
         // A reversal takes it out of the custody account as it put it there.
         for entry in &journal.entries {
             if let Account::Custody(chain, address) = &entry.credit
@@ -183,7 +183,8 @@ impl Comparison<'_> {
     }
 
     /// Suspense: what open cases hold, and what the journals put there.
-    pub(super) fn held_for_people(&mut self, group: Group<'_>) {
+    /// Where a decision `moved` money between groups, only the sum over all of them is known.
+    pub(super) fn held_for_people(&mut self, group: Group<'_>, moved: bool) {
         let mut sums: BTreeMap<(ChainName, CaseKind), (i128, i128)> = BTreeMap::new();
         for entry in group.journals.iter().flat_map(|journal| &journal.entries) {
             let Asset::Usdt(chain) = &entry.asset else { continue };
@@ -206,6 +207,11 @@ impl Comparison<'_> {
             if booked == held {
                 continue;
             }
+            if moved {
+                let sum = self.decided.entry((chain, kind)).or_default();
+                *sum = sum.saturating_add(booked).saturating_sub(held);
+                continue;
+            }
             let key = format!("suspense:{}:{chain}:{owner}", kind.word());
             let what = format!(
                 "open cases of {owner} hold {} as {}, the ledger has {}",
@@ -218,6 +224,26 @@ impl Comparison<'_> {
                 finding.chain = Some(chain);
                 finding.order = order;
                 finding.amount = booked.saturating_sub(held).saturating_abs();
+            }
+        }
+    }
+
+    /// Suspense over all groups that decisions moved money between: it comes out even.
+    pub(super) fn held_after_decisions(&mut self) {
+        for ((chain, kind), sum) in std::mem::take(&mut self.decided) {
+            if sum == 0 {
+                continue;
+            }
+            let key = format!("suspense:{}:{chain}:decided", kind.word());
+            let more = if sum > 0 { "more" } else { "less" };
+            let (size, kind) = (sum.saturating_abs(), kind.word());
+            let what = format!(
+                "of what people decided about, the ledger has {} {more} as {kind} than open cases",
+                text(size)
+            );
+            if let Some(finding) = self.find(Code::SuspenseDiffers, key, what) {
+                finding.chain = Some(chain);
+                finding.amount = size;
             }
         }
     }

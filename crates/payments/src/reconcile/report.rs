@@ -193,7 +193,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Every deposit, by id.
     pub lines: Vec<Line>,
-    /// The transfers that no deposit accounts for, by the finding that says so.
+    /// The transfers that no deposit and no outflow accounts for, by the finding that says so.
     pub lost: BTreeMap<FindingId, Transfer>,
     /// Transactions whose outcome would tell more of some findings, and was not at hand.
     pub suspects: Vec<(ChainName, TxHash)>,
@@ -239,6 +239,13 @@ impl Report {
             *count = count.saturating_add(1);
         }
         counts
+    }
+
+    /// Whether `--repair` does something about a finding: what the chain alone has is ingested, by
+    /// the rules. Everything else is a person's to decide, or the trace of a hand in the books.
+    #[must_use]
+    pub fn is_repairable(&self, finding: &Finding) -> bool {
+        !self.is_broken() && self.lost.contains_key(&finding.id)
     }
 
     /// Whether a part of the evidence is missing: then nothing may be called clean.

@@ -271,16 +271,5 @@ async fn orders(
     limit: u32,
 ) -> Result<Vec<(u64, Dossier)>, Error> {
     let from = "FROM (SELECT * FROM orders WHERE number > $1 ORDER BY number LIMIT $2) AS o";
-    let (mut dossiers, mut numbers) = (BTreeMap::new(), BTreeMap::new());
-    let mut link = reading.link();
-    link.select(packed(&row::ORDER, from) + PACKED_END, page(after, limit)?, |line| {
-        let (dossier, number) = row::order(&mut Fields::new("orders", line))?;
-        numbers.insert(number, dossier.order.id.clone());
-        dossiers.insert(dossier.order.id.clone(), dossier);
-        Ok(())
-    })
-    .await?;
-    load::fill(&mut link, &mut dossiers).await?;
-    let found = numbers.into_iter();
-    Ok(found.filter_map(|(number, id)| Some((number, dossiers.remove(&id)?))).collect())
+    load::page_of_orders(&mut reading.link(), from, page(after, limit)?).await
 }

@@ -45,6 +45,7 @@ fn books(ending: &Ending) -> Books {
         unassigned: unassigned.map(|deposit| (**deposit).clone()).collect(),
         unassigned_cases: cases.map(|case| (**case).clone()).collect(),
         unassigned_journals: journals.map(|journal| (**journal).clone()).collect(),
+        outflows: memory.outflows().iter().map(|outflow| (**outflow).clone()).collect(),
     }
 }
 

@@ -16,18 +16,18 @@ use crate::binary;
 use crate::live::daemon::Daemon;
 
 /// An index that forgets, and nobody who reads the blocks behind it.
-const FORGETFUL: &str = "read = \"accounts\"\naccounts = { blocks_behind = false }";
+pub(super) const FORGETFUL: &str = "read = \"accounts\"\naccounts = { blocks_behind = false }";
 
 on_both_engines!(what_is_right_is_reconciled, a_payment_that_an_index_lost_is_found_and_ingested,);
 
 /// A payment in whole USDT to an order on Ethereum.
-fn ether_payment(to: alloy::primitives::Address, usdt: u64) -> evm::Tx {
+pub(super) fn ether_payment(to: alloy::primitives::Address, usdt: u64) -> evm::Tx {
     evm::Tx::transfer(alloy::primitives::Address::repeat_byte(0xbb), to, usdt * 1_000_000)
 }
 
 impl Shop {
     /// Both chains final, and recorded.
-    async fn all_final(&self, daemon: &mut Daemon) {
+    pub(super) async fn all_final(&self, daemon: &mut Daemon) {
         self.solidify();
         let tip = self.ethereum.mine_empty(6);
         daemon.recorded_on("ethereum", tip.height).await;
@@ -35,7 +35,7 @@ impl Shop {
     }
 
     /// Runs a reconciliation: its exit code and its report.
-    async fn reconcile(&self, options: &[&str]) -> (i32, Value) {
+    pub(super) async fn reconcile(&self, options: &[&str]) -> (i32, Value) {
         let (code, stdout, stderr) = self.ended(&[&["reconcile"], options].concat()).await;
         let report = serde_json::from_str(&stdout).unwrap_or_else(|why| panic!("{why}: {stderr}"));
         (code.expect("a code"), report)
@@ -48,7 +48,7 @@ impl Shop {
     }
 
     /// One order on each chain, paid and credited.
-    async fn two_paid(&self) -> Daemon {
+    pub(super) async fn two_paid(&self) -> Daemon {
         let mut daemon = self.watching().await;
         let tron = self.order("T-1", "tron", "100").await;
         let ether = self.order("E-1", "ethereum", "40").await;
@@ -61,7 +61,7 @@ impl Shop {
     }
 }
 
-fn codes(report: &Value) -> Vec<&str> {
+pub(super) fn codes(report: &Value) -> Vec<&str> {
     list(&report["discrepancies"]).iter().map(|finding| text(&finding["code"])).collect()
 }
 

@@ -166,6 +166,17 @@ requests_per_day = 1000000
         self.bursar(&["order", "show", id]).await
     }
 
+    /// Mines a transaction in a block whose infos do not show its logs, from the first question on.
+    pub(in crate::live) fn hide(&self, tx: tron::Tx) -> alloy::primitives::B256 {
+        let paths = tron::Paths::all();
+        let silent = self.node.fault(tron::Fault::Hang { paths, times: None });
+        let block = self.chain.mine(vec![tx]);
+        let tx = self.chain.transactions(block.height)[0];
+        self.node.fault(tron::Fault::OmitLogs { tx });
+        self.node.heal_one(silent);
+        tx
+    }
+
     /// Blocks without us, until what is mined now is solidified.
     pub(in crate::live) fn solidify(&self) {
         let height = self.chain.tip().height;

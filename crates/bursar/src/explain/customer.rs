@@ -1,0 +1,89 @@
+//! A customer: what they have, what they ordered, what waits.
+//!
+//! In: a name. Out: credits, the newest orders, what waits for a person.
+//! Never: all of a large customer's orders. Why: support is given a name more often than a number.
+
+use payments::ledger::Account;
+use payments::name::CustomerId;
+use payments::order::Dossier;
+use serde_json::json;
+
+use crate::clock::rfc3339;
+use crate::error::Error;
+use crate::open::Opened;
+use crate::output::{Output, table};
+use crate::view::micro;
+
+use super::reason::next_step;
+
+/// Orders that are told of, the newest.
+const TOLD: u32 = 20;
+
+/// Explains the customer of this name; false where nothing is known of them.
+pub(super) async fn customer(opened: &Opened, name: &str, output: Output) -> Result<bool, Error> {
+    let Ok(customer) = CustomerId::new(name) else { return Ok(false) };
+    let store = &opened.books.store;
+    let account = Account::Customer(customer.clone()).to_string();
+    let balances = store.balances(&account, "", 1).await?;
+    let own = |text: &Account| text.to_string() == account;
+    let credits = balances.0.iter().find(|((_, held), _)| own(held));
+    let credits = credits.map(|(_, sides)| sides.credits.saturating_sub(sides.debits));
+    let orders = store.newest_orders(&customer, TOLD).await?;
+    if orders.is_empty() && credits.is_none() {
+        return Ok(false);
+    }
+    let credits = micro(credits.unwrap_or_default());
+    let cursors = store.cursors().await?;
+    let next = |dossier: &Dossier| {
+        let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
+        let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
+        next_step(dossier, stalled, home.and_then(|cursor| cursor.paused.as_deref()))
+    };
+    let values = orders.iter().map(|dossier| {
+        json!({
+            "id": dossier.order.id.as_str(),
+            "status": dossier.status().word(),
+            "amount_due": dossier.order.due.map(|due| due.to_string()),
+            "amount_counted": dossier.counted().to_string(),
+            "created_at": rfc3339(dossier.order.created_at),
+            "open_cases": open_cases(dossier),
+            "next": next(dossier),
+        })
+    });
+    let value = json!({
+        "term": name,
+        "kind": "customer",
+        "story": [{
+            "customer": customer.as_str(),
+            "credits": credits,
+            "orders": values.collect::<Vec<_>>(),
+        }],
+    });
+    output.print(&value, || {
+        let mut out = format!("customer  {customer}\ncredits   {credits} granted in all\n");
+        let row = |dossier: &Dossier| {
+            vec![
+                dossier.order.id.to_string(),
+                dossier.status().word().to_owned(),
+                dossier.order.due.map_or_else(|| "any".to_owned(), |due| due.to_string()),
+                dossier.counted().to_string(),
+                rfc3339(dossier.order.created_at),
+                open_cases(dossier).join(", "),
+            ]
+        };
+        let rows: Vec<_> = orders.iter().map(row).collect();
+        let header = ["order", "status", "due", "counted", "created", "open cases"];
+        out.push_str(&format!("\nthe newest orders\n{}", table(&header, &rows)));
+        out.push_str("\nWhat to do:\n");
+        for dossier in &orders {
+            out.push_str(&format!("  {}: {}\n", dossier.order.id, next(dossier)));
+        }
+        out
+    })?;
+    Ok(true)
+}
+
+fn open_cases(dossier: &Dossier) -> Vec<&'static str> {
+    let open = dossier.cases.iter().filter(|case| case.decision.is_none());
+    open.map(|case| case.kind.word()).collect()
+}
