@@ -34,20 +34,26 @@ impl Books {
     /// When the rules refuse it or the database fails; nothing is written then.
     pub async fn record(&self, update: &Update) -> Result<Changes, Error> {
         for _ in 0..ATTEMPTS {
-            let snapshot = self.store.snapshot(update).await?;
-            point!("record.read");
-            let changes = self.plan(snapshot, update)?;
-            if changes.is_empty() {
+            let changes = self.judge(update).await?;
+            if changes.is_empty() || self.write(&changes).await? {
                 return Ok(changes);
-            }
-            point!("record.planned");
-            match self.store.commit(&changes).await {
-                Ok(_) => return Ok(changes),
-                Err(store::Error::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
             }
         }
         Err(Error::Failed(format!("the books were busy {ATTEMPTS} times in a row; try again")))
+    }
+
+    /// Writes what the rules decided; false where somebody changed what they had read, and nothing
+    /// is written.
+    ///
+    /// # Errors
+    /// When the database fails or refuses it; nothing is written then.
+    pub(crate) async fn write(&self, changes: &Changes) -> Result<bool, Error> {
+        point!("record.planned");
+        match self.store.commit(changes).await {
+            Ok(_) => Ok(true),
+            Err(store::Error::Conflict(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What the rules say of `update` now, without writing anything.
@@ -56,6 +62,7 @@ impl Books {
     /// When the rules refuse it, or the database fails.
     pub async fn judge(&self, update: &Update) -> Result<Changes, Error> {
         let snapshot = self.store.snapshot(update).await?;
+        point!("record.read");
         Ok(self.plan(snapshot, update)?)
     }
 

@@ -7,6 +7,7 @@ pub mod accounts;
 mod acknowledge;
 pub mod address;
 pub mod adopt;
+mod ahead;
 pub mod books;
 mod case_story;
 pub mod cases;

@@ -16,10 +16,11 @@ use store::{WatchState, point};
 use tokio::sync::Mutex;
 
 use crate::accounts::{Accounts, Behind};
+use crate::ahead::{Eyes, Lookout, Seen};
 use crate::books::Books;
 use crate::config::Chain;
 use crate::error::Error;
-use crate::node::{self, Look, Meaning, Node};
+use crate::node::{Look, Meaning, Node};
 use crate::refunds;
 use crate::retry::Retry;
 use crate::vet::vet;
@@ -27,9 +28,8 @@ use crate::vet::vet;
 /// One chain being watched.
 pub struct Watcher {
     chain: ChainName,
-    node: Node,
-    books: Books,
-    watched: Arc<Mutex<WatchState>>,
+    eyes: Eyes,
+    ahead: Lookout,
     accounts: Option<Accounts>,
     behind: Option<Behind>,
     stalled_after: Duration,
@@ -48,6 +48,8 @@ pub struct Turn {
     pub changes: Changes,
     /// Whether more blocks are waiting to be read.
     pub more: bool,
+    /// Whether it was prepared while the turn before it was written.
+    pub prepared: bool,
 }
 
 impl Watcher {
@@ -63,9 +65,8 @@ impl Watcher {
         let (accounts, behind) = (Accounts::of(chain), Behind::of(chain));
         Self {
             chain: name,
-            node,
-            books,
-            watched,
+            eyes: Eyes { node: Arc::new(node), books, watched },
+            ahead: Lookout::default(),
             accounts,
             behind,
             stalled_after: chain.stalled_after,
@@ -78,8 +79,8 @@ impl Watcher {
 
     /// The nodes this chain is read through.
     #[must_use]
-    pub const fn node(&self) -> &Node {
-        &self.node
+    pub fn node(&self) -> &Node {
+        &self.eyes.node
     }
 
     /// One turn: the loop of the architecture page, line by line.
@@ -91,15 +92,16 @@ impl Watcher {
         self.record(look).await
     }
 
-    async fn record(&mut self, look: Result<Look, Error>) -> Result<Turn, Error> {
-        let Look { scan, earlier } = match look {
-            Ok(look) => look,
+    async fn record(&mut self, seen: Result<Seen, Error>) -> Result<Turn, Error> {
+        let Seen { look: Look { scan, earlier }, planned } = match seen {
+            Ok(seen) => seen,
             Err(error) => return Err(self.note(error).await),
         };
         let last = scan.blocks.last().map(|header| header.id.height);
         let more = last.is_some_and(|last| last < scan.tip) && !self.reads_to_finality(&scan);
         point!("watch.fetched");
-        let mut changes = self.write(&Update::Scan(scan)).await?;
+        let prepared = planned.is_some();
+        let mut changes = self.write_scan(&Update::Scan(scan), planned, more).await?;
         point!("watch.recorded");
         self.unread_since = None;
         if let Some(mv) = &changes.cursor {
@@ -110,14 +112,47 @@ impl Watcher {
             changes.events.append(&mut self.write(&late).await?.events);
             point!("watch.recorded_late");
         }
-        Ok(Turn { changes, more })
+        Ok(Turn { changes, more, prepared })
+    }
+
+    /// Writes what a look found. Where `more` is to be read, that is looked at meanwhile.
+    async fn write_scan(
+        &mut self,
+        update: &Update,
+        planned: Option<Changes>,
+        more: bool,
+    ) -> Result<Changes, Error> {
+        let changes = match planned {
+            Some(changes) => changes,
+            None => match self.eyes.books.judge(update).await {
+                Ok(changes) => changes,
+                Err(error) => return Err(self.unrecorded(error).await),
+            },
+        };
+        if changes.is_empty() {
+            return Ok(changes);
+        }
+        if more && self.accounts.is_none() {
+            self.ahead.look_past(&changes, &self.eyes);
+        }
+        if self.eyes.books.write(&changes).await.is_ok_and(|written| written) {
+            return Ok(changes);
+        }
+        self.ahead.forget();
+        self.write(update).await
     }
 
     async fn write(&self, update: &Update) -> Result<Changes, Error> {
-        match self.books.record(update).await {
+        match self.eyes.books.record(update).await {
             Ok(changes) => Ok(changes),
-            Err(Error::Refused(why)) => Err(self.refused(*why).await),
-            Err(error) => Err(self.unwritten(error).await),
+            Err(error) => Err(self.unrecorded(error).await),
+        }
+    }
+
+    async fn unrecorded(&self, error: Error) -> Error {
+        match error {
+            Error::Refused(why) => self.refused(*why).await,
+            error => self.unwritten(error).await,
         }
     }
 
@@ -127,37 +162,32 @@ impl Watcher {
         self.accounts.is_some() && last.is_some() && last == scan.finalized
     }
 
-    async fn fetch(&mut self) -> Result<Look, Error> {
-        let mut cursor = self.books.store.cursor(&self.chain).await?;
+    async fn fetch(&mut self) -> Result<Seen, Error> {
+        if let Some(seen) = self.ahead.seen().await {
+            return Ok(seen);
+        }
+        let (books, node) = (&self.eyes.books, &self.eyes.node);
+        let mut cursor = books.store.cursor(&self.chain).await?;
         if !self.vetted {
-            if let Some(pause) = vet(&self.books, &self.chain, &self.node, &cursor).await? {
-                self.books.record(&pause).await?;
-                cursor = self.books.store.cursor(&self.chain).await?;
+            if let Some(pause) = vet(books, &self.chain, node, &cursor).await? {
+                books.record(&pause).await?;
+                cursor = books.store.cursor(&self.chain).await?;
             }
             self.vetted = true;
         }
         point!("watch.begun");
         let wrong = |source| Error::chain(&self.chain, source);
         if let Some(accounts) = &self.accounts
-            && let Some(open) = accounts.open(&self.books, &cursor).await?
+            && let Some(open) = accounts.open(books, &cursor).await?
         {
             if let Some(behind) = &mut self.behind {
-                behind.begin(&self.books, &cursor).await?;
+                behind.begin(books, &cursor).await?;
             }
-            if let Some(look) = self.node.poll_accounts(&cursor, &open).await.map_err(wrong)? {
-                return Ok(look);
+            if let Some(look) = node.poll_accounts(&cursor, &open).await.map_err(wrong)? {
+                return Ok(look.into());
             }
         }
-        // Called when the bytes are here, so that no address stored before them is missed.
-        let refresh = || {
-            let (store, watched) = (self.books.store.clone(), Arc::clone(&self.watched));
-            async move {
-                let mut state = watched.lock().await;
-                let set = store.watch(&mut state).await;
-                set.map_err(node::BoxError::from)
-            }
-        };
-        self.node.poll(&cursor, refresh).await.map_err(wrong)
+        Ok(self.eyes.poll(&cursor).await.map_err(wrong)?.into())
     }
 
     /// Marks a chain that cannot be read or trusted, so that every process can say so.
@@ -211,13 +241,13 @@ impl Watcher {
     /// Records a mark; one that stands already changes nothing and is told once.
     async fn mark(&self, update: Option<Update>, error: Error) -> Error {
         let Some(update) = update else { return error };
-        self.books.record(&update).await.err().unwrap_or(error)
+        self.eyes.books.record(&update).await.err().unwrap_or(error)
     }
 
     /// Reads some of the blocks behind the index again. A failure costs time only.
     async fn catch_up(&mut self) -> Option<Changes> {
         let behind = self.behind.as_mut()?;
-        match behind.catch_up(&self.books, &self.chain, &self.node).await {
+        match behind.catch_up(&self.eyes.books, &self.chain, &self.eyes.node).await {
             Ok(caught) => caught,
             Err(error) => {
                 let error = error.line();
@@ -233,7 +263,7 @@ impl Watcher {
         if self.finalized == self.asked_at {
             return Vec::new();
         }
-        match refunds::look(&self.books, &self.chain, &self.node).await {
+        match refunds::look(&self.eyes.books, &self.chain, &self.eyes.node).await {
             Ok((_, written)) => {
                 self.asked_at = self.finalized;
                 written
@@ -255,7 +285,7 @@ impl Watcher {
 
     /// Whether nothing could be read for longer than the config allows.
     fn is_overdue(&mut self) -> bool {
-        let now = self.books.clock.now();
+        let now = self.eyes.books.clock.now();
         let since = *self.unread_since.get_or_insert(now);
         let limit = i64::try_from(self.stalled_after.as_millis()).unwrap_or(i64::MAX);
         now.0.saturating_sub(since.0) >= limit
@@ -273,7 +303,7 @@ impl Watcher {
         mut seen: impl FnMut(&ChainName, Result<&Changes, &Error>),
     ) -> Result<(), Error> {
         let mut retry = Retry::default();
-        let bell = self.node.doorbell();
+        let bell = self.eyes.node.doorbell();
         loop {
             // Fetching may be cut short at any time; what is being written is written whole.
             let look = tokio::select! {

@@ -267,6 +267,21 @@ impl CursorMove {
         }
     }
 
+    /// The cursor that the move leaves behind.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor {
+            chain: self.chain.clone(),
+            generation: self.generation.saturating_add(1),
+            kept: self.kept.clone(),
+            finalized: self.finalized,
+            safe: self.safe,
+            paused: self.paused.clone(),
+            stalled: self.stalled.clone(),
+            recent: self.recent.clone(),
+        }
+    }
+
     /// The move that only raises the generation.
     #[must_use]
     pub fn still(cursor: &Cursor) -> Self {

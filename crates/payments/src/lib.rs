@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod adopt;
+pub mod ahead;
 pub mod amount;
 pub mod case;
 mod ceiling;

@@ -13,6 +13,7 @@ use payments::changes::{RefundFact, Snapshot, Update};
 use payments::deposit::DepositId;
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
+use sqlx::AnyPool;
 
 use crate::cases;
 use crate::error::Error;
@@ -33,12 +34,23 @@ impl Store {
     pub async fn snapshot(&self, update: &Update) -> Result<Snapshot, Error> {
         // On SQLite through the connection that commits: its page cache still holds the last
         // commit, another connection's does not.
-        let begin = self.engine.begin_reading();
         let pool = match self.engine {
             Engine::Sqlite => &self.pools.writer,
             Engine::Postgres => &self.pools.reader,
         };
-        let mut transaction = pool.begin_with(begin).await?;
+        self.snapshot_through(pool, update).await
+    }
+
+    /// The same without waiting for a commit that is under way: of the state before or after it.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub async fn snapshot_beside(&self, update: &Update) -> Result<Snapshot, Error> {
+        self.snapshot_through(&self.pools.reader, update).await
+    }
+
+    async fn snapshot_through(&self, pool: &AnyPool, update: &Update) -> Result<Snapshot, Error> {
+        let mut transaction = pool.begin_with(self.engine.begin_reading()).await?;
         let mut link = self.link(&mut transaction);
         let snapshot = gather(&mut link, update).await?;
         transaction.commit().await?;

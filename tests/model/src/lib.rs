@@ -9,6 +9,8 @@
 //! `BURSAR_MODEL_WHOLE=1` looks at the whole of the books after every step of each.
 #![cfg_attr(not(test), allow(dead_code, reason = "others borrow the books and one history"))]
 
+#[cfg(test)]
+mod ahead;
 mod assertions;
 mod batching;
 mod decisions;

@@ -156,17 +156,8 @@ impl Memory {
     }
 
     fn move_cursor(&mut self, mv: &CursorMove) -> u64 {
-        let generation = mv.generation + 1;
-        let cursor = Cursor {
-            chain: mv.chain.clone(),
-            generation,
-            kept: mv.kept.clone(),
-            finalized: mv.finalized,
-            safe: mv.safe,
-            paused: mv.paused.clone(),
-            stalled: mv.stalled.clone(),
-            recent: mv.recent.clone(),
-        };
+        let cursor = mv.cursor();
+        let generation = cursor.generation;
         self.cursors.insert(mv.chain.clone(), cursor);
         generation
     }

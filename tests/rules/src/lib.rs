@@ -9,6 +9,7 @@
 )]
 
 mod adopt;
+mod ahead;
 mod bounds;
 mod examples;
 mod leaving;

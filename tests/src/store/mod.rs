@@ -4,6 +4,7 @@
 //! Never: an engine skipped. What the model's histories do to both is in `conformance`.
 
 mod adopt;
+mod ahead;
 mod astray;
 mod away;
 mod commits;

@@ -1,0 +1,96 @@
+//! The next turn of a chain, prepared while the last one is being written.
+//!
+//! In: changes on their way into the books. Out: the look that follows them, with what the rules
+//! say of it. Never: a word in the books. The loop commits what was prepared, compared by
+//! generation and version like everything else, or forgets it and looks itself.
+//! Why: on a long way the nodes, the rules and the database have work at the same time.
+
+use std::sync::Arc;
+
+use payments::ahead::Ahead;
+use payments::chain::Cursor;
+use payments::{Changes, Update, plan};
+use store::WatchState;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::books::Books;
+use crate::node::{BoxError, Look, Node, NodeError};
+
+/// Deposits from which on a commit takes longer than its end takes to be waited for.
+const WORTH: usize = 256;
+
+/// A look at a chain, and what the rules say of it where they were asked already.
+pub(crate) struct Seen {
+    pub(crate) look: Look,
+    pub(crate) planned: Option<Changes>,
+}
+
+impl From<Look> for Seen {
+    fn from(look: Look) -> Self {
+        Self { look, planned: None }
+    }
+}
+
+/// Who looks: at which nodes, for which addresses, by which rules.
+#[derive(Clone)]
+pub(crate) struct Eyes {
+    pub(crate) node: Arc<Node>,
+    pub(crate) books: Books,
+    pub(crate) watched: Arc<Mutex<WatchState>>,
+}
+
+impl Eyes {
+    /// What is new since `cursor`.
+    pub(crate) async fn poll(&self, cursor: &Cursor) -> Result<Look, NodeError> {
+        // Called when the bytes are here, so that no address stored before them is missed.
+        let refresh = || async move {
+            let mut state = self.watched.lock().await;
+            self.books.store.watch(&mut state).await.map_err(BoxError::from)
+        };
+        self.node.poll(cursor, refresh).await
+    }
+
+    /// What is new once the commit under way is written. Whatever is in the way, the loop meets it
+    /// in its own turn.
+    async fn prepare(self, ahead: Ahead) -> Option<Seen> {
+        let look = self.poll(ahead.cursor()).await.ok()?;
+        let update = Update::Scan(look.scan);
+        let snapshot = self.books.store.snapshot_beside(&update).await.ok()?;
+        let Update::Scan(scan) = &update else { return None };
+        let foreseen = ahead.foresee(scan, snapshot);
+        let now = self.books.clock.now();
+        let planned =
+            foreseen.and_then(|snapshot| plan(&self.books.rules, &snapshot, &update, now).ok());
+        let Update::Scan(scan) = update else { return None };
+        Some(Seen { look: Look { scan, earlier: look.earlier }, planned })
+    }
+}
+
+/// The turn that is being prepared, where one is.
+#[derive(Default)]
+pub(crate) struct Lookout {
+    task: JoinSet<Option<Seen>>,
+}
+
+impl Lookout {
+    /// Begins to prepare what follows `changes`, where that is worth it and may be foreseen.
+    pub(crate) fn look_past(&mut self, changes: &Changes, eyes: &Eyes) {
+        if changes.recorded.len() < WORTH {
+            return;
+        }
+        if let Some(ahead) = Ahead::of(changes) {
+            self.task.spawn(eyes.clone().prepare(ahead));
+        }
+    }
+
+    /// What was prepared, once it is whole.
+    pub(crate) async fn seen(&mut self) -> Option<Seen> {
+        self.task.join_next().await?.ok().flatten()
+    }
+
+    /// Lets go of what follows changes that were not written.
+    pub(crate) fn forget(&mut self) {
+        self.task = JoinSet::new();
+    }
+}
