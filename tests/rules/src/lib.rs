@@ -9,6 +9,7 @@
 )]
 
 mod adopt;
+mod again;
 mod ahead;
 mod bounds;
 mod examples;

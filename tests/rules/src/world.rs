@@ -18,6 +18,8 @@ use payments::time::Time;
 use payments::{PlanError, plan};
 use ruint::aliases::U256;
 
+use super::again::Told;
+
 /// The configured token, on every chain.
 pub(super) const TOKEN: Address = Address([0xda; 20]);
 /// A token that only looks like it.
@@ -31,6 +33,8 @@ pub(super) struct World {
     pub(super) lines: BTreeMap<&'static str, Line>,
     /// Milliseconds; each update is one later than the one before.
     pub(super) now: i64,
+    /// What was told of each order, to run the rules again over.
+    pub(super) told: Told,
     next_branch: u8,
     journals: usize,
     events: usize,
@@ -159,7 +163,9 @@ impl World {
             lines.insert(name, Line::default());
         }
         let (memory, now) = (Memory::new(), 0);
-        let mut world = Self { memory, rules, lines, now, next_branch: 1, journals: 0, events: 0 };
+        let (told, next_branch) = (Told::default(), 1);
+        let mut world =
+            Self { memory, rules, lines, now, told, next_branch, journals: 0, events: 0 };
         for name in ["ethereum", "tron", "bsc"] {
             world.mine(name, &[]);
         }
@@ -322,13 +328,22 @@ impl World {
         self.now += 1;
         let snapshot = self.memory.snapshot(update);
         let changes = plan(&self.rules, &snapshot, update, Time(self.now))?;
-        let committed = self.memory.commit(&changes);
-        assert!(committed.is_ok(), "{committed:?}");
+        self.commit(&changes);
         let again = plan(&self.rules, &self.memory.snapshot(update), update, Time(self.now));
         if let (Update::Scan(_) | Update::Rescan { .. }, Ok(again)) = (update, &again) {
             assert!(again.is_empty(), "the same update again: {again:#?}");
         }
         Ok(changes)
+    }
+
+    /// Writes what was decided.
+    pub(super) fn commit(&mut self, changes: &Changes) {
+        let paused = |name: &ChainName| {
+            self.memory.cursor(name).is_some_and(|cursor| cursor.paused.is_some())
+        };
+        self.told.add(changes, |event| event.chain.as_ref().is_some_and(paused));
+        let committed = self.memory.commit(changes);
+        assert!(committed.is_ok(), "{committed:?}");
     }
 
     /// What was written since the last time this was asked: journals, then events.
