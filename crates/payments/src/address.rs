@@ -328,6 +328,34 @@ mod tests {
     }
 
     #[test]
+    fn each_spelling_is_what_it_is_asked_for() {
+        let address = Address::parse(EIP55[2]).unwrap();
+        for spelling in [Spelling::Evm, Spelling::Tron] {
+            let text = address.spell(spelling);
+            assert_eq!(Address::parse_as(&text, spelling).unwrap(), address);
+        }
+        assert_eq!(address.spell(Spelling::Evm), EIP55[2]);
+        assert_eq!(address.to_string(), EIP55[2]);
+        let long = |length: usize| Address::parse(&"1".repeat(length)).unwrap_err();
+        assert!(matches!(long(LONGEST + 1), AddressError::TooLong(_)));
+        assert!(matches!(long(LONGEST), AddressError::Unrecognised(_)));
+        let upper = EIP55[2].replacen("0x", "0X", 1);
+        assert_eq!(Address::parse(&upper).unwrap(), address);
+        let (hex, tron) = ("0".repeat(34), "T".repeat(33));
+        for text in [hex, tron, format!("0x{}", "1".repeat(39)), format!("0x{}", "1".repeat(41))] {
+            assert!(Address::parse(&text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hex_digits_are_counted_and_read() {
+        assert_eq!(from_hex::<2>("01fe"), Some([1, 0xfe]));
+        for text in ["", "0", "01f", "01fe0", "01fe00", "0g00", "+1fe", "01f€"] {
+            assert_eq!(from_hex::<2>(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn the_other_kind_is_named() {
         let error = Address::parse_as(EIP55[2], Spelling::Tron).unwrap_err();
         assert!(matches!(error, AddressError::OtherSpelling(_)));

@@ -94,8 +94,8 @@ fn moved(cursor: &Cursor, adoption: &Adoption, now: Time) -> CursorMove {
     if mv.kept.is_empty() {
         mv.kept.push(base);
     }
-    mv.finalized =
-        cursor.finalized.map(|known| if known.height > base.id.height { base.id } else { known });
+    let lower = |known| std::cmp::min_by_key(known, base.id, |block: &BlockId| block.height);
+    mv.finalized = cursor.finalized.map(lower);
     mv.safe = cursor.safe.map(|safe| safe.min(base.id.height));
     (mv.paused, mv.stalled) = (None, None);
     mv.recent.credited = crate::recent::Hour::default();

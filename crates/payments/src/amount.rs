@@ -56,9 +56,7 @@ fn parse_micro(text: &str) -> Result<i64, AmountError> {
 /// Writes millionths as decimal text with at least `least` decimals.
 fn write_micro(micro: i64, least: u32, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut value = Decimal::new(micro, SCALE).normalize();
-    if value.scale() < least {
-        value.rescale(least);
-    }
+    value.rescale(value.scale().max(least));
     out.pad(&value.to_string())
 }
 

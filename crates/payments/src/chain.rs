@@ -403,7 +403,8 @@ fn finality(
         // Below everything that is kept: scanning began above it.
         None => None,
     };
-    Ok(new.filter(|new| known.is_none_or(|known| new.height > known.height)).or(known))
+    // Of two at one height the last: what is known.
+    Ok(new.into_iter().chain(known).max_by_key(|block| block.height))
 }
 
 /// The safe height after a scan. A reorg can go through it: what was safe on the old branch says

@@ -100,6 +100,16 @@ fn a_scan_extends_the_chain() {
             "orphaned -, added -, kept 10a 11a 12a, final 10a",
         ),
         (
+            "its finalized block is another one at the height that is known: what is final stays",
+            "
+            kept   9a 10a
+            scan      10a|11a
+            known  9a
+            final  9b
+            ",
+            "orphaned -, added 11a, kept 9a 10a 11a, final 9a",
+        ),
+        (
             "it shows no block above its base",
             "
             kept   9a 10a 11a 12a
@@ -359,6 +369,14 @@ fn a_scan_stands_elsewhere() {
             "the reorg reaches height 9, below the finalized height 9",
         ),
         (
+            "far below, and it reaches another block there, where nothing is final yet",
+            "
+            kept           9a 10a 11a
+            scan   7a| 8a  9b 10b
+            ",
+            "the reorg reaches height 9, below the finalized height 9",
+        ),
+        (
             "far below, and it does not reach the recorded chain: nothing is known of it",
             "
             kept               9a 10a 11a
@@ -400,6 +418,16 @@ fn a_scan_contradicts_itself() {
             final         11b
             ",
             "the finalized block at height 11 is not part of the scanned chain",
+        ),
+        (
+            "the finalized block is another one than the last it shows",
+            "
+            kept   9a 10a
+            scan      10a|11a 12a
+            known  9a
+            final             12b
+            ",
+            "the finalized block at height 12 is not part of the scanned chain",
         ),
         (
             "the finalized block is a recorded one that this branch leaves",
@@ -554,4 +582,15 @@ fn kept_headers_are_found_by_height() {
     assert_eq!(cursor.at(10).map(|header| word(header.id)), Some("10a".to_owned()));
     assert_eq!(cursor.at(12), None);
     assert_eq!(Cursor::new(cursor.chain.clone()).at(0), None);
+}
+
+#[test]
+fn a_block_is_recorded_or_below_all_that_is_kept() {
+    let (cursor, _) = read("kept 9a 10a 11a");
+    let holds = |text: &str| cursor.holds(block(text));
+    assert_eq!((holds("10a"), holds("8b")), (Ok(()), Ok(())));
+    let from = |try_height| Err(ConnectError::CannotConnect { try_height });
+    assert_eq!((holds("10b"), holds("12a")), (from(9), from(11)));
+    // Where nothing is recorded, genesis is not either.
+    assert_eq!(Cursor::new(cursor.chain.clone()).holds(block("0a")), from(0));
 }

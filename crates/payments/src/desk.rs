@@ -445,10 +445,10 @@ impl Work {
             self.tell(kind, None, None, data);
         }
         let facts = (self.dossier.paid, self.dossier.expired, self.dossier.cancelled);
-        let grown = self.dossier.deposits.len() > self.known_deposits;
-        let written = self.dossier.journals.len() > self.known_journals;
-        let changed = facts != self.facts || grown || written;
-        if !changed && self.moved.is_empty() && self.cases.is_empty() && self.events.is_empty() {
+        let known = (self.facts, self.known_deposits, self.known_journals, 0, 0, 0);
+        let (deposits, journals) = (self.dossier.deposits.len(), self.dossier.journals.len());
+        let touched = (self.moved.len(), self.cases.len(), self.events.len());
+        if known == (facts, deposits, journals, touched.0, touched.1, touched.2) {
             return;
         }
         changes.touched.push(Touched {

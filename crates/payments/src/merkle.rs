@@ -347,6 +347,7 @@ mod tests {
         }
         let text = frontier.head().to_string();
         assert_eq!(TreeHead::parse(&text), Some(frontier.head()));
+        assert_eq!(frontier.size(), 8);
         assert_eq!(Frontier::parse(7, &frontier.peaks_text()), None);
         assert_eq!(Frontier::parse(8, "5d"), None);
     }

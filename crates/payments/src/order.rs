@@ -232,7 +232,6 @@ impl Price {
     pub fn credits(self, amount: Usdt, due: Option<Usdt>) -> Option<(Credits, u64)> {
         let (num, den) = match (self, due) {
             (Self::Rate { num, den }, _) => (num, den),
-            (Self::Fixed(credits), Some(due)) if amount == due => return Some((credits, 0)),
             (Self::Fixed(credits), Some(due)) => {
                 (u64::try_from(credits.micro()).ok()?, u64::try_from(due.micro()).ok()?)
             }

@@ -36,7 +36,8 @@ impl Work {
         let keys = self.live(|journal| journal.deposit.as_ref() == Some(&id));
         let taken = self.granted_by(&keys);
         self.reverse(&keys);
-        let gone = deposit.state == State::Granted || taken > 0;
+        // Beside these, what was credited is in journals of the order, which are reversed by now.
+        let gone = deposit.state == State::Granted;
         if gone {
             self.tell_taken(&deposit, taken);
         }

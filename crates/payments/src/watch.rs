@@ -159,6 +159,9 @@ mod tests {
         assert_eq!(before.len(), 1000);
         assert!(!before.contains(&Address(nth(1000))));
         assert!(!WatchSet::default().contains(&Address(nth(5))));
+        assert!(WatchSet::default().is_empty() && !before.is_empty());
+        // Whose a set is, is nobody's to read in a log.
+        assert_eq!(format!("{before:?}"), "WatchSet(1000 addresses)");
     }
 
     #[test]
