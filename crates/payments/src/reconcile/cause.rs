@@ -89,5 +89,6 @@ mod tests {
             assert_eq!(cause(&key), wanted, "{key}");
         }
         assert_eq!(base("paid:A#x"), "paid:A#x");
+        assert_eq!((base("paid:A#1"), base("paid:A#2")), ("paid:A#1", "paid:A"));
     }
 }

@@ -313,4 +313,14 @@ mod tests {
         }
         assert_eq!(Code::parse("C107"), None);
     }
+
+    #[test]
+    fn each_says_what_to_do_and_one_that_evidence_is_missing() {
+        for code in Code::ALL {
+            assert!(code.advice().contains(' '), "{code:?} says nothing to a person");
+            assert_eq!(code.is_incomplete(), *code == Code::CoverageGap, "{code:?}");
+        }
+        assert!(Code::ChainOnly.advice().contains("--repair"));
+        assert!(Code::LogBroken.advice().contains("backup"));
+    }
 }

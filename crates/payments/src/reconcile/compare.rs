@@ -459,3 +459,72 @@ pub(super) fn text(micro: i128) -> String {
 fn count(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::CaseId;
+    use crate::name::OrderId;
+    use crate::time::Time;
+
+    #[test]
+    fn millionths_are_written_with_two_decimals_at_least() {
+        for (micro, wanted) in [
+            (0, "0.00"),
+            (1, "0.000001"),
+            (-1, "-0.000001"),
+            (1_000_000, "1.00"),
+            (1_500_000, "1.50"),
+            (-1_230_000, "-1.23"),
+            (1_234_000, "1.234"),
+            (10_000_000, "10.00"),
+            (i128::from(i64::MAX), "9223372036854.775807"),
+        ] {
+            assert_eq!(text(micro), wanted);
+        }
+    }
+
+    #[test]
+    fn an_open_case_is_said_by_what_it_holds() {
+        let deposit = |n| {
+            let (chain, tx) = (ChainName::new("tron").unwrap(), TxHash([0; 32]));
+            DepositId { chain, tx, n, other_token: None }
+        };
+        let case = |kind, order: Option<&str>, deposits: Vec<DepositId>| Case {
+            id: CaseId("its:name".to_owned()),
+            kind,
+            order: order.map(|id| OrderId::new(id).unwrap()),
+            deposits,
+            chain: ChainName::new("tron").unwrap(),
+            amount: Usdt::parse("7").unwrap(),
+            opened_at: Time(0),
+            decision: None,
+            steps: Vec::new(),
+        };
+        let one = deposit(3).to_string();
+        for (case, wanted) in [
+            (
+                case(CaseKind::Late, Some("A"), vec![deposit(3)]),
+                format!("7.00 of order A is held as late: {one}"),
+            ),
+            (
+                case(CaseKind::Underpaid, Some("A"), vec![deposit(3), deposit(4)]),
+                "7.00 of order A is held as underpaid: 2 deposits".to_owned(),
+            ),
+            (
+                case(CaseKind::Unassigned, None, vec![deposit(3)]),
+                format!("7.00 is held as unassigned: {one}"),
+            ),
+            (
+                case(CaseKind::ReversedAfterCredit, Some("A"), Vec::new()),
+                "credits of order A were taken back after they were granted".to_owned(),
+            ),
+            (
+                case(CaseKind::UnexplainedOutflow, Some("A"), Vec::new()),
+                "what left by its:name waits for a person to say why".to_owned(),
+            ),
+        ] {
+            assert_eq!(said(&case), wanted);
+        }
+    }
+}

@@ -277,6 +277,19 @@ mod tests {
     }
 
     #[test]
+    fn one_fatal_line_says_that_the_books_are_broken() {
+        let mut report = Report { as_of: Some(Time(0)), ..Report::default() };
+        report.findings.push(Finding::new(Code::Late, "a", "late"));
+        report.settle(&BTreeMap::new());
+        assert_eq!((report.is_broken(), report.is_incomplete()), (false, false));
+        report.findings.push(Finding::new(Code::EventGap, "b", "a gap"));
+        report.settle(&BTreeMap::new());
+        assert_eq!((report.is_broken(), report.is_incomplete()), (true, false));
+        report.findings.push(Finding::new(Code::CoverageGap, "c", "a gap"));
+        assert!(report.is_incomplete());
+    }
+
+    #[test]
     fn a_report_has_one_order() {
         let mut report = Report { as_of: Some(Time(0)), ..Report::default() };
         for key in ["b", "a", "a"] {
