@@ -120,6 +120,28 @@ fn what_moves_a_deposit_that_is_not_judged_yet_waits_for_that() {
 }
 
 #[test]
+fn what_is_not_booked_yet_takes_nothing_from_what_is() {
+    let mut world = World::new();
+    world.finality("ethereum", &[(None, Finality::Finalized)]);
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    world.mine("ethereum", &[pay("t2", "treasury", "100").from("A")]);
+    world.mine("ethereum", &[pay("t3", "A", "50"), pay("t4", "A", "50")]);
+    world.fork("ethereum", 2);
+    world.mine("ethereum", &[pay("t3", "A", "50")]);
+    // One more waits to be final, and another is no longer part of the chain.
+    world.finalize("ethereum", 2);
+    says(
+        &world.state("A"),
+        "paid
+        ethereum:t1:0 100.00 credited
+        ethereum:t3:0 50.00 pending
+        ethereum:t4:0 50.00 orphaned",
+    );
+    assert_eq!(state(&world, "ethereum", "t2"), OutflowState::Booked);
+}
+
+#[test]
 fn what_a_deposit_on_another_chain_waits_for_holds_up_no_outflow() {
     let mut world = paid();
     world.finality("bsc", &[(None, Finality::Finalized)]);
