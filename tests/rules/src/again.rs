@@ -5,13 +5,14 @@
 //! Why: `bursar verify` believes this comparison, so it is shown to see.
 
 use payments::case::{Case, CaseId, CaseKind, Resolution, Step, StepKind};
-use payments::changes::Changes;
+use payments::changes::{Changes, Finality};
 use payments::deposit::{Deposit, State};
 use payments::event::{Event, EventKind};
 use payments::name::OrderId;
-use payments::order::Dossier;
+use payments::order::{Dossier, Policy};
 use payments::replay::{Fact, What, differs};
 use payments::time::Time;
+use payments::{Update, plan};
 
 use super::world::{World, id, pay};
 
@@ -145,7 +146,7 @@ fn facts_that_were_not_told_are_missed() {
     world.mine("ethereum", &[pay("t1", "A", "60")]);
     world.fork("ethereum", 0);
     world.mine("ethereum", &[pay("t1", "A", "60")]);
-    world.apply(&payments::Update::Cancel(id("A"))).unwrap();
+    world.apply(&Update::Cancel(id("A"))).unwrap();
     let facts = world.told.of(&id("A"));
     let stored = Dossier::clone(world.memory.dossier(&id("A")).unwrap());
     assert_eq!(differs(&stored, &facts), Ok(None));
@@ -155,4 +156,38 @@ fn facts_that_were_not_told_are_missed() {
         let found = differs(&stored, &fewer);
         assert_ne!(found, Ok(None), "{left:?}");
     }
+}
+
+#[test]
+fn what_one_look_takes_back_is_taken_back_together() {
+    let mut world = World::new();
+    world.finality("ethereum", &[(None, Finality::Confirmations(2))]);
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "60")]);
+    world.fork("ethereum", 0);
+    for pays in [vec![pay("t2", "A", "100")], vec![pay("t1", "A", "60")], vec![]] {
+        world.mine("ethereum", &pays);
+    }
+    // The first one told is the higher one. Alone it would leave what covers the order.
+    world.fork("ethereum", 0);
+    world.mine("ethereum", &[]);
+    let facts = world.told.of(&id("A"));
+    let stored = world.memory.dossier(&id("A")).unwrap();
+    assert_eq!(differs(stored, &facts), Ok(None));
+}
+
+#[test]
+fn a_look_and_a_cancelling_written_together_are_two() {
+    let mut world = World::new();
+    world.order("A", |order| order.terms.underpaid = Policy::Credit);
+    world.mine_unseen("ethereum", 20, &[pay("t1", "A", "60")]);
+    for update in [Update::Scan(world.look("ethereum")), Update::Cancel(id("A"))] {
+        let snapshot = world.memory.snapshot(&update);
+        let changes = plan(&world.rules, &snapshot, &update, Time(50_000)).unwrap();
+        world.commit(&changes);
+    }
+    let together = world.told.of(&id("A")).into_iter().map(|fact| Fact { commit: 1, ..fact });
+    let stored = world.memory.dossier(&id("A")).unwrap();
+    assert!(stored.paid.is_some() && stored.cancelled.is_some());
+    assert_eq!(differs(stored, &together.collect::<Vec<_>>()), Ok(None));
 }
