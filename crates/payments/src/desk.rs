@@ -93,9 +93,8 @@ impl Desk {
     /// the order of the chain.
     pub(crate) fn places(&self, view: &View<'_>) -> Vec<(u64, u64)> {
         let deposits = self.works.values().flat_map(|work| &work.dossier.deposits);
-        let judged = |d: &&Deposit| d.state == State::Pending && view.is_final(d);
-        let mut places: Vec<(u64, u64)> =
-            deposits.filter(judged).map(|d| (d.block.height, d.log_index)).collect();
+        let judged = deposits.filter(|d| d.state == State::Pending).filter(|d| view.is_final(d));
+        let mut places: Vec<(u64, u64)> = judged.map(|d| (d.block.height, d.log_index)).collect();
         places.sort_unstable();
         places
     }

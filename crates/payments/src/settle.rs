@@ -66,10 +66,13 @@ impl Work {
     /// What is left counting after a reversal covers the order anew, or waits for a person where
     /// the order is over. It was credited before, so a pause of the chain does not hold it up.
     fn settle_rest(&mut self, view: &View<'_>) -> Result<(), PlanError> {
-        let open = self.dossier.paid.is_none() && self.dossier.order.chain == view.chain;
+        if self.dossier.paid.is_some() {
+            return Ok(());
+        }
+        let own = self.dossier.order.chain == view.chain;
         let confirmed = |deposit: &&Deposit| deposit.state == State::Confirmed;
         let last = self.dossier.deposits.iter().rfind(confirmed).cloned();
-        let Some(last) = last.filter(|_| open) else {
+        let Some(last) = last.filter(|_| own) else {
             return Ok(());
         };
         if self.dossier.order.due.is_some() && self.dossier.covers(self.dossier.counted()) {
