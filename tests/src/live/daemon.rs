@@ -89,11 +89,21 @@ impl Daemon {
         Self::spawn(folder, EVERYTHING, arguments)
     }
 
+    /// Starts a command that ends where the file says.
+    pub(crate) fn armed(folder: &Path, arguments: &[&str], file: &Path) -> Self {
+        Self::spawn_with(folder, HEARD, arguments, &[("BURSAR_POINT", file)])
+    }
+
     fn spawn(folder: &Path, filter: &str, arguments: &[&str]) -> Self {
+        Self::spawn_with(folder, filter, arguments, &[])
+    }
+
+    fn spawn_with(folder: &Path, filter: &str, arguments: &[&str], env: &[(&str, &Path)]) -> Self {
         // The kernel ends it with the thread that started it, even where that is killed.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(binary::path()).arg("--json").args(arguments);
         command.current_dir(folder).env_remove("BURSAR_CONFIG").env("BURSAR_LOG", filter);
+        command.envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().expect("setpriv, of util-linux");
         let mut lines = BufReader::new(child.stderr.take().expect("piped above")).lines();

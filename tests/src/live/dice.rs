@@ -17,6 +17,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// The row of this seed.
+    pub(crate) fn new(seed: usize) -> Self {
+        Self(u64::try_from(seed).expect("fits"))
+    }
+
     /// A number from 0 to below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -16,6 +16,7 @@ mod guard;
 mod latency;
 mod lines;
 mod paying;
+mod points;
 pub(crate) mod proxy;
 mod reconcile;
 mod refusals;
