@@ -10,6 +10,7 @@ use payments::case::{Case, CaseId, Resolution};
 use payments::name::OrderId;
 use payments::{PlanError, Refusal, Update};
 use serde_json::{Value, json};
+use store::point;
 
 use crate::case_story::{CaseStory, usual_fee};
 use crate::chains::words;
@@ -28,6 +29,7 @@ pub async fn resolve(opened: &Opened, asked: &CaseResolve, output: Output) -> Re
     let (by, why) = (words("--by", &asked.by)?, words("--why", &asked.why)?);
     let resolution = read(opened, &case, asked).await?;
     let update = Update::Resolve { case: case.id.clone(), resolution, by, why };
+    point!("resolve.read");
     record(opened, &case, &update, output).await
 }
 
@@ -60,6 +62,7 @@ pub(crate) async fn record(
 ) -> Result<(), Error> {
     let changes = opened.books.record(update).await;
     let changes = changes.map_err(|error| worded(opened, before, error))?;
+    point!("resolve.recorded");
     let case = known(opened, &before.id.0).await?;
     let story = CaseStory::gather(opened, case).await?;
     let mut value = story.json(opened);

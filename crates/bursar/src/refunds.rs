@@ -10,7 +10,7 @@ use payments::chain::TxHash;
 use payments::changes::{Changes, RefundFact};
 use payments::name::ChainName;
 use serde_json::json;
-use store::CaseFilter;
+use store::{CaseFilter, point};
 
 use crate::books::Books;
 use crate::cases;
@@ -40,6 +40,7 @@ pub async fn run(opened: &Opened, command: &RefundCommand, output: Output) -> Re
             let case = refund_of(opened, id).await?;
             let tx = TxHash::parse(tx).ok_or_else(|| input("--tx", "is not 64 hex digits"))?;
             let fact = RefundFact::Sent(tx);
+            point!("refund.found");
             let update = Update::Refund { case: case.id.clone(), by: words("--by", by)?, fact };
             record(opened, &case, &update, output).await
         }
@@ -155,8 +156,10 @@ pub(crate) async fn look(
             asked = asked.saturating_add(1);
             let seen = node.transaction(tx).await;
             let seen = seen.map_err(|source| Error::chain(chain, source))?;
+            point!("refund.asked");
             let (by, fact) = ("bursar".to_owned(), RefundFact::Seen(tx, seen));
             let changes = books.record(&Update::Refund { case: case.id, by, fact }).await?;
+            point!("refund.judged");
             written.extend((!changes.is_empty()).then_some(changes));
         }
         if is_last {

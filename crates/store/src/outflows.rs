@@ -18,6 +18,7 @@ use crate::Store;
 use crate::cases;
 use crate::error::Error;
 use crate::load::{self, Numbered};
+use crate::point;
 use crate::row::{self, Fields, hex, signed};
 use crate::sql::{Binds, Bulk, Link, PACKED_END, packed};
 
@@ -168,6 +169,7 @@ pub(crate) async fn write(link: &mut Link<'_>, outflows: &[Outflow]) -> Result<(
         binds.int(i64::from(outflow.round))
     });
     written.await?;
+    point!("outflow.written");
     Ok(())
 }
 

@@ -44,6 +44,14 @@ pub(super) enum Deed {
     PayOnTron { order: String, cents: u64 },
     /// The same, and an index that shows the payment only afterwards.
     PayLate { order: String },
+    /// `bursar case resolve`, of an order that is paid twice.
+    Resolve { id: String },
+    /// `bursar refund sent`, of what was resolved so and is paid back.
+    Sent { id: String },
+    /// `bursar refund check`, after that.
+    Check { id: String },
+    /// An address is emptied; the process ends when it is seen, or when it is final.
+    Sweep { id: String, when_final: bool },
 }
 
 /// Points that a process meets before it has caught up.
@@ -105,6 +113,8 @@ impl Made {
             "resume" => Deed::Resume,
             "run" | "behind" | "reread" => self.traffic(dice),
             "commit" if rest == "created" => self.create("ethereum"),
+            "resolve" | "refund" | "outflow" => self.decide(point, dice),
+            "commit" if matches!(rest, "outflows" | "cases") => self.decide(point, dice),
             "watch" if rest == "recorded_late" => {
                 let order = self.order_of("tron", dice);
                 Deed::PayLate { order }
@@ -118,6 +128,20 @@ impl Made {
         let id = format!("O-{}", self.count);
         self.orders.push((id.clone(), chain));
         Deed::Create { id, chain }
+    }
+
+    /// A deed with an order of its own, which nobody pays again.
+    fn decide(&mut self, point: &str, dice: &mut Dice) -> Deed {
+        self.count += 1;
+        let id = format!("D-{}", self.count);
+        match point {
+            "resolve.read" => Deed::Resolve { id },
+            "refund.found" => Deed::Sent { id },
+            "resolve.recorded" | "commit.cases" if dice.below(2) == 0 => Deed::Resolve { id },
+            "resolve.recorded" | "commit.cases" => Deed::Sent { id },
+            "refund.asked" | "refund.judged" => Deed::Check { id },
+            _ => Deed::Sweep { id, when_final: dice.below(2) == 0 },
+        }
     }
 
     /// One of the newest orders of a chain.
@@ -168,8 +192,37 @@ impl Deed {
             }
             Self::Pause => words("chain pause tron --by maria --why so"),
             Self::Resume => words("chain resume tron --by maria --why so"),
+            Self::Resolve { .. } => {
+                words(&format!("case resolve {} dismiss --by ann --why so", world.decided.case))
+            }
+            Self::Sent { .. } => words(&world.decided.sent()),
+            Self::Check { .. } => words("refund check"),
             _ => return None,
         })
+    }
+
+    /// Whether a person types it.
+    pub(super) const fn is_typed(&self) -> bool {
+        !matches!(
+            self,
+            Self::Migrate
+                | Self::Begin
+                | Self::Pay { .. }
+                | Self::Reorg { .. }
+                | Self::PayOnTron { .. }
+                | Self::PayLate { .. }
+                | Self::Sweep { .. }
+        )
+    }
+
+    /// What the daemon must have recorded before.
+    pub(super) async fn begin(&self, world: &mut World, daemon: &mut Daemon) {
+        match self {
+            Self::Resolve { id } => world.pay_twice(id, daemon).await,
+            Self::Sent { id } | Self::Check { id } => world.refund(id, daemon).await,
+            Self::Sweep { id, .. } => world.pay_once(id, daemon).await,
+            _ => {}
+        }
     }
 
     /// What must be there before the command is typed.
@@ -182,6 +235,7 @@ impl Deed {
             Self::Resume => {
                 world.typed("chain pause tron --by maria --why so").await;
             }
+            Self::Check { .. } => world.typed(&world.decided.sent()).await,
             _ => {}
         }
     }
@@ -189,7 +243,11 @@ impl Deed {
     /// Does it while the daemon runs, which is to end at the point, if there is one.
     pub(super) async fn done(&self, world: &mut World, daemon: &mut Daemon, point: Option<&str>) {
         // What an index showed before it shows again, so that its point is met at any time.
-        let late = matches!(self, Self::PayLate { .. });
+        let late = match self {
+            Self::PayLate { .. } => true,
+            Self::Sweep { when_final, .. } => *when_final,
+            _ => false,
+        };
         if let Some(point) = point.filter(|_| !late) {
             world.arm(point);
         }
@@ -218,6 +276,16 @@ impl Deed {
                 }
                 world.tron_node.heal_one(lost);
             }
+            Self::Sweep { id, when_final } => {
+                let height = world.sweep(id).await;
+                if *when_final {
+                    daemon.recorded_on("ethereum", height).await;
+                    if let Some(point) = point {
+                        world.arm(point);
+                    }
+                }
+                world.bury();
+            }
             _ => self.done_again(world).await,
         }
     }
@@ -229,6 +297,11 @@ impl Deed {
             Self::Pause => {
                 world.typed("chain pause tron --by maria --why so").await;
                 world.typed("chain resume tron --by maria --why so").await;
+            }
+            Self::Sent { .. } => {
+                world.typed(&world.decided.sent()).await;
+                // Asked about by the daemon, it would be verified at another moment each time.
+                world.typed("refund check").await;
             }
             _ => {
                 let command = self.command(world).expect("a command");

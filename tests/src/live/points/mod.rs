@@ -8,6 +8,7 @@
 
 mod books;
 mod deeds;
+mod desk;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -34,11 +35,14 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing() {
         None => 0..setting("BURSAR_CRASH_SEEDS").unwrap_or(SEEDS),
     };
     let begun = Instant::now();
-    let mut kills = 0;
+    let (mut kills, mut deposits, mut events) = (0, 0, 0);
     for seed in seeds.clone() {
         println!("BURSAR_CRASH_SEED={seed}");
         let plans = deeds::history(&points, &mut Dice::new(seed));
         let wanted = undisturbed(&plans).await;
+        let end = wanted.last().expect("books");
+        deposits += end.lines().filter(|line| line.starts_with("  deposit ")).count();
+        events += end.lines().filter(|line| line.starts_with("  told ")).count();
         let (on_sqlite, on_postgres) = tokio::join!(
             killed(Engine::Sqlite, &plans, &wanted),
             killed(Engine::Postgres, &plans, &wanted)
@@ -48,6 +52,7 @@ async fn killed_at_every_point_it_loses_nothing_and_doubles_nothing() {
     }
     let (points, seeds, took) = (points.len(), seeds.len(), begun.elapsed());
     println!("{kills} kills at {points} points x {seeds} seeds x 2 engines in {took:?}");
+    println!("{deposits} deposits and {events} events of orders, the same on either engine");
 }
 
 /// What the books hold before each deed and at the end, where nothing is killed.
@@ -71,9 +76,12 @@ async fn undisturbed(plans: &[Plan]) -> Vec<String> {
         }
         world.recover(daemon).await;
         books.push(world.books().await);
+        deed.begin(&mut world, daemon).await;
         deed.done(&mut world, daemon, None).await;
     }
     let mut daemon = running.expect("it runs");
+    // What was done last is found before everything expires.
+    world.recover(&mut daemon).await;
     world.end(&mut daemon).await;
     books.push(world.books().await);
     daemon.stop().await;
@@ -101,13 +109,15 @@ async fn killed(engine: Engine, plans: &[Plan], wanted: &[String]) -> usize {
         let mut daemon = world.daemon();
         world.recover(&mut daemon).await;
         assert_eq!(&world.books().await, wanted, "{engine:?} before {point}, {deed:?}");
+        deed.begin(&mut world, &mut daemon).await;
         if deeds::is_met_at_the_start(point) {
             deed.done(&mut world, &mut daemon, None).await;
             daemon.kill().await;
-        } else if let Some(command) = deed.command(&world) {
+        } else if deed.is_typed() {
             // The daemon would be met at the point as well.
             daemon.kill().await;
             deed.prepare(&mut world).await;
+            let command = deed.command(&world).expect("what is typed");
             let process = world.armed(point, &command);
             world.kill_at(process, point).await;
             deed.done_again(&mut world).await;

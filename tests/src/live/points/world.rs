@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::super::daemon::Daemon;
 use super::super::shop::{Engine, FRESH, run};
+use super::desk::Decided;
 use crate::postgres;
 
 /// Blocks of TRON before anything happens.
@@ -23,6 +24,8 @@ const BLOCKS: u64 = 30;
 const POOL: u64 = 60;
 /// Where the addresses of later imports begin.
 const LATER: u64 = 1_000;
+/// Where addresses are swept to.
+pub(super) const TREASURY: RawAddress = RawAddress::repeat_byte(0x7e);
 /// An order waits for an hour; the last block comes after two, in seconds.
 const END: u64 = 7_200;
 
@@ -38,6 +41,8 @@ pub(super) struct World {
     /// What the last block of Ethereum with payments held, and the blocks above it.
     last: (Vec<evm::Tx>, u64),
     paid: u64,
+    /// What a person decides about, or last did.
+    pub(super) decided: Decided,
     pub(super) kills: usize,
 }
 
@@ -72,6 +77,7 @@ impl World {
             _database: database,
             last: (Vec::new(), 0),
             paid: 0,
+            decided: Decided::default(),
             kills: 0,
         };
         let config = world.config();
@@ -100,6 +106,7 @@ token = "0xdAC17F958D2ee523a2206206994597C13D831ec7"
 decimals = 6
 confirmations = [{{ blocks = 2 }}]
 poll_interval = "1h"
+treasury = ["{TREASURY}"]
 
 [chains.ethereum.addresses]
 xpub = "{FRESH}"
@@ -225,7 +232,7 @@ impl World {
         daemon.recorded_on("tron", self.tron.solid().height).await;
     }
 
-    async fn address(&self, order: &str) -> RawAddress {
+    pub(super) async fn address(&self, order: &str) -> RawAddress {
         let id = OrderId::new(order).expect("an id");
         let dossier = self.store().order(&id).await.expect("the books").expect("an order");
         RawAddress::from(dossier.order.address.0)
@@ -233,14 +240,25 @@ impl World {
 
     /// A payment that no other one is.
     pub(super) async fn payment(&mut self, order: &str, cents: u64) -> evm::Tx {
-        self.paid += 1;
         let to = self.address(order).await;
-        evm::Tx::transfer(RawAddress::repeat_byte(0xaa), to, cents * 10_000).tagged(self.paid)
+        self.tagged(evm::Tx::transfer(RawAddress::repeat_byte(0xaa), to, cents * 10_000))
+    }
+
+    pub(super) fn tagged(&mut self, transaction: evm::Tx) -> evm::Tx {
+        self.paid += 1;
+        transaction.tagged(self.paid)
     }
 
     pub(super) fn mine(&mut self, payments: Vec<evm::Tx>) {
         self.last = (payments.clone(), 0);
         self.ethereum.mine(payments);
+    }
+
+    /// So many blocks that what is below them is final.
+    pub(super) fn bury(&mut self) {
+        for _ in 0..6 {
+            self.mine_empty();
+        }
     }
 
     /// Replaces the last block with payments and all above it by as many and one.
