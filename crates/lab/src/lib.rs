@@ -10,6 +10,7 @@ mod faults;
 mod jsonrpc;
 mod requests;
 mod server;
+mod sums;
 pub mod tape;
 pub mod tron;
 

@@ -76,6 +76,27 @@ const LAST: u64 = 1 << 62;
 /// # Errors
 /// Where the rules refuse the facts.
 pub fn differs(stored: &Dossier, facts: &[Fact]) -> Result<Option<String>, PlanError> {
+    Ok(difference(stored, &again(stored, facts)?))
+}
+
+/// The same up to a moment, before which nobody had decided anything: whether the journals that
+/// were recorded until then are those that the facts until then lead to.
+///
+/// # Errors
+/// Where the rules refuse the facts.
+pub fn differs_before(
+    stored: &Dossier,
+    facts: &[Fact],
+    end: Time,
+) -> Result<Option<String>, PlanError> {
+    let facts: Vec<Fact> = facts.iter().filter(|fact| fact.at < end).cloned().collect();
+    let replayed = again(stored, &facts)?;
+    let before = |journal: &&Journal| journal.recorded < end;
+    Ok(other_journal(stored, &replayed, before))
+}
+
+/// An order by its facts alone.
+fn again(stored: &Dossier, facts: &[Fact]) -> Result<Dossier, PlanError> {
     let mut dossier = Dossier::new(stored.order.clone());
     let mut rest = facts;
     while let Some(first) = rest.first() {
@@ -85,7 +106,7 @@ pub fn differs(stored: &Dossier, facts: &[Fact]) -> Result<Option<String>, PlanE
         dossier = step(dossier, first, group)?;
         rest = after;
     }
-    Ok(difference(stored, &dossier))
+    Ok(dossier)
 }
 
 /// What one plan makes of an order.
@@ -194,12 +215,22 @@ fn difference(stored: &Dossier, replayed: &Dossier) -> Option<String> {
     if let Some(case) = replayed.cases.iter().find(|case| !known.contains(case)) {
         return Some(format!("case {}: its facts open it, and it is not there", case.id));
     }
+    other_journal(stored, replayed, |_| true)
+}
+
+/// The first journal of the rules' own, among those that `counts` is for, in which two states of an
+/// order differ.
+fn other_journal(
+    stored: &Dossier,
+    replayed: &Dossier,
+    counts: impl Fn(&&Journal) -> bool,
+) -> Option<String> {
     let is_ours = |journal: &&Journal| {
         let key = journal.key.strip_prefix("reverse:").unwrap_or(&journal.key);
         ["deposit:", "paid:", "suspend:", "release:"].iter().any(|head| key.starts_with(head))
     };
     let journals = |dossier: &Dossier| -> BTreeMap<String, Journal> {
-        let ours = dossier.journals.iter().filter(is_ours);
+        let ours = dossier.journals.iter().filter(is_ours).filter(&counts);
         ours.map(|journal| (journal.key.clone(), journal.clone())).collect()
     };
     let (one, other) = (journals(stored), journals(replayed));

@@ -1,5 +1,6 @@
 //! `bursar reconcile verify`: whoever lays hands on the books is found, by the right code.
 
+use payments::merkle::TreeHead;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection};
 use store::Engine;
@@ -13,6 +14,20 @@ struct Deed {
     triggers: &'static [(&'static str, &'static str)],
     statements: &'static [&'static str],
     codes: &'static [&'static str],
+}
+
+/// A statement with the orders that no person decided about, where deposits are to be changed.
+macro_rules! undecided {
+    ($before:literal, $column:literal, $after:literal) => {
+        concat!(
+            $before,
+            $column,
+            " NOT IN (SELECT order_id FROM cases WHERE resolution <> 'itself' \
+             AND kind <> 'unexplained_outflow' AND order_id IS NOT NULL UNION \
+             SELECT order_id FROM journals WHERE key LIKE 'resolve:%' AND order_id IS NOT NULL)",
+            $after
+        )
+    };
 }
 
 const DEEDS: &[Deed] = &[
@@ -90,12 +105,35 @@ const DEEDS: &[Deed] = &[
     Deed {
         name: "a case is closed, and nothing was decided",
         triggers: &[],
-        statements: &[
+        statements: &[undecided!(
             "UPDATE cases SET resolution = 'itself', decided_by = 'bursar', why = 'so', \
-            decided_at = 1 WHERE seq = (SELECT min(seq) FROM cases WHERE resolution IS NULL \
-             AND order_id NOT IN (SELECT order_id FROM cases WHERE resolution <> 'itself' \
-             AND kind <> 'unexplained_outflow' AND order_id IS NOT NULL))",
-        ],
+             decided_at = 1 WHERE seq = (SELECT min(seq) FROM cases WHERE resolution IS NULL \
+             AND kind <> 'unexplained_outflow' AND ",
+            "order_id",
+            ")"
+        )],
+        codes: &["I902"],
+    },
+    Deed {
+        name: "a deposit is called credited",
+        triggers: &[],
+        statements: &[undecided!(
+            "UPDATE deposits SET state = 'credited', kind = NULL WHERE seq = (SELECT min(seq) \
+             FROM deposits WHERE state <> 'credited' AND assigned_by IS NULL AND ",
+            "order_id",
+            ")"
+        )],
+        codes: &["I902"],
+    },
+    Deed {
+        name: "an order is called paid",
+        triggers: &[],
+        statements: &[undecided!(
+            "UPDATE orders SET paid = created_at + 1, version = version + 1 WHERE number = \
+             (SELECT min(number) FROM orders WHERE paid IS NULL AND ",
+            "id",
+            ")"
+        )],
         codes: &["I902"],
     },
     Deed {
@@ -244,4 +282,40 @@ async fn clean_books_say_what_they_do_not_prove() {
     let said = place.good(&["reconcile", "verify"]);
     assert!(said.starts_with("The books agree with themselves.\n"), "{said}");
     assert!(said.contains("\nlog       ") && said.contains("Not proved by this:"), "{said}");
+    assert!(said.contains("run up to a decision"), "{said}");
+}
+
+/// Whoever cuts off the end of everything and makes the rest fit leaves what the billing service
+/// has acknowledged.
+#[tokio::test]
+async fn a_log_that_was_cut_off_is_found_by_what_was_acknowledged() {
+    let place = Place::new(Engine::Sqlite).await;
+    place.go_on(5, 0, 100).await;
+    let copy = place.folder.path().join("copy.db");
+    run(&place, &format!("VACUUM INTO '{}'", copy.display())).await;
+    place.go_on(5, 100, 100).await;
+    let events = place.store.events(0, u32::MAX).await.expect("events");
+    let last = events.iter().rev().find_map(|event| Some((event.seq, event.head?)));
+    let (through, head) = last.expect("a head");
+    let through = through.to_string();
+    let ack = ["events", "ack", "--through", &through, "--head", &head.to_string()];
+    place.good(&ack);
+    assert_eq!(codes(&place, &[]), Vec::<String>::new());
+    place.store.close().await;
+    let books = place.folder.path().join("books.db");
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", books.display()));
+    }
+    std::fs::copy(&copy, &books).expect("put back");
+    // Put back whole, only the witness itself knows; it does when it next acknowledges.
+    assert_eq!(codes(&place, &[]), Vec::<String>::new());
+    let said = place.bursar(&ack);
+    assert_eq!(said.code, 4, "{}", said.out);
+    assert!(said.err.contains("they are not the newest"), "{}", said.err);
+    // With the acknowledgement left in place, as by one who deletes rows, the books know it.
+    let TreeHead { size, root } = head;
+    let left =
+        format!("UPDATE acknowledged SET through = {through}, size = {size}, root = '{root}'");
+    run(&place, &left).await;
+    assert_eq!(codes(&place, &[]), ["I903"]);
 }

@@ -9,6 +9,7 @@ mod export;
 mod report;
 
 use model::diary;
+use model::memory::Memory;
 use payments::plan;
 use store::{Engine, OpenMode, Store};
 
@@ -30,6 +31,25 @@ struct Said {
     code: i32,
     out: String,
     err: String,
+}
+
+/// Journals of a history in which enough happens.
+const ENOUGH: usize = 60;
+
+/// The first seed from this one on of a history in which enough happens.
+fn eventful(seed: u64) -> u64 {
+    let journals = |seed: &u64| {
+        let (rules, pool, history) = diary(*seed, STEPS);
+        let mut books = Memory::new();
+        books.import(&pool);
+        for (update, now) in &history {
+            if let Ok(changes) = plan(&rules, &books.snapshot(update), update, *now) {
+                books.commit(&changes).expect("the books take it");
+            }
+        }
+        books.journals().len()
+    };
+    (seed..).find(|seed| journals(seed) >= ENOUGH).expect("there is one")
 }
 
 impl Place {
@@ -71,6 +91,7 @@ url = "http://127.0.0.1:9"
 
     /// Plays the history of a seed into the books: so many steps after the first ones.
     async fn go_on(&self, seed: u64, first: u64, steps: u64) {
+        let seed = eventful(seed);
         let (rules, pool, history) = diary(seed, first + steps);
         let (_, _, known) = diary(seed, first);
         self.store.import(&pool).await.expect("imported");

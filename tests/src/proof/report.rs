@@ -118,7 +118,7 @@ fn redigest(place: &Place, mut report: Value) {
 async fn a_report_of_other_books_is_refused() {
     let place = Place::played(Engine::Sqlite, 5).await;
     made(&place, &[]).await;
-    let other = Place::played(Engine::Sqlite, 7).await;
+    let other = Place::played(Engine::Sqlite, 1_007).await;
     let path = place.folder.path().join("proof.json");
     let path = path.to_str().expect("UTF-8");
     let said = other.bursar(&["reconcile", "proof", "verify", path]);

@@ -50,6 +50,7 @@ pub async fn verify(config: &Path, asked: &ProofVerify, output: Output) -> Resul
         "codes": report.codes.iter().map(|count| json!({
             "code": count.code, "name": count.name, "found": count.found,
         })).collect::<Vec<_>>(),
+        "reconciled": report.reconciled,
         "not_proved": report.not_proved,
     });
     output.print(&value, || {
@@ -61,7 +62,15 @@ pub async fn verify(config: &Path, asked: &ProofVerify, output: Output) -> Resul
             0 => String::new(),
             found => format!("It counts {found} findings: the books were broken then.\n"),
         };
-        format!("The report holds, {with}: log {head}.\n{found}\nNot proved by it:\n{not_proved}")
+        let compared = report.reconciled.as_ref().map_or_else(
+            || "It was never compared with the chains.\n".to_owned(),
+            |run| {
+                let as_of = run.as_of.as_deref().unwrap_or("nothing");
+                let (number, exit) = (run.run, run.exit);
+                format!("Run {number} compared the books with the chains as of {as_of}: exit {exit}.\n")
+            },
+        );
+        format!("The report holds, {with}: log {head}.\n{found}{compared}\nNot proved by it:\n{not_proved}")
     })
 }
 

@@ -11,12 +11,14 @@ use payments::leaf::canonical;
 use payments::ledger::{Account, Asset, Journal};
 use payments::merkle::{Frontier, Parts, TreeHash, inclusion};
 use payments::name::CustomerId;
-use serde_json::json;
+use payments::reconcile::Code;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use store::Reading;
+use store::{Reading, Run};
 
 use super::report::{
-    AccountLine, AsOf, Chain, Count, Custody, FORMAT, Inclusion, Liability, Report, Settled, owed,
+    AccountLine, AsOf, Chain, Count, Custody, FORMAT, Inclusion, Liability, Reconciled, Report,
+    Settled, owed,
 };
 use crate::cli::ProofMake;
 use crate::clock::rfc3339;
@@ -103,6 +105,7 @@ pub async fn make(
         found,
     };
     report.codes = codes.into_iter().map(count).collect();
+    report.reconciled = opened.books.store.last_run().await?.as_ref().and_then(reconciled);
     let unwritable = |why: serde_json::Error| Error::Failed(format!("cannot write JSON: {why}"));
     report.digest = report.compute_digest().map_err(unwritable)?;
     let mut bytes = serde_json::to_vec_pretty(&report).map_err(unwritable)?;
@@ -133,6 +136,26 @@ pub async fn make(
             why: format!("the books are broken: {found} findings; the report counts them"),
         }),
     }
+}
+
+/// What the books remember of a run.
+fn reconciled(run: &Run) -> Option<Reconciled> {
+    let summary: Value = serde_json::from_str(run.summary.as_deref()?).ok()?;
+    let numbers = |field: &str| -> BTreeMap<String, u64> {
+        let numbers = summary.get(field).and_then(Value::as_object).into_iter().flatten();
+        numbers.filter_map(|(name, number)| Some((name.clone(), number.as_u64()?))).collect()
+    };
+    let count = |(word, found): (String, u64)| {
+        let name = Code::parse(&word).map_or("", Code::name).to_owned();
+        Count { code: word, name, found }
+    };
+    Some(Reconciled {
+        run: run.seq,
+        as_of: run.as_of.map(rfc3339),
+        exit: u64::from(run.code?),
+        heights: numbers("heights"),
+        codes: numbers("codes").into_iter().map(count).collect(),
+    })
 }
 
 /// The numbers of the journals whose place in the log is to be proved.
@@ -224,6 +247,7 @@ async fn gather(reading: &mut Reading, asked: &ProofMake, wanted: &[u64]) -> Res
         settled_orders: settled(&movements),
         accounts: accounts(&movements),
         codes: Vec::new(),
+        reconciled: None,
         inclusions: inclusions.collect(),
         not_proved: NOT_PROVED.map(str::to_owned).to_vec(),
         digest: String::new(),

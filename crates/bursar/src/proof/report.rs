@@ -3,6 +3,8 @@
 //! In: JSON. Out: the same, field by field. Never: an amount that is not decimal text.
 //! Why: the one who writes it and the one who checks it read one definition.
 
+use std::collections::BTreeMap;
+
 use payments::address::lower_hex;
 use payments::ledger::{Account, Asset};
 use serde::{Deserialize, Serialize};
@@ -31,12 +33,29 @@ pub(super) struct Report {
     pub(super) liabilities: Vec<Liability>,
     /// How often each code was found in the books alone; those that are not named: never.
     pub(super) codes: Vec<Count>,
+    /// What the last reconciliation with the chains found; none where there was none.
+    pub(super) reconciled: Option<Reconciled>,
     /// Journals that are proved to be in the log.
     pub(super) inclusions: Vec<Inclusion>,
     pub(super) not_proved: Vec<String>,
     /// The sha256 of this report with this field empty, as JSON without spaces and with
     /// sorted keys.
     pub(super) digest: String,
+}
+
+/// A reconciliation as the books remember it. Nothing in the report proves it: whoever doubts it
+/// runs it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reconciled {
+    pub(super) run: u64,
+    /// What it was as of.
+    pub(super) as_of: Option<String>,
+    pub(super) exit: u64,
+    /// The last block of each chain that was compared.
+    pub(super) heights: BTreeMap<String, u64>,
+    /// How often each code was found; those that are not named: never.
+    pub(super) codes: Vec<Count>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 
 use super::block::{Block, Plan, moved};
 use super::tx::Tx;
+use crate::sums::Sums;
 
 /// How many changes a slow subscriber may be behind before it misses some, as real ones do.
 const CHANGES: usize = 4096;
@@ -104,6 +105,7 @@ pub(crate) struct State {
     /// Counts changes of the tip.
     pub(crate) changes: u64,
     bell: broadcast::Sender<Change>,
+    sums: Sums,
 }
 
 /// The tip has moved.
@@ -145,6 +147,7 @@ impl Chain {
             built: 1,
             changes: 0,
             bell: broadcast::Sender::new(CHANGES),
+            sums: Sums::default(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -336,19 +339,11 @@ impl State {
 
     /// A balance after a block, along that block's own branch, in base units.
     pub(crate) fn balance(&self, token: Address, account: Address, at: &Arc<Block>) -> U256 {
-        let (mut paid, mut received) = (U256::ZERO, U256::ZERO);
-        let mut next = Some(at);
-        while let Some(block) = next {
-            for (_, tx, _, log) in block.logs() {
-                if tx.succeeded {
-                    let (out, into) = moved(log, token, account);
-                    paid = paid.saturating_add(out);
-                    received = received.saturating_add(into);
-                }
-            }
-            next = self.known.get(&block.header.parent_hash);
-        }
-        received.saturating_sub(paid)
+        let parent = |block: &&Arc<Block>| self.known.get(&block.header.parent_hash);
+        let blocks = std::iter::successors(Some(at), parent);
+        let logs = blocks.flat_map(|block| block.logs());
+        let logs = logs.filter(|(_, tx, ..)| tx.succeeded).map(|(_, _, _, log)| log);
+        self.sums.of((at.hash, token, account), logs, moved)
     }
 
     fn push(&mut self, txs: Vec<Tx>, time: Option<u64>) -> BlockRef {

@@ -14,6 +14,7 @@ use super::logs::moved;
 use super::raw;
 use super::tx::Tx;
 use crate::evm::BlockRef;
+use crate::sums::Sums;
 
 /// From one slot to the next, in milliseconds. Source: java-tron `Parameter.java`.
 pub(crate) const SLOT_MS: u64 = 3_000;
@@ -97,6 +98,7 @@ pub(crate) struct State {
     reached: u64,
     /// The last slot a block was made in. Each slot is used once, so no fork repeats a block.
     slot: u64,
+    sums: Sums,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +128,7 @@ impl Chain {
             finality: Finality::Rule,
             reached: 0,
             slot: 0,
+            sums: Sums::default(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -321,13 +324,9 @@ impl State {
 
     /// A token's balance after the block at a height, in base units.
     pub(crate) fn balance(&self, token: Address, account: Address, height: u64) -> U256 {
-        let (mut paid, mut received) = (U256::ZERO, U256::ZERO);
-        for (_, _, _, log) in self.down_from(height).flat_map(|block| block.moves()) {
-            let (out, into) = moved(log, token, account);
-            paid = paid.saturating_add(out);
-            received = received.saturating_add(into);
-        }
-        received.saturating_sub(paid)
+        let top = self.down_from(height).next().unwrap_or(&self.genesis).id;
+        let logs = self.down_from(height).flat_map(|block| block.moves());
+        self.sums.of((top, token, account), logs.map(|(_, _, _, log)| log), moved)
     }
 
     fn push(&mut self, txs: Vec<Tx>) -> BlockRef {

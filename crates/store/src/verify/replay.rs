@@ -1,20 +1,20 @@
 //! Whether what is stored of every order is what the rules make of its facts.
 //!
 //! In: the events, a window of orders at a time, and the orders. Out: those that differ.
-//! Never: all events in memory. What a person decided is not run again: those orders are counted.
+//! Never: all events in memory; a decision made again: such an order is run up to it.
 //! Why: sums that agree can still be of a state that no rule leads to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::address::Address;
 use payments::amount::Usdt;
-use payments::case::{Case, CaseKind, Resolution};
+use payments::case::{CaseKind, Resolution};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::event::EventKind;
 use payments::ledger::Account;
 use payments::name::ChainName;
 use payments::order::Dossier;
-use payments::replay::{Fact, What, differs};
+use payments::replay::{Fact, What, differs, differs_before};
 use payments::time::Time;
 
 use super::{Finding, SHOWN};
@@ -36,8 +36,8 @@ const ORDERS: u32 = 500;
 pub struct Replayed {
     /// Those that the rules were run over.
     pub orders: u64,
-    /// Those about which a person decided, which were not.
-    pub left_out: u64,
+    /// Those about which a person decided: run up to the decision.
+    pub in_part: u64,
 }
 
 /// An event that says what the rules cannot know.
@@ -80,12 +80,11 @@ pub(super) async fn check(
             ended = last < end && orders.len() < usize::try_from(limit).unwrap_or(usize::MAX);
             for (number, dossier) in orders.into_iter().filter(|(number, _)| *number <= end) {
                 let told = window.told.remove(&number).unwrap_or_default();
-                if by_a_person(&dossier) {
-                    replayed.left_out = replayed.left_out.saturating_add(1);
-                    continue;
-                }
-                replayed.orders = replayed.orders.saturating_add(1);
-                if let Some(detail) = compare(&dossier, &told, &window.paused)
+                let decided = first_decision(&dossier);
+                let count =
+                    if decided.is_some() { &mut replayed.in_part } else { &mut replayed.orders };
+                *count = count.saturating_add(1);
+                if let Some(detail) = compare(&dossier, &told, decided, &window.paused)
                     && shown < SHOWN
                 {
                     shown = shown.saturating_add(1);
@@ -104,22 +103,37 @@ pub(super) async fn check(
     }
 }
 
-/// What a person decided is a fact of another kind; it is recorded with who and why.
-fn by_a_person(dossier: &Dossier) -> bool {
+/// When a person first decided something of an order; none where nobody did. It is recorded with
+/// who and why, and no rule makes it again.
+fn first_decision(dossier: &Dossier) -> Option<Time> {
     // What left its address says nothing about what the order has.
-    let of_deposits = |case: &&Case| case.kind != CaseKind::UnexplainedOutflow;
-    let cases = dossier.cases.iter().filter(of_deposits);
-    let decisions = cases.filter_map(|case| case.decision.as_ref());
-    decisions.into_iter().any(|decision| decision.resolution != Resolution::Itself)
-        || dossier.deposits.iter().any(|deposit| deposit.assigned.is_some())
+    let of_deposits = dossier.cases.iter().filter(|case| case.kind != CaseKind::UnexplainedOutflow);
+    let decisions = of_deposits.filter_map(|case| case.decision.as_ref());
+    let own = decisions.filter(|taken| taken.resolution != Resolution::Itself);
+    let own = own.map(|taken| taken.at).min();
+    // A deposit that a decision about another order brought here.
+    let brought = dossier.journals.iter().filter(|journal| journal.key.starts_with("resolve:"));
+    let brought = brought.map(|journal| journal.recorded).min();
+    let is_brought = dossier.deposits.iter().any(|deposit| deposit.assigned.is_some());
+    let unknown = (is_brought && brought.is_none()).then_some(dossier.order.created_at);
+    [own, brought, unknown].into_iter().flatten().min()
 }
 
-fn compare(stored: &Dossier, told: &[Told], paused: &BTreeSet<ChainName>) -> Option<String> {
+fn compare(
+    stored: &Dossier,
+    told: &[Told],
+    decided: Option<Time>,
+    paused: &BTreeSet<ChainName>,
+) -> Option<String> {
     let facts = match facts(stored, told) {
         Ok(facts) => facts,
         Err(detail) => return Some(detail),
     };
-    let run = |facts: &[Fact]| match differs(stored, facts) {
+    let compared = |facts: &[Fact]| match decided {
+        None => differs(stored, facts),
+        Some(end) => differs_before(stored, facts, end),
+    };
+    let run = |facts: &[Fact]| match compared(facts) {
         Ok(difference) => difference,
         Err(why) => Some(format!("order {}: {why}", stored.order.id)),
     };

@@ -86,6 +86,11 @@ async fn what_is_right_is_reconciled(engine: Engine) {
     assert_eq!(written.expect("a report"), first.1);
     let lines = std::fs::read_to_string(shop.folder.path().join("audit/deposits.csv"));
     assert_eq!(lines.expect("a list").lines().count(), 4);
+    shop.bursar(&["reconcile", "proof", "make", "--out", "proof.json"]).await;
+    let proof = shop.bursar(&["reconcile", "proof", "verify", "proof.json"]).await;
+    assert_eq!(proof["reconciled"]["exit"], 0, "{proof:#}");
+    assert_eq!(proof["reconciled"]["codes"], serde_json::json!([]));
+    assert_eq!(proof["reconciled"]["heights"]["tron"], report["cut_offs"][1]["height"]);
     // Only a part of it, by height and by time.
     let solid = shop.chain.solid().height.to_string();
     let (code, report) = shop.reconcile(&["--chain", "tron", "--from", &solid]).await;
