@@ -188,6 +188,8 @@ CREATE TABLE case_steps (
     CHECK ((word IN ('sent', 'verified', 'failed')) = (tx IS NOT NULL)),
     CHECK ((word = 'verified') = (paid_by IS NOT NULL))
 );
+-- Which refund an outflow paid.
+CREATE INDEX case_steps_sent ON case_steps (tx) WHERE word = 'sent';
 
 -- `lines` is how many entries the journal has; the seal counts them.
 CREATE TABLE journals (

@@ -174,5 +174,6 @@ fn scan(token: Address, base: Option<BlockId>, batch: u64, count: u64) -> Scan {
     let transfers = transfers.collect();
     let tip = below.map_or(0, |block| block.height);
     let chain = rig::chain_name();
-    Scan { chain, base, transfers, finalized: below, safe: None, tip, blocks }
+    let notices = Vec::new();
+    Scan { chain, base, transfers, notices, finalized: below, safe: None, tip, blocks }
 }

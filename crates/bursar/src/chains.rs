@@ -8,6 +8,7 @@ use payments::Update;
 use payments::amount::Usdt;
 use payments::chain::Cursor;
 use payments::name::ChainName;
+use payments::notice::Standing;
 use payments::time::Time;
 use serde_json::{Value, json};
 use store::point;
@@ -16,6 +17,7 @@ use crate::adopt;
 use crate::cli::{ChainCommand, ChainMark, ChainResume};
 use crate::clock::rfc3339;
 use crate::error::{Error, input};
+use crate::notices;
 use crate::open::Opened;
 use crate::output::{Output, table};
 
@@ -39,16 +41,25 @@ async fn show(opened: &Opened, name: Option<&str>, output: Output) -> Result<(),
     let only = only.map(|(name, _)| name);
     let mut cursors = Vec::new();
     for name in opened.config.chains.keys().filter(|name| only.is_none_or(|only| only == *name)) {
-        cursors.push(opened.books.store.cursor(name).await?);
+        let standing = notices::standing(opened, name).await?;
+        cursors.push((opened.books.store.cursor(name).await?, standing));
     }
     let now = opened.books.clock.now();
-    let shown = cursors.iter().map(|cursor| {
+    let view = &opened.view;
+    let shown = cursors.iter().map(|(cursor, standing)| {
         let rules = opened.config.chains.get(&cursor.chain).map(|chain| &chain.rules);
-        as_json(cursor, rules.and_then(|rules| rules.bounds.hourly_credits), now)
+        let mut shown = as_json(cursor, rules.and_then(|rules| rules.bounds.hourly_credits), now);
+        if let Value::Object(fields) = &mut shown {
+            fields.insert("token".to_owned(), notices::standing_json(view, standing));
+        }
+        shown
     });
     let value = json!({ "chains": shown.collect::<Vec<_>>() });
     output.print(&value, || {
         let header = ["chain", "recorded", "block time", "finalized", "state", "why"];
+        let row = |(cursor, standing): &(Cursor, Standing)| {
+            row(cursor, &notices::words(&opened.config, standing))
+        };
         table(&header, &cursors.iter().map(row).collect::<Vec<_>>())
     })
 }
@@ -124,7 +135,7 @@ fn as_json(cursor: &Cursor, ceiling: Option<Usdt>, now: Time) -> Value {
     })
 }
 
-fn row(cursor: &Cursor) -> Vec<String> {
+fn row(cursor: &Cursor, token: &str) -> Vec<String> {
     let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let last = cursor.last();
     let (state, why) = state(cursor);
@@ -134,6 +145,6 @@ fn row(cursor: &Cursor) -> Vec<String> {
         last.map_or_else(|| "-".to_owned(), |header| rfc3339(header.time)),
         number(cursor.finalized.map(|id| id.height)),
         state.to_owned(),
-        why.to_owned(),
+        [why, token].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
     ]
 }

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use payments::notice::Standing;
 use payments::time::Time;
 use serde_json::{Value, json};
 use store::Store;
@@ -14,6 +15,7 @@ use crate::address;
 use crate::clock::Clock;
 use crate::config::{AddressSource, Chain, Config, Node, TronNode, Way};
 use crate::error::Error;
+use crate::notices;
 use crate::open;
 use crate::output::{Output, table};
 
@@ -49,6 +51,7 @@ pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
     for (name, chain) in &config.chains {
         findings.push(addresses(store.as_ref(), name, chain).await);
         findings.append(&mut treasury(store.as_ref(), name.as_str(), chain).await);
+        findings.extend(token(&config, store.as_ref(), name).await);
         findings.append(&mut endpoints(store.as_ref(), name.as_str(), chain).await);
     }
     if let Some(store) = store {
@@ -102,6 +105,24 @@ async fn treasury(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Findi
         count => format!("{count} addresses; what is sent there is a sweep"),
     };
     vec![finding(what(), Ok(text))]
+}
+
+/// What the token's issuer did, as far as the books know. A token that was replaced is the wrong
+/// one.
+async fn token(
+    config: &Config,
+    store: Option<&Store>,
+    name: &payments::name::ChainName,
+) -> Option<Finding> {
+    let noted = store?.notices(name).await.ok()?;
+    let standing = Standing::of(noted);
+    let words = notices::words(config, &standing);
+    let said = match standing.deprecated {
+        Some(_) => Err(words),
+        None if words.is_empty() => return None,
+        None => Ok(words),
+    };
+    Some(finding(format!("{name} token"), said))
 }
 
 async fn endpoints(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Finding> {

@@ -319,7 +319,7 @@ pub struct RefundList {
 }
 
 /// The words of [`payments::case::CaseKind`].
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "wrong_asset",
     "wrong_network",
     "unassigned",
@@ -329,6 +329,7 @@ const KINDS: [&str; 9] = [
     "underpaid",
     "reversed_after_credit",
     "unexplained_outflow",
+    "destroyed_funds",
 ];
 
 /// Options of `bursar case list`.

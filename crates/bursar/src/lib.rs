@@ -28,6 +28,7 @@ pub mod import;
 pub mod init;
 pub mod ledger;
 pub mod node;
+pub mod notices;
 pub mod open;
 pub mod orders;
 pub mod outflows;

@@ -20,6 +20,7 @@ use crate::cli::{OrderCreate, OrderList};
 use crate::config::{Chain, Config};
 use crate::error::{Error, input};
 use crate::node::Node;
+use crate::notices;
 use crate::open::Opened;
 use crate::outflows;
 use crate::output::{Output, table};
@@ -252,7 +253,14 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
         text.push_str(&outflows::sentence(&opened.view, outflow));
         text.push('\n');
     }
+    let said = notices::about(opened, &dossier.order.address).await?;
+    for noted in &said {
+        text.push_str(&notices::sentence(&opened.config, noted));
+        text.push('\n');
+    }
     if let serde_json::Value::Object(fields) = &mut value {
+        let said = said.iter().map(|noted| notices::as_json(&opened.view, noted));
+        fields.insert("notices".to_owned(), said.collect());
         let left = left.iter().map(|outflow| outflows::as_json(&opened.view, outflow));
         fields.insert("outflows".to_owned(), left.collect());
     }

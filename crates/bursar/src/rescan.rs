@@ -5,9 +5,9 @@
 //! Why: the answer to "the customer says they paid and we see nothing" is to look again.
 
 use payments::address::Address;
-use payments::chain::{Transfer, TxHash};
+use payments::chain::TxHash;
 use payments::event::{Event, EventKind};
-use payments::lookup::Transaction;
+use payments::lookup::{Told, Transaction};
 use payments::name::ChainName;
 use payments::{Changes, Update};
 use serde_json::json;
@@ -94,7 +94,8 @@ impl Reader<'_> {
         let scan = scan.map_err(|source| Error::chain(self.name, source))?;
         point!("rescan.read");
         let end = scan.blocks.last().map_or(to, |header| header.id.height);
-        Ok((end, self.record(scan.transfers).await?))
+        let told = Told { transfers: scan.transfers, notices: scan.notices };
+        Ok((end, self.record(told).await?))
     }
 
     /// The same of one block, in the strongest way there is.
@@ -105,15 +106,16 @@ impl Reader<'_> {
         insist: bool,
     ) -> Result<(u64, Changes), Error> {
         let watched = self.books.store.watch(watched).await?;
-        let transfers = self.node.prove(height, &watched, insist).await;
-        let transfers = transfers.map_err(|source| Error::chain(self.name, source))?;
-        Ok((height, self.record(transfers).await?))
+        let told = self.node.prove(height, &watched, insist).await;
+        let told = told.map_err(|source| Error::chain(self.name, source))?;
+        Ok((height, self.record(told).await?))
     }
 
     /// The rules refuse a transfer of a block that is not the recorded one: a fork is the daemon's
     /// to find.
-    async fn record(&self, transfers: Vec<Transfer>) -> Result<Changes, Error> {
-        self.books.record(&Update::Rescan { chain: self.name.clone(), transfers }).await
+    async fn record(&self, told: Told) -> Result<Changes, Error> {
+        let (chain, Told { transfers, notices }) = (self.name.clone(), told);
+        self.books.record(&Update::Rescan { chain, transfers, notices }).await
     }
 }
 

@@ -108,7 +108,8 @@ impl Watcher {
             self.finalized = mv.finalized.map(|block| block.height);
         }
         if !earlier.is_empty() {
-            let late = Update::Rescan { chain: self.chain.clone(), transfers: earlier };
+            let (chain, notices) = (self.chain.clone(), Vec::new());
+            let late = Update::Rescan { chain, transfers: earlier, notices };
             changes.events.append(&mut self.write(&late).await?.events);
             point!("watch.recorded_late");
         }

@@ -1,8 +1,9 @@
 //! `eth_getLogs` answers, straight from the bytes of the body.
 //!
-//! In: a body, and the verified blocks its logs may sit in. Out: each Transfer, checked, borrowed
-//! from the body until somebody wants it. Never: a log of another contract, event or block, out of
-//! order, twice, or taken back; a count that was not earned by reading the log.
+//! In: a body, and the verified blocks its logs may sit in. Out: each Transfer and each notice of
+//! the issuer, checked, borrowed from the body until somebody wants it. Never: a log of another
+//! contract, event or block, out of order, twice, or taken back; a count that was not earned by
+//! reading the log.
 //! Why: nothing on the chain binds this answer (see `proof`), so all that can be checked is, and
 //! at catch-up speed this is where the time goes.
 
@@ -12,11 +13,13 @@ use alloy::primitives::Bloom;
 use hashbrown::{HashMap, HashSet};
 use payments::address::Address;
 use payments::chain::{BlockHash, Header, Transfer, TxHash};
+use payments::notice::{Notice, What};
 use payments::watch::WatchSet;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::hex;
+use crate::notice;
 use crate::token::{TRANSFER_TEXT, Token};
 
 /// A block whose header was verified, with what bounds the logs it may hold.
@@ -37,10 +40,10 @@ pub struct Block {
     reason = "nearly every block of a busy token is the large one"
 )]
 pub enum BloomSays {
-    /// There is provably none, nor of any other contract that is asked for.
+    /// There is provably none, nor anything else that is asked for.
     None,
-    /// There is provably none; another contract may have some.
-    Others,
+    /// There is provably none; another contract may have some, or the token's issuer spoke.
+    Others(Bloom),
     /// There may be some; usually there are. It may also say whose.
     Perhaps(Bloom),
     /// Nothing: the header's hash was not recomputed, so its bloom binds nobody.
@@ -61,7 +64,17 @@ pub enum DecodeError {
     Lie(String),
 }
 
-/// One Transfer log that passed every check, borrowed from the body.
+impl BloomSays {
+    /// The bloom, where it says that there may be anything.
+    pub(crate) const fn bloom(&self) -> Option<&Bloom> {
+        match self {
+            Self::Others(bloom) | Self::Perhaps(bloom) => Some(bloom),
+            Self::None | Self::Nothing => None,
+        }
+    }
+}
+
+/// One log that passed every check, borrowed from the body.
 #[derive(Debug)]
 pub struct Log<'a> {
     /// The place of its block among the blocks given.
@@ -72,7 +85,9 @@ pub struct Log<'a> {
     pub to: Address,
     /// Its contract, where that is not the token.
     pub other: Option<Address>,
-    /// Its place among its contract's Transfer logs inside its transaction.
+    /// What the token's issuer says in it; none where it is a Transfer.
+    pub notice: Option<What>,
+    /// Its place among its contract's Transfer logs, or notices, inside its transaction.
     pub n: u32,
     /// Its place among all logs of the block.
     pub log_index: u64,
@@ -80,14 +95,17 @@ pub struct Log<'a> {
     data: &'a str,
 }
 
-/// A Transfer log read whole, without what its block already says.
+/// A log read whole, without what its block already says. A notice moves nothing from anybody to
+/// anybody: those fields are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// The place of its block among the blocks given.
     pub at: u32,
     /// Its contract, where that is not the token.
     pub other: Option<Address>,
-    /// Its place among its contract's Transfer logs inside its transaction.
+    /// What the token's issuer says in it; none where it is a Transfer.
+    pub notice: Option<What>,
+    /// Its place among its contract's Transfer logs, or notices, inside its transaction.
     pub n: u32,
     /// Its place among all logs of the block.
     pub log_index: u64,
@@ -113,21 +131,38 @@ impl Log<'_> {
         Ok(Row {
             at: u32::try_from(self.at).unwrap_or(u32::MAX),
             other: self.other,
+            notice: self.notice,
             n: self.n,
             log_index: self.log_index,
             from: self.from,
             to: self.to,
             tx: hex(self.tx, "transaction")?,
-            raw: hex(self.data, "value")?,
+            raw: match self.notice {
+                None => hex(self.data, "value")?,
+                Some(_) => [0; 32],
+            },
         })
     }
 }
 
 impl Row {
-    /// The transfer, in its block and with its token.
+    /// Whether it is a Transfer of the token itself.
+    pub(crate) const fn is_of_token(&self) -> bool {
+        self.other.is_none() && self.notice.is_none()
+    }
+
+    /// The notice, in its block, where it is one.
     #[must_use]
-    pub fn transfer(&self, header: &Header, token: Address) -> Transfer {
-        Transfer {
+    pub fn said(&self, header: &Header) -> Option<Notice> {
+        let (tx, block, time) = (TxHash(self.tx), header.id, header.time);
+        let (n, log_index) = (self.n, self.log_index);
+        self.notice.map(|what| Notice { tx, n, log_index, block, time, what })
+    }
+
+    /// The transfer, in its block and with its token; none where it is a notice.
+    #[must_use]
+    pub fn transfer(&self, header: &Header, token: Address) -> Option<Transfer> {
+        self.notice.is_none().then(|| Transfer {
             tx: TxHash(self.tx),
             n: self.n,
             log_index: self.log_index,
@@ -137,13 +172,13 @@ impl Row {
             from: self.from,
             to: self.to,
             raw: alloy::primitives::U256::from_be_bytes(self.raw),
-        }
+        })
     }
 }
 
 /// Reads a body of `eth_getLogs`, checks every log and hands it to `each`. `body` is a whole
 /// JSON-RPC answer or its bare result; `blocks` are the contiguous blocks that were asked for.
-/// Answers how many logs of the token each block had.
+/// Answers how many Transfers of the token each block had.
 ///
 /// # Errors
 /// [`DecodeError`]; what `each` refuses is passed on.
@@ -191,7 +226,7 @@ pub fn matching(
         if (watch.contains(&log.to) || sent)
             && let Some(block) = blocks.get(log.at)
         {
-            found.push(log.row()?.transfer(&block.header, token.address()));
+            found.extend(log.row()?.transfer(&block.header, token.address()));
         }
         Ok(())
     })?;
@@ -264,8 +299,9 @@ struct Checker<'b, 'e, F> {
     last: Option<Last<'b>>,
     /// The transactions of the current block that were left behind.
     left: HashSet<&'b str>,
-    /// How many Transfers the token has in the current transaction so far.
+    /// How many Transfers the token has in the current transaction so far, and how many notices.
     placed: u32,
+    noticed: u32,
     /// The same of other contracts.
     others: HashMap<Address, u32>,
 }
@@ -292,6 +328,7 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
             last: None,
             left: HashSet::new(),
             placed: 0,
+            noticed: 0,
             others: HashMap::new(),
         }
     }
@@ -302,19 +339,21 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         if !is_token && !self.token.has_others() {
             return lie(log, "is of another contract");
         }
-        if topic != TRANSFER_TEXT && !topic.eq_ignore_ascii_case(TRANSFER_TEXT) {
-            return lie(log, "is of another event");
-        }
+        let is_transfer = topic == TRANSFER_TEXT || topic.eq_ignore_ascii_case(TRANSFER_TEXT);
+        let notice = if is_transfer { None } else { Some(said(log)?) };
         if log.removed == Some(true) {
             return lie(log, "was removed");
         }
-        let at = self.block(log, is_token)?;
+        let at = self.block(log, is_token && is_transfer, is_token && !is_transfer)?;
         let log_index = number(log, log.log_index)?;
         let tx_index = number(log, log.transaction_index)?;
         self.follow(log, at, log_index, tx_index)?;
         let (number, hash, tx) = (log.block_number, log.block_hash, log.transaction_hash);
         self.last = Some(Last { at, number, hash, tx, tx_index, log_index });
         let other = if is_token { None } else { Some(other(log)?) };
+        if let Some(notice) = notice {
+            return self.notice(log, at, log_index, notice.filter(|_| is_token));
+        }
         let whole = log.data.len() == 66 && log.topics.count == 3;
         let (Some(from), Some(to), true) = (hex::padded(from), hex::padded(to), whole) else {
             // Another contract may call what it likes a Transfer.
@@ -326,19 +365,44 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         };
         let n = self.place(other);
         let (from, to, data) = (Address(from), Address(to), log.data);
-        (self.each)(&Log { at, other, from, to, n, log_index, tx, data })?;
+        let notice = None;
+        (self.each)(&Log { at, other, notice, from, to, n, log_index, tx, data })?;
         if let Some(count) = self.counts.get_mut(at).filter(|_| is_token) {
             *count = count.saturating_add(1);
         }
         Ok(())
     }
 
+    /// What the token's issuer says; another contract's owner says nothing to us.
+    fn notice(
+        &mut self,
+        log: &Written<'b>,
+        at: usize,
+        log_index: u64,
+        notice: Option<What>,
+    ) -> Result<(), DecodeError> {
+        if notice.is_none() {
+            return Ok(());
+        }
+        let n = self.noticed;
+        self.noticed = n.saturating_add(1);
+        let (from, to) = (Address([0; 20]), Address([0; 20]));
+        let (other, tx, data) = (None, log.transaction_hash, log.data);
+        (self.each)(&Log { at, other, notice, from, to, n, log_index, tx, data })
+    }
+
     /// Which of the blocks the log is in.
-    fn block(&self, log: &Written<'b>, is_token: bool) -> Result<usize, DecodeError> {
+    fn block(
+        &self,
+        log: &Written<'b>,
+        is_transfer: bool,
+        is_notice: bool,
+    ) -> Result<usize, DecodeError> {
         if let Some(last) = &self.last
             && !self.token.has_others()
             && last.number == log.block_number
             && last.hash == log.block_hash
+            && !is_notice
         {
             return Ok(last.at);
         }
@@ -354,8 +418,11 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         }
         let excluded = match block.bloom {
             BloomSays::None => true,
-            BloomSays::Others => is_token,
-            BloomSays::Perhaps(_) | BloomSays::Nothing => false,
+            BloomSays::Others(_) if is_transfer => true,
+            BloomSays::Others(bloom) | BloomSays::Perhaps(bloom) => {
+                is_notice && !self.token.notices_may_be_in(&bloom)
+            }
+            BloomSays::Nothing => false,
         };
         if excluded {
             return lie(log, "is not in the bloom of its block");
@@ -399,7 +466,7 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
     }
 
     fn begin(&mut self, log: &Written<'b>) -> Result<(), DecodeError> {
-        self.placed = 0;
+        (self.placed, self.noticed) = (0, 0);
         self.others.clear();
         if log.transaction_hash.len() == 66 { Ok(()) } else { lie(log, "has no hash") }
     }
@@ -413,6 +480,17 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         let n = *placed;
         *placed = placed.saturating_add(1);
         n
+    }
+}
+
+/// What a log says whose first topic is of the issuer's events; none where it is another event
+/// under that signature's hash.
+fn said(log: &Written<'_>) -> Result<Option<What>, DecodeError> {
+    let topics = log.topics.first.get(..log.topics.count);
+    match notice::is_one(log.topics.first[0]) {
+        // None of them indexes three arguments.
+        true => Ok(topics.and_then(|topics| notice::read(topics, log.data))),
+        false => lie(log, "is of another event"),
     }
 }
 

@@ -60,7 +60,7 @@ fn places_are_counted_inside_each_transaction() {
     assert_eq!(counts, [3, 0, 3]);
     assert_eq!(rows.iter().map(|row| row.n).collect::<Vec<_>>(), [0, 1, 0, 0, 0, 1]);
     assert_eq!(rows.iter().map(|row| row.at).collect::<Vec<_>>(), [0, 0, 0, 2, 2, 2]);
-    let transfer = rows[1].transfer(&block(7).header, Address(TOKEN));
+    let transfer = rows[1].transfer(&block(7).header, Address(TOKEN)).unwrap();
     assert_eq!((transfer.from, transfer.to), (Address([1; 20]), Address([2; 20])));
     assert_eq!((transfer.log_index, transfer.raw.to_string().as_str()), (3, "5"));
     assert_eq!(read(&Value::from(all.to_vec()).to_string()).unwrap(), (counts, rows));
@@ -196,7 +196,7 @@ fn other_contracts_are_counted_apart_where_they_are_asked_for() {
     let swapped = answer(&[by("fa", log(7, 1, 1)), log(7, 1, 0)]);
     let none = |_: &Log<'_>| Ok(());
     assert!(logs(swapped.as_bytes(), &asked, &blocks, none).is_err());
-    let others = [Block { bloom: BloomSays::Others, ..block(7) }];
+    let others = [Block { bloom: BloomSays::Others(Bloom::default()), ..block(7) }];
     let of_token = answer(&[log(7, 1, 0)]);
     assert!(logs(of_token.as_bytes(), &asked, &others, none).is_err());
     let of_other = answer(&[by("fa", log(7, 1, 0))]);

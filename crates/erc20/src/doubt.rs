@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy::primitives::{Address as RawAddress, Bloom, BloomInput};
 use hashbrown::HashMap;
 use payments::address::Address;
+use payments::notice::{TOPICS, What};
 use payments::watch::WatchSet;
 
 use crate::config::Prove;
 use crate::decode::{BloomSays, Row};
 use crate::read::{Stretch, place};
+use crate::token::Token;
 
 /// A bloom is asked about every address of ours where there are no more than these.
 const FEW: usize = 64;
@@ -32,14 +34,24 @@ pub(crate) fn doubted(
     stretch: &Stretch,
     ours: &[Row],
     watch: &WatchSet,
-    prove: Prove,
+    (token, prove): (&Token, Prove),
 ) -> BTreeSet<usize> {
     let mut told: BTreeMap<u32, Vec<&Row>> = BTreeMap::new();
     // What another contract logs has no value: it is taken as told.
-    for row in ours.iter().filter(|row| row.other.is_none()) {
+    for row in ours.iter().filter(|row| row.is_of_token()) {
         told.entry(row.at).or_default().push(row);
     }
-    let twice = twice(ours);
+    // Of the notices those count that concern nobody of ours too: they were told.
+    let mut noticed: BTreeMap<u32, Vec<&What>> = BTreeMap::new();
+    for row in &stretch.rows {
+        if let Some(notice) = &row.notice {
+            noticed.entry(row.at).or_default().push(notice);
+        }
+    }
+    // They are few, and what they say stops much: each that concerns us is proved.
+    let said = ours.iter().filter(|row| row.notice.is_some()).map(|row| row.at);
+    let mut proved: BTreeSet<u32> = said.collect();
+    proved.append(&mut twice(ours));
     let few: Vec<(Address, Bloom)> = if watch.len() <= FEW {
         watch.addresses().map(|address| (address, topic(address))).collect()
     } else {
@@ -48,13 +60,17 @@ pub(crate) fn doubted(
     let blocks = stretch.blocks.iter().zip(&stretch.words).enumerate();
     blocks
         .filter(|(at, (block, word))| {
-            let BloomSays::Perhaps(bloom) = &block.bloom else { return false };
+            let Some(bloom) = block.bloom.bloom() else { return false };
             let told = told.get(&place(*at)).map(Vec::as_slice).unwrap_or_default();
+            let noticed = noticed.get(&place(*at)).map(Vec::as_slice).unwrap_or_default();
+            let perhaps = matches!(block.bloom, BloomSays::Perhaps(_));
+            let few = if perhaps { few.as_slice() } else { &[] };
             word.is_some()
-                && ((prove != Prove::Suspicious && !told.is_empty())
-                    || twice.contains(&place(*at))
+                && (unheard(bloom, noticed, token)
+                    || (prove != Prove::Suspicious && !told.is_empty())
+                    || proved.contains(&place(*at))
                     || made_up(bloom, told)
-                    || left_out(bloom, told, &few))
+                    || left_out(bloom, told, few))
         })
         .map(|(at, _)| at)
         .collect()
@@ -65,7 +81,7 @@ pub(crate) fn doubted(
 pub(crate) fn twice(ours: &[Row]) -> BTreeSet<u32> {
     let mut seen = HashMap::with_capacity(ours.len());
     let shared = ours.iter().filter_map(|row| {
-        let before = seen.insert((row.tx, row.n, row.other), row.at)?;
+        let before = seen.insert((row.tx, row.n, row.other, row.notice.is_some()), row.at)?;
         Some([before, row.at])
     });
     shared.flatten().collect()
@@ -82,6 +98,16 @@ fn left_out(bloom: &Bloom, told: &[&Row], few: &[(Address, Bloom)]) -> bool {
         |address: &Address| told.iter().any(|row| row.to == *address || row.from == *address);
     tells(bloom, few.len())
         && few.iter().any(|(address, topic)| bloom.contains(topic) && !heard(address))
+}
+
+/// The bloom speaks of something that the token's issuer says, and no log does.
+fn unheard(bloom: &Bloom, noticed: &[&What], token: &Token) -> bool {
+    let mut spoken = token.notices_in(bloom).peekable();
+    if spoken.peek().is_none() || !tells(bloom, TOPICS.len()) {
+        return false;
+    }
+    let heard = |kind: usize| noticed.iter().any(|what| what.kinds().contains(&kind));
+    !spoken.all(heard)
 }
 
 /// Whether what a bloom says about so many addresses is worth a proof.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Address as RawAddress, B256, Bytes, U64, U256};
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
-use payments::lookup::{Held, Mined, Transaction};
+use payments::lookup::{Held, Mined, Told, Transaction};
 use payments::watch::WatchSet;
 use serde::Deserialize;
 use serde_json::json;
@@ -128,6 +128,7 @@ impl Source {
             chain: self.config.chain.clone(),
             base: below,
             transfers: stretch.transfers(&self.pool.facts.token),
+            notices: stretch.notices(),
             blocks: stretch.blocks.iter().map(|block| block.header).collect(),
             finalized: None,
             safe: None,
@@ -135,13 +136,14 @@ impl Source {
         })
     }
 
-    /// The Transfers of the block at `height` with an address of `watch` at either end, from its
-    /// receipts and proved by the root in its header: all of them, whatever `eth_getLogs` said. A
-    /// log left out among others of its block is seen in no other way.
+    /// The Transfers of the block at `height` with an address of `watch` at either end, and the
+    /// notices that concern us, from its receipts and proved by the root in its header: all of
+    /// them, whatever `eth_getLogs` said. A log left out among others of its block is seen in no
+    /// other way.
     ///
     /// # Errors
     /// [`Error::Unread`] where no endpoint proves it, [`Error`] where none answers.
-    pub async fn prove(&self, height: u64, watch: &WatchSet) -> Result<Vec<Transfer>, Error> {
+    pub async fn prove(&self, height: u64, watch: &WatchSet) -> Result<Told, Error> {
         let facts = &self.pool.facts;
         let asked = self.pool.ask(Some(height), |endpoint| async move {
             let block = endpoint.block_at(height, facts).await?;
@@ -150,7 +152,8 @@ impl Source {
             Ok(Stretch { blocks: vec![block], rows, words: vec![None] })
         });
         let (stretch, _) = asked.await.map_err(|exhausted| exhausted.unread(height))?;
-        Ok(Stretch { rows: stretch.ours(watch), ..stretch }.transfers(&facts.token))
+        let ours = Stretch { rows: stretch.ours(watch), ..stretch };
+        Ok(Told { transfers: ours.transfers(&facts.token), notices: ours.notices() })
     }
 
     /// A transaction: its block, its outcome, and every Transfer of the token in it.

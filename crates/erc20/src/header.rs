@@ -65,8 +65,8 @@ fn loose(text: &str) -> Result<Block, Refusal> {
 fn says(token: &Token, bloom: &Bloom) -> BloomSays {
     if token.may_be_in(bloom) {
         BloomSays::Perhaps(*bloom)
-    } else if token.others_may_be_in(bloom) {
-        BloomSays::Others
+    } else if token.others_may_be_in(bloom) || token.notices_may_be_in(bloom) {
+        BloomSays::Others(*bloom)
     } else {
         BloomSays::None
     }

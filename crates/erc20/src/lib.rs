@@ -21,6 +21,7 @@ mod hex;
 mod hint;
 mod link;
 mod near;
+mod notice;
 mod pool;
 mod proof;
 mod read;

@@ -1,7 +1,7 @@
 //! All logs of a block, proved by the root in its header.
 //!
-//! In: a verified block. Out: every Transfer of the token in it, or that the node cannot prove
-//! it. Never: fewer logs than the block has; leaving one out changes the root.
+//! In: a verified block. Out: every Transfer and notice of the token in it, or that the node cannot
+//! prove it. Never: fewer logs than the block has; leaving one out changes the root.
 //! Why: nothing commits to an `eth_getLogs` answer, so silence is only believed when it is proved.
 //! Not bound by the root: which transaction hash a receipt names. It is taken as told, here and in
 //! `eth_getLogs`; the accounts, the value and the place in the block are not.
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::decode::{Block, Row};
 use crate::endpoint::Endpoint;
 use crate::header::first_line;
+use crate::notice;
 use crate::refusal::{Class, Refusal};
 use crate::token::{TRANSFER, Token};
 
@@ -160,10 +161,10 @@ fn rows(receipts: &[Receipt], token: &Token, at: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut log_index = 0u64;
     for receipt in receipts {
-        let mut places: BTreeMap<Option<Address>, u32> = BTreeMap::new();
+        let mut places: BTreeMap<(Option<Address>, bool), u32> = BTreeMap::new();
         for log in &receipt.logs {
             if let Some(mut row) = row(log, token) {
-                let n = places.entry(row.other).or_default();
+                let n = places.entry((row.other, row.notice.is_some())).or_default();
                 row.at = u32::try_from(at).unwrap_or(u32::MAX);
                 row.n = *n;
                 row.log_index = log_index;
@@ -178,8 +179,24 @@ fn rows(receipts: &[Receipt], token: &Token, at: usize) -> Vec<Row> {
 }
 
 /// The Transfer in a log, if it is one of the token, or of another contract where those are asked
-/// for: two accounts and one value.
+/// for: two accounts and one value; or what the token's issuer says in it.
 fn row(log: &ReceiptLog, token: &Token) -> Option<Row> {
+    let topics: Vec<[u8; 32]> = log.topics.iter().map(|topic| topic.0).collect();
+    if log.address.0 == token.address().0
+        && let Some(what) = notice::of_bytes(&topics, &log.data)
+    {
+        return Some(Row {
+            at: 0,
+            other: None,
+            notice: Some(what),
+            n: 0,
+            log_index: 0,
+            from: Address([0; 20]),
+            to: Address([0; 20]),
+            tx: [0; 32],
+            raw: [0; 32],
+        });
+    }
     let &[TRANSFER, from, to] = log.topics.as_slice() else { return None };
     let raw = <[u8; 32]>::try_from(log.data.as_ref()).ok()?;
     let account = |topic: B256| Address(RawAddress::from_word(topic).into_array());
@@ -192,6 +209,7 @@ fn row(log: &ReceiptLog, token: &Token) -> Option<Row> {
     asked.then(|| Row {
         at: 0,
         other,
+        notice: None,
         n: 0,
         log_index: 0,
         from: account(from),

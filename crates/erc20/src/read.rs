@@ -1,13 +1,14 @@
 //! Blocks read whole: headers that link, every Transfer in them, silence questioned.
 //!
-//! In: heights, or a verified block. Out: their blocks and Transfers, and on whose word. Never: a
-//! silent block whose bloom speaks; a rival where there can be none.
+//! In: heights, or a verified block. Out: their blocks, Transfers and notices, and on whose word.
+//! Never: a silent block whose bloom speaks; a rival where there can be none.
 //! Why: a node that is behind answers `[]` and looks healthy; that is how deposits get lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use payments::chain::{BlockId, Transfer};
+use payments::notice::Notice;
 use payments::watch::WatchSet;
 
 use crate::config::Prove;
@@ -39,14 +40,18 @@ pub(crate) struct Read {
 
 /// Whether no Transfer of the token itself is among these.
 pub(crate) fn are_silent(rows: &[Row]) -> bool {
-    rows.iter().all(|row| row.other.is_some())
+    !rows.iter().any(Row::is_of_token)
 }
 
 impl Stretch {
-    /// The rows with an address of `watch` at either end; of other tokens, those that reach one.
+    /// The rows with an address of `watch` at either end; of other tokens, those that reach one;
+    /// and what the issuer says about everybody, or about such an address.
     pub(crate) fn ours(&self, watch: &WatchSet) -> Vec<Row> {
         let sent = |row: &Row| row.other.is_none() && watch.contains(&row.from);
-        let ours = |row: &&Row| watch.contains(&row.to) || sent(row);
+        let ours = |row: &&Row| match &row.notice {
+            Some(notice) => notice.account().is_none_or(|account| watch.contains(&account)),
+            None => watch.contains(&row.to) || sent(row),
+        };
         self.rows.iter().filter(ours).copied().collect()
     }
 
@@ -54,9 +59,18 @@ impl Stretch {
     pub(crate) fn transfers(&self, token: &Token) -> Vec<Transfer> {
         let transfer = |row: &Row| {
             let block = self.blocks.get(usize::try_from(row.at).ok()?)?;
-            Some(row.transfer(&block.header, token.address()))
+            row.transfer(&block.header, token.address())
         };
         self.rows.iter().filter_map(transfer).collect()
+    }
+
+    /// Its rows as notices.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        let notice = |row: &Row| {
+            let block = self.blocks.get(usize::try_from(row.at).ok()?)?;
+            row.said(&block.header)
+        };
+        self.rows.iter().filter_map(notice).collect()
     }
 
     /// Puts `next` behind this stretch; false, and nothing is done, where it does not follow.

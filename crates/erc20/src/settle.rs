@@ -154,7 +154,7 @@ pub(crate) async fn believed(
 ) -> Result<Stretch, Error> {
     // Asked once: of ten million addresses every look-up is a wait for memory.
     let ours = stretch.ours(watch);
-    let places = doubt::doubted(&stretch, &ours, watch, pool.facts.prove);
+    let places = doubt::doubted(&stretch, &ours, watch, (&pool.facts.token, pool.facts.prove));
     if places.is_empty() {
         return single(Stretch { rows: ours, ..stretch });
     }

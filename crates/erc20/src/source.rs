@@ -106,6 +106,7 @@ impl Source {
             base,
             blocks: stretch.blocks.iter().map(|block| block.header).collect(),
             transfers: stretch.transfers(&self.pool.facts.token),
+            notices: stretch.notices(),
             finalized,
             safe,
             tip: view.tip.header.id.height.max(top),

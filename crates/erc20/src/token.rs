@@ -1,11 +1,12 @@
-//! The token contract and the one event that is read of it.
+//! The token contract and the events that are read of it.
 //!
-//! In: the contract's address. Out: the same as hex text, as a topic filter and as a bloom.
-//! Never: another event, another contract.
+//! In: the contract's address. Out: the same as hex text, as a topic filter and as blooms.
+//! Never: an event that is neither a Transfer nor a notice of the issuer; another contract's.
 //! Why: every answer is held against these, so they are spelled once.
 
 use alloy::primitives::{B256, Bloom, BloomInput, b256};
 use payments::address::Address;
+use payments::notice::TOPICS;
 use serde_json::{Value, json};
 
 /// `keccak256("Transfer(address,address,uint256)")`, the first topic of every ERC-20 Transfer.
@@ -21,6 +22,10 @@ pub struct Token {
     address: Address,
     text: String,
     bloom: Bloom,
+    /// The same of each event of its issuer.
+    notices: Vec<Bloom>,
+    /// The first topics that are asked for.
+    topics: Vec<String>,
     /// Whether Transfers of every other contract are asked for too.
     others: bool,
 }
@@ -29,10 +34,16 @@ impl Token {
     /// The token at `address`.
     #[must_use]
     pub fn new(address: Address) -> Self {
-        let mut bloom = Bloom::default();
-        bloom.accrue_raw_log(address.0.into(), &[TRANSFER]);
+        let of = |topic: B256| {
+            let mut bloom = Bloom::default();
+            bloom.accrue_raw_log(address.0.into(), &[topic]);
+            bloom
+        };
         let text = format!("{:#x}", alloy::primitives::Address::from(address.0));
-        Self { address, text, bloom, others: false }
+        let notices = TOPICS.iter().map(|topic| of(B256::from(*topic))).collect();
+        let topics = TOPICS.iter().map(|topic| B256::from(*topic).to_string());
+        let topics = std::iter::once(TRANSFER_TEXT.to_owned()).chain(topics).collect();
+        Self { address, text, bloom: of(TRANSFER), notices, topics, others: false }
     }
 
     /// The token, with the Transfers of every other contract beside its own or without them.
@@ -68,9 +79,20 @@ impl Token {
         self.others && bloom.contains_input(topic)
     }
 
-    /// The filter of all its Transfers in a range of heights, both ends counted. It names no
-    /// account: the node must not learn which are ours, and places inside a transaction can only
-    /// be counted over all of them.
+    /// Whether a block with this bloom may hold a log of the token's issuer. False is certain.
+    pub(crate) fn notices_may_be_in(&self, bloom: &Bloom) -> bool {
+        self.notices.iter().any(|notice| bloom.contains(notice))
+    }
+
+    /// Of which logs of the issuer, by their place among [`TOPICS`], this bloom speaks.
+    pub(crate) fn notices_in<'a>(&'a self, bloom: &'a Bloom) -> impl Iterator<Item = usize> + 'a {
+        let spoken = self.notices.iter().enumerate().filter(|(_, notice)| bloom.contains(notice));
+        spoken.map(|(kind, _)| kind)
+    }
+
+    /// The filter of all its Transfers and notices in a range of heights, both ends counted. It
+    /// names no account: the node must not learn which are ours, and places inside a transaction
+    /// can only be counted over all of them.
     pub(crate) fn in_range(&self, from: u64, to: u64) -> Value {
         self.filter(json!({
             "fromBlock": format!("{from:#x}"),
@@ -78,7 +100,7 @@ impl Token {
         }))
     }
 
-    /// The filter of all its Transfers in one block.
+    /// The filter of all its Transfers and notices in one block.
     pub(crate) fn in_block(&self, hash: &payments::chain::BlockHash) -> Value {
         self.filter(json!({ "blockHash": hash.to_string() }))
     }
@@ -88,7 +110,7 @@ impl Token {
             if !self.others {
                 members.insert("address".to_owned(), json!(self.text));
             }
-            members.insert("topics".to_owned(), json!([TRANSFER_TEXT]));
+            members.insert("topics".to_owned(), json!([self.topics]));
         }
         json!([filter])
     }
@@ -103,6 +125,19 @@ mod tests {
     fn the_topic_is_the_hash_of_the_signature() {
         assert_eq!(TRANSFER, keccak256("Transfer(address,address,uint256)"));
         assert_eq!(TRANSFER_TEXT, TRANSFER.to_string());
+        let signatures = [
+            "Pause()",
+            "Unpause()",
+            "Deprecate(address)",
+            "Params(uint256,uint256)",
+            "AddedBlackList(address)",
+            "RemovedBlackList(address)",
+            "DestroyedBlackFunds(address,uint256)",
+            "BlockPlaced(address)",
+            "BlockReleased(address)",
+            "DestroyedBlockedFunds(address,uint256)",
+        ];
+        assert_eq!(TOPICS, signatures.map(|signature| keccak256(signature).0));
     }
 
     #[test]

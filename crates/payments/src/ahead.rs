@@ -25,12 +25,13 @@ pub struct Ahead {
 
 impl Ahead {
     /// What the next scan must know of `changes`; none where they leave behind what any scan reads
-    /// again: a reorg, an outflow, a deposit that no order owns or that can still change.
+    /// again: a reorg, an outflow, a notice, a deposit that no order owns or that can still change.
     #[must_use]
     pub fn of(changes: &Changes) -> Option<Self> {
         let mv = changes.cursor.as_ref()?;
         let plain = mv.orphaned.is_empty() && mv.adopted.is_none();
-        let alone = changes.created.is_none() && changes.outflows.is_empty();
+        let alone =
+            changes.created.is_none() && changes.outflows.is_empty() && changes.notices.is_empty();
         let owned = changes.cases.iter().all(|case| case.order.is_some())
             && changes.journals.iter().all(|journal| journal.order.is_some());
         let written = || changes.recorded.iter().chain(&changes.moved);

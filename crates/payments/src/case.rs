@@ -56,6 +56,8 @@ kinds! {
     ReversedAfterCredit = "reversed_after_credit",
     /// Money left an address of ours for where the config does not know. Nothing is held.
     UnexplainedOutflow = "unexplained_outflow",
+    /// The token's owner destroyed what was at an address of ours. Nothing is held.
+    DestroyedFunds = "destroyed_funds",
 }
 
 /// The words of the decisions a person can take.
@@ -68,7 +70,10 @@ impl CaseKind {
         match self {
             // Another token has no value here, and what was taken back holds none any more.
             // Of what left, nothing is held.
-            Self::WrongAsset | Self::ReversedAfterCredit | Self::UnexplainedOutflow => &["dismiss"],
+            Self::WrongAsset
+            | Self::ReversedAfterCredit
+            | Self::UnexplainedOutflow
+            | Self::DestroyedFunds => &["dismiss"],
             // No order says what it is worth: that takes a reassignment first.
             Self::Unassigned => &["refund", "reassign", "dismiss"],
             Self::WrongNetwork
@@ -85,10 +90,18 @@ impl CaseKind {
         match self {
             Self::WrongAsset => "it is another token and has no value in the books",
             Self::ReversedAfterCredit => "it holds nothing any more",
-            Self::UnexplainedOutflow => "what it is about has left, and is in the books",
+            Self::UnexplainedOutflow | Self::DestroyedFunds => {
+                "what it is about has left, and is in the books"
+            }
             Self::Unassigned => "no order says what it is worth; reassign it to one first",
             _ => "it holds nothing",
         }
+    }
+
+    /// Whether it is about what left an address, and holds nothing.
+    #[must_use]
+    pub const fn is_about_an_outflow(self) -> bool {
+        matches!(self, Self::UnexplainedOutflow | Self::DestroyedFunds)
     }
 
     /// Whether its one deposit keeps its own state: the excess of what was credited.

@@ -10,6 +10,7 @@ use ruint::aliases::U256;
 
 use crate::address::{Address, from_hex, lower_hex};
 use crate::name::ChainName;
+use crate::notice::Notice;
 use crate::recent::Recent;
 use crate::time::Time;
 
@@ -124,6 +125,8 @@ pub struct Scan {
     pub blocks: Vec<Header>,
     /// The Transfers of these blocks with one of our addresses at either end, in chain order.
     pub transfers: Vec<Transfer>,
+    /// What the token's issuer says in these blocks about everybody, or about our addresses.
+    pub notices: Vec<Notice>,
     /// The newest block the node calls finalized (TRON: solidified).
     pub finalized: Option<BlockId>,
     /// The height the node calls safe, where the chain has such a thing.
@@ -328,14 +331,15 @@ fn linked(scan: &Scan) -> Result<(), ConnectError> {
         below = Some(header.id);
     }
     let first = scan.blocks.first().map_or(0, |header| header.id.height);
-    let sits = |transfer: &&Transfer| {
-        let at = transfer.block.height.checked_sub(first).and_then(|at| usize::try_from(at).ok());
-        let header = at.and_then(|at| scan.blocks.get(at));
-        header.is_some_and(|header| header.id == transfer.block)
+    let sits = |block: &BlockId| {
+        let at = block.height.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| scan.blocks.get(at)).is_some_and(|header| header.id == *block)
     };
-    match scan.transfers.iter().find(|transfer| !sits(transfer)) {
+    let notices = scan.notices.iter().map(|notice| notice.block);
+    let mut shown = scan.transfers.iter().map(|transfer| transfer.block).chain(notices);
+    match shown.find(|block| !sits(block)) {
         None => Ok(()),
-        Some(stray) => Err(ConnectError::Unlinked { height: stray.block.height }),
+        Some(stray) => Err(ConnectError::Unlinked { height: stray.height }),
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn read(picture: &str) -> (Cursor, Scan) {
         base: None,
         blocks: Vec::new(),
         transfers: Vec::new(),
+        notices: Vec::new(),
         finalized: None,
         safe: None,
         tip: 0,

@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::ledger::Journal;
 use crate::lookup::Transaction;
 use crate::name::{ChainName, OrderId};
+use crate::notice::{Noted, Notice};
 use crate::order::{Dossier, Order};
 use crate::outflow::Outflow;
 use crate::recent::Recent;
@@ -102,12 +103,14 @@ pub enum RefundFact {
 pub enum Update {
     /// A chain was looked at.
     Scan(Scan),
-    /// A recorded stretch was read again: transfers that are not recorded are recorded now.
+    /// A recorded stretch was read again: what is not recorded of it is recorded now.
     Rescan {
         /// The chain.
         chain: ChainName,
         /// Transfers of canonical blocks at or below the cursor.
         transfers: Vec<Transfer>,
+        /// And what the token's issuer says in such blocks.
+        notices: Vec<Notice>,
     },
     /// A shop asks for an order.
     Create(Order),
@@ -193,9 +196,9 @@ pub struct Snapshot {
     /// The chain's cursor, for updates that concern a chain; for a cancelling, that of the order's
     /// chain; for a decision or a refund, that of the chain the money is on.
     pub cursor: Option<Cursor>,
-    /// Who owns the addresses that the update's transfers went to or came from, or that a refund is
-    /// to go to: an order, or nobody (an imported address without one). Addresses that are not ours
-    /// are absent.
+    /// Who owns the addresses that the update's transfers went to or came from, that its notices
+    /// are about, or that a refund is to go to: an order, or nobody (an imported address without
+    /// one). Addresses that are not ours are absent.
     pub owners: BTreeMap<Address, Option<OrderId>>,
     /// The orders the update may touch: those that own such an address, or had an outflow of
     /// `outflows`; those with a deposit on
@@ -220,13 +223,17 @@ pub struct Snapshot {
     /// update's transfers; and those that wait for a deposit, where their sender is an end of one
     /// of the update's transfers or has a pending deposit on this chain. In the order of recording.
     pub outflows: Vec<Outflow>,
+    /// Recorded notices of the chain that are above the finalized height, or among the update's
+    /// notices, or in the transaction of one of those outflows. In the order of recording.
+    pub notices: Vec<Noted>,
     /// The cases of those outflows that no order owns.
     pub outflow_cases: Vec<Case>,
-    /// What could leave, for the sender and the height of each of those outflows and of the
-    /// update's transfers from our addresses.
+    /// What could leave, for the sender and the height of each of those outflows, of the update's
+    /// transfers from our addresses, and of what its notices say was destroyed there.
     pub held: BTreeMap<(Address, u64), Held>,
-    /// The transactions by which recorded refunds were sent, among those of these outflows.
-    pub refunds: BTreeSet<TxHash>,
+    /// What was recorded as sent for refunds, the transaction and where it is to arrive, among the
+    /// transactions of these outflows and of the update's transfers from our addresses.
+    pub refunds: BTreeSet<(TxHash, Address)>,
 }
 
 /// How the cursor moves.
@@ -330,6 +337,8 @@ pub struct Changes {
     pub moved: Vec<Deposit>,
     /// Outflows that are new or changed, whole, in the order they are to be recorded.
     pub outflows: Vec<Outflow>,
+    /// Notices that are new or changed, whole, in the order they are to be recorded.
+    pub notices: Vec<Noted>,
     /// Cases that are new, or whose deposits, amount or decision changed, whole.
     pub cases: Vec<Case>,
     /// New journals, in order.
@@ -350,6 +359,7 @@ impl Changes {
             && self.recorded.is_empty()
             && self.moved.is_empty()
             && self.outflows.is_empty()
+            && self.notices.is_empty()
             && self.cases.is_empty()
             && self.journals.is_empty()
             && self.events.is_empty()

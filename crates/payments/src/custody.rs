@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
 use crate::amount::Usdt;
-use crate::case::{Case, CaseId, CaseKind, Decision};
+use crate::case::{Case, CaseId, Decision};
 use crate::chain::{Transfer, TxHash};
 use crate::changes::{ChainRules, Changes, Held, Snapshot};
 use crate::deposit::{Deposit, State};
@@ -16,6 +16,7 @@ use crate::desk::Desk;
 use crate::event::{Event, EventKind};
 use crate::ledger::{Account, Journal};
 use crate::name::{ChainName, OrderId};
+use crate::notice::{Noted, What};
 use crate::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way, rounded_up};
 use crate::plan::{PlanError, View};
 use crate::time::Time;
@@ -106,7 +107,7 @@ impl Outflows {
         &self,
         outflow: &Outflow,
         treasury: &[Address],
-        refunds: &BTreeSet<TxHash>,
+        refunds: &BTreeSet<(TxHash, Address)>,
     ) -> Option<Explanation> {
         if outflow.id.way == Way::Destroyed {
             return Some(Explanation::Destroyed);
@@ -114,7 +115,7 @@ impl Outflows {
         let direct = |outflow: &Outflow| {
             if treasury.contains(&outflow.to) {
                 Some(Explanation::Treasury)
-            } else if refunds.contains(&outflow.id.tx) {
+            } else if refunds.contains(&(outflow.id.tx, outflow.to)) {
                 Some(Explanation::Refund)
             } else {
                 None
@@ -214,6 +215,32 @@ pub(crate) fn read(
     }))
 }
 
+/// The outflow that the destruction of what was at one of our addresses is, if anything was.
+pub(crate) fn destroyed(rules: &ChainRules, noted: &Noted) -> Result<Option<Outflow>, PlanError> {
+    let Noted { chain, notice, order, .. } = noted;
+    let What::Destroyed { from, raw } = notice.what else { return Ok(None) };
+    if raw.is_zero() {
+        return Ok(None);
+    }
+    let id = OutflowId { chain: chain.clone(), tx: notice.tx, n: notice.n, way: Way::Destroyed };
+    let amount = rounded_up(raw, rules.decimals)
+        .map_err(|why| PlanError::OutflowValue { outflow: id.clone(), why })?;
+    Ok(Some(Outflow {
+        id,
+        order: order.clone(),
+        from,
+        to: Address([0; 20]),
+        raw,
+        amount,
+        block: notice.block,
+        time: notice.time,
+        log_index: notice.log_index,
+        state: OutflowState::Pending,
+        explained: None,
+        round: 1,
+    }))
+}
+
 /// What this update's deposits did to the custody of an address, by the height of their blocks,
 /// and the lowest height at which one is not decided yet.
 #[derive(Default)]
@@ -284,7 +311,7 @@ impl Desk {
             case.decision = Some(Decision::itself(why, self.now));
             outflows.changed_cases.insert(at);
         }
-        let kind = CaseKind::UnexplainedOutflow.word().to_owned();
+        let kind = outflow.case_kind().word().to_owned();
         let told = vec![("kind", kind), ("why", why.to_owned())];
         outflows.tell(EventKind::CaseResolved, outflow, Some(id), told);
     }
@@ -334,10 +361,13 @@ impl Desk {
         let fresh = outflow.state == OutflowState::Pending;
         if fresh {
             let treasury = &view.rules.treasury;
-            let explained = self.outflows.explanation(&outflow, treasury, &snapshot.refunds);
+            let explained = match self.issuer.burnt(&outflow) {
+                true => Some(Explanation::Destroyed),
+                false => self.outflows.explanation(&outflow, treasury, &snapshot.refunds),
+            };
             outflow.explained = explained;
             self.outflows.set(at, |outflow| outflow.explained = explained);
-            if explained.is_none() {
+            if matches!(explained, None | Some(Explanation::Destroyed)) {
                 self.open_outflow_case(&outflow)?;
             }
         }
@@ -364,7 +394,7 @@ impl Desk {
 
     /// A person has to say where it went. Nothing is held: the books follow the chain anyway.
     fn open_outflow_case(&mut self, outflow: &Outflow) -> Result<(), PlanError> {
-        let kind = CaseKind::UnexplainedOutflow;
+        let kind = outflow.case_kind();
         let case = Case {
             id: outflow.case(),
             kind,

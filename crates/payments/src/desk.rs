@@ -13,6 +13,7 @@ use crate::changes::{Changes, Snapshot, Touched};
 use crate::custody::Outflows;
 use crate::deposit::{Deposit, DepositId, State};
 use crate::event::{Event, EventKind};
+use crate::issuer::Issuer;
 use crate::keeper::Keeper;
 use crate::ledger::{Entry, Journal};
 use crate::loose::Loose;
@@ -28,6 +29,7 @@ pub(crate) struct Desk {
     pub(crate) works: BTreeMap<OrderId, Work>,
     pub(crate) loose: Loose,
     pub(crate) outflows: Outflows,
+    pub(crate) issuer: Issuer,
     pub(crate) empty_transfers: u64,
     events: Vec<Event>,
 }
@@ -41,7 +43,8 @@ impl Desk {
             .collect();
         let loose = Loose::new(snapshot, now);
         let outflows = Outflows::new(snapshot, now);
-        Self { now, works, loose, outflows, empty_transfers: 0, events: Vec::new() }
+        let issuer = Issuer::new(snapshot);
+        Self { now, works, loose, outflows, issuer, empty_transfers: 0, events: Vec::new() }
     }
 
     /// Does `act` on every order.
@@ -113,11 +116,22 @@ impl Desk {
         chain: &ChainName,
         data: Vec<(&'static str, String)>,
     ) {
+        self.tell_of(kind, chain, None, data);
+    }
+
+    /// Tells what happened on a chain, of an order where it concerns one.
+    pub(crate) fn tell_of(
+        &mut self,
+        kind: EventKind,
+        chain: &ChainName,
+        order: Option<OrderId>,
+        data: Vec<(&'static str, String)>,
+    ) {
         self.events.push(Event {
             kind,
             at: self.now,
             chain: Some(chain.clone()),
-            order: None,
+            order,
             deposit: None,
             case: None,
             data,
@@ -165,6 +179,7 @@ impl Desk {
         }
         self.loose.finish(&mut changes);
         self.outflows.finish(&mut changes);
+        self.issuer.finish(&mut changes);
         changes.recorded.sort_by(|a, b| {
             let place = |d: &Deposit| (d.block.height, d.log_index);
             place(a).cmp(&place(b)).then_with(|| a.id.cmp(&b.id))

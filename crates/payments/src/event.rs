@@ -88,6 +88,22 @@ kinds! {
     ChainPaused = "chain.paused",
     /// Transfers of other tokens are too many to be recorded; they are counted.
     ChainFlooded = "chain.flooded",
+    /// The token's owner stopped all transfers.
+    TokenPaused = "token.paused",
+    /// Transfers of the token go on.
+    TokenUnpaused = "token.unpaused",
+    /// Another contract goes on in the token's place.
+    TokenDeprecated = "token.deprecated",
+    /// The token keeps another part of each transfer than before.
+    TokenFeeSet = "token.fee_set",
+    /// The token's owner lets nothing leave an address of ours.
+    AddressBlacklisted = "address.blacklisted",
+    /// What is at an address of ours can be moved again.
+    AddressReleased = "address.released",
+    /// The token's owner destroyed what was at an address of ours.
+    AddressEmptied = "address.emptied",
+    /// The block of one of these is no longer part of the chain.
+    NoticeOrphaned = "notice.orphaned",
     /// Chain and books do not agree.
     ReconcileFailed = "reconcile.failed",
 }

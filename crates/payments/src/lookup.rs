@@ -5,6 +5,7 @@
 //! Why: both clients answer `explain` and `rescan` in the same words.
 
 use crate::chain::{BlockHash, BlockId, Transfer};
+use crate::notice::Notice;
 use crate::time::Time;
 
 /// What is known of a transaction.
@@ -31,6 +32,15 @@ pub struct Mined {
     pub transfers: Vec<Transfer>,
     /// And those of other tokens.
     pub others: Vec<Transfer>,
+}
+
+/// What is in one block for us.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The Transfers with an address of ours at either end.
+    pub transfers: Vec<Transfer>,
+    /// What the token's issuer says about everybody, or about an address of ours.
+    pub notices: Vec<Notice>,
 }
 
 /// Whether a chain's nodes have a block.

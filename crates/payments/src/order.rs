@@ -6,8 +6,8 @@
 use crate::address::Address;
 use crate::amount::{Credits, Usdt};
 use crate::case::{Case, CaseKind};
-use crate::deposit::{Deposit, State};
-use crate::ledger::Journal;
+use crate::deposit::{Deposit, DepositId, State};
+use crate::ledger::{Account, Journal};
 use crate::name::{ChainName, CustomerId, OrderId};
 use crate::time::Time;
 
@@ -220,7 +220,15 @@ impl Dossier {
             .filter(|deposit| deposit.reached(&self.order))
             .filter(|deposit| deposit.id.other_token.is_none() && counts(deposit.state))
             .filter(|deposit| deposit.amount >= self.order.terms.dust)
-            .fold(Usdt::ZERO, |sum, deposit| sum.plus(deposit.amount).unwrap_or(Usdt::MAX))
+            .fold(Usdt::ZERO, |sum, deposit| sum.plus(self.worth(deposit)).unwrap_or(Usdt::MAX))
+    }
+
+    /// What of a deposit is the order's: all of it, but where an excess was counted for another
+    /// order and what it exceeded is gone since, not that. The other order keeps what a person gave
+    /// it; its own deposit stands.
+    pub(crate) fn worth(&self, deposit: &Deposit) -> Usdt {
+        let given = if self.paid.is_some() { 0 } else { given(&self.journals, &deposit.id) };
+        deposit.amount.minus_or_zero(Usdt::from_micro(given).unwrap_or_default())
     }
 }
 
@@ -267,4 +275,20 @@ mod tests {
         assert_eq!(Price::Rate { num: u64::MAX, den: 1 }.credits(Usdt::MAX, None), None);
         assert_eq!(Price::Rate { num: 1, den: 0 }.credits(usdt("1"), None), None);
     }
+}
+
+/// Millionths of a deposit that are held apart as an excess. Of an order that is not paid any more
+/// nothing is, but what a decision counts for another one.
+pub(crate) fn given(journals: &[Journal], deposit: &DepositId) -> i64 {
+    let held = Account::Suspense(CaseKind::Overpaid);
+    let apart = journals.iter().filter(|journal| {
+        journal.key.starts_with("suspend:") && journal.deposit.as_ref() == Some(deposit)
+    });
+    let stands = |journal: &&Journal| {
+        let reversal = format!("reverse:{}", journal.key);
+        !journals.iter().any(|other| other.key == reversal)
+    };
+    let entries = apart.filter(stands).flat_map(|journal| &journal.entries);
+    let entries = entries.filter(|entry| entry.credit == held);
+    entries.fold(0, |sum: i64, entry| sum.saturating_add(entry.amount))
 }

@@ -4,7 +4,7 @@
 //! Never: deletes or edits. Why: what was told and booked stays; taking it back is a fact too.
 
 use crate::amount::{Credits, Usdt};
-use crate::case::{Case, CaseKind};
+use crate::case::{Case, CaseKind, Resolution};
 use crate::deposit::{Deposit, State};
 use crate::desk::{Work, is_round_of};
 use crate::event::EventKind;
@@ -75,8 +75,19 @@ impl Work {
             None => format!("paid:{order}:{}", deposit.id),
         };
         let own = Account::Order(order.clone());
+        // What a person gave to another order stays there: its own deposit is not gone.
+        let cases = &self.dossier.cases;
+        let given = |journal: &Journal| {
+            let about = |case: &&Case| {
+                let of = journal.deposit.as_ref().is_some_and(|id| case.deposits.contains(id));
+                of && case.kind == CaseKind::Overpaid
+            };
+            let last = cases.iter().rfind(about).and_then(|case| case.decision.as_ref());
+            last.is_some_and(|last| matches!(last.resolution, Resolution::Reassign(_)))
+        };
         let keys = self.live(|journal| {
-            is_round_of(&journal.key, &base) || holds_excess(journal) && !brings_to(&own, journal)
+            is_round_of(&journal.key, &base)
+                || holds_excess(journal) && !brings_to(&own, journal) && !given(journal)
         });
         if keys.is_empty() {
             // Another deposit of the same reorg took them back already.

@@ -10,7 +10,7 @@ use ruint::aliases::U256;
 
 use crate::address::Address;
 use crate::amount::{AmountError, Usdt};
-use crate::case::CaseId;
+use crate::case::{CaseId, CaseKind};
 use crate::chain::{BlockId, TxHash};
 use crate::ledger::{Account, Entry, Journal};
 use crate::name::{ChainName, OrderId};
@@ -168,10 +168,21 @@ impl Outflow {
         self.round_of(&format!("sweep:{}", self.id))
     }
 
-    /// The case of this round, where nobody knows why it left.
+    /// What its case is about, where it has one: of what was destroyed, that; of anything else,
+    /// that nobody knows why it left.
+    #[must_use]
+    pub fn case_kind(&self) -> CaseKind {
+        let destroyed = self.explained == Some(Explanation::Destroyed);
+        match destroyed || self.id.way == Way::Destroyed {
+            true => CaseKind::DestroyedFunds,
+            false => CaseKind::UnexplainedOutflow,
+        }
+    }
+
+    /// The case of this round, where it has one.
     #[must_use]
     pub fn case(&self) -> CaseId {
-        CaseId(self.round_of(&format!("unexplained_outflow:{}", self.id)))
+        CaseId(self.round_of(&format!("{}:{}", self.case_kind().word(), self.id)))
     }
 
     fn round_of(&self, base: &str) -> String {

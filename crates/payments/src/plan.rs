@@ -15,6 +15,7 @@ use crate::deposit::{Deposit, DepositId, State};
 use crate::desk::Desk;
 use crate::event::EventKind;
 use crate::name::{ChainName, OrderId};
+use crate::notice::{Notice, NoticeId};
 use crate::order::{Dossier, Order, Price};
 use crate::others::Others;
 use crate::outflow::OutflowId;
@@ -116,6 +117,14 @@ pub enum PlanError {
         /// The first thing that differs.
         what: &'static str,
     },
+    /// A notice that is recorded was seen again as another one.
+    #[error("notice {notice} is recorded with another {what}")]
+    NoticeContradiction {
+        /// The notice.
+        notice: NoticeId,
+        /// The first thing that differs.
+        what: &'static str,
+    },
     /// A sum or a price of this order is beyond the range of the books.
     #[error("a sum of order `{0}` is beyond the range of the books")]
     Range(OrderId),
@@ -133,8 +142,9 @@ pub fn plan(
 ) -> Result<Changes, PlanError> {
     match update {
         Update::Scan(scan) => plan_scan(rules_of(rules, &scan.chain)?, snapshot, scan, now),
-        Update::Rescan { chain, transfers } => {
-            plan_rescan(rules_of(rules, chain)?, snapshot, chain, transfers, now)
+        Update::Rescan { chain, transfers, notices } => {
+            let seen = (transfers.as_slice(), notices.as_slice());
+            plan_rescan(rules_of(rules, chain)?, snapshot, chain, seen, now)
         }
         Update::Create(order) => {
             rules_of(rules, &order.chain)?;
@@ -304,6 +314,7 @@ fn plan_scan(
     let mut others = Others::new(rules.bounds, &mut recent, now, first_added);
     observe_all(&mut desk, rules, &mut others, &scan.chain, snapshot, &scan.transfers)?;
     others.finish(&mut desk, &scan.chain);
+    desk.observe_notices(rules, &scan.chain, snapshot, &scan.notices, &scan.transfers)?;
     let grown = !connection.added.is_empty();
     let moves = grown
         || connection.finalized != cursor.finalized
@@ -315,6 +326,7 @@ fn plan_scan(
         let data = vec![("height", height.to_string())];
         desk.tell_chain(EventKind::ChainRecovered, &scan.chain, data);
     }
+    desk.heed_issuer(&mut mv);
     let view = View::of_move(rules, &mv, final_time(cursor, scan));
     ceiling::settle(&mut desk, view, &mut mv, now)?;
     desk.settle_outflows(&View::of_move(rules, &mv, None), snapshot)?;
@@ -329,18 +341,21 @@ fn plan_rescan(
     rules: &ChainRules,
     snapshot: &Snapshot,
     chain: &ChainName,
-    transfers: &[Transfer],
+    (transfers, notices): (&[Transfer], &[Notice]),
     now: Time,
 ) -> Result<Changes, PlanError> {
     let cursor = snapshot.cursor.clone().unwrap_or_else(|| Cursor::new(chain.clone()));
     // A reorg may have been recorded since the stretch was read again.
     transfers.iter().try_for_each(|transfer| cursor.holds(transfer.block))?;
+    notices.iter().try_for_each(|notice| cursor.holds(notice.block))?;
     let mut desk = Desk::new(snapshot, now);
     let mut mv = CursorMove::still(&cursor);
     let mut others = Others::new(rules.bounds, &mut mv.recent, now, None);
     observe_all(&mut desk, rules, &mut others, chain, snapshot, transfers)?;
     others.finish(&mut desk, chain);
-    ceiling::settle(&mut desk, View::of_cursor(rules, &cursor), &mut mv, now)?;
+    desk.observe_notices(rules, chain, snapshot, notices, transfers)?;
+    desk.heed_issuer(&mut mv);
+    ceiling::settle(&mut desk, View::of_move(rules, &mv, None), &mut mv, now)?;
     desk.settle_outflows(&View::of_move(rules, &mv, None), snapshot)?;
     let mut changes = desk.finish();
     if !changes.is_empty() {
@@ -358,6 +373,7 @@ fn orphan(desk: &mut Desk, chain: &ChainName, connection: &Connection) -> Result
     desk.each(|work| work.orphan_from(chain, fork))?;
     desk.loose.orphan_from(chain, fork);
     desk.orphan_outflows(chain, fork);
+    desk.orphan_notices(chain, fork);
     Ok(())
 }
 

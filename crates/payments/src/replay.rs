@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::case::{Case, CaseKind};
+use crate::case::Case;
 use crate::chain::{BlockHash, BlockId, Cursor, Header};
 use crate::changes::{Bounds, ChainRules, Finality, FinalityRule, Snapshot};
 use crate::deposit::{Deposit, DepositId, State};
@@ -205,7 +205,7 @@ fn difference(stored: &Dossier, replayed: &Dossier) -> Option<String> {
     // What was only proposed changes nothing.
     let bare = |case: &Case| Case { steps: Vec::new(), ..case.clone() };
     // What left its address is a fact of the chain, and not of the order.
-    let of_deposits = |case: &&Case| case.kind != CaseKind::UnexplainedOutflow;
+    let of_deposits = |case: &&Case| !case.kind.is_about_an_outflow();
     for case in stored.cases.iter().filter(of_deposits) {
         if !replayed.cases.contains(&bare(case)) {
             return Some(format!("case {}: its facts lead to another one, or none", case.id));

@@ -17,8 +17,9 @@ use crate::deposit::{Deposit, State};
 use crate::desk::{Desk, Work};
 use crate::event::EventKind;
 use crate::keeper::Keeper;
-use crate::ledger::{Account, Entry};
+use crate::ledger::{Account, Entry, Journal};
 use crate::name::OrderId;
+use crate::order::given;
 use crate::plan::{PlanError, rules_of};
 use crate::time::Time;
 
@@ -295,19 +296,21 @@ fn target_fits(snapshot: &Snapshot, case: &Case, order: &OrderId) -> Result<(), 
         return no("it has had this deposit before");
     }
     let small = |part: &Part| part.held < target.order.terms.dust;
-    if parts(snapshot_deposits(snapshot, case), case).iter().any(small) {
+    if parts(recorded(snapshot, case), case).iter().any(small) {
         return Err(format!("it counts nothing below {}", target.order.terms.dust));
     }
     Ok(())
 }
 
-fn snapshot_deposits<'a>(snapshot: &'a Snapshot, case: &Case) -> &'a [Deposit] {
+fn recorded<'a>(snapshot: &'a Snapshot, case: &Case) -> (&'a [Deposit], &'a [Journal]) {
     let dossier = case.order.as_ref().and_then(|id| snapshot.dossiers.get(id));
-    dossier.map_or(&snapshot.unassigned, |dossier| &dossier.deposits)
+    dossier.map_or((&snapshot.unassigned, &snapshot.unassigned_journals), |dossier| {
+        (&dossier.deposits, &dossier.journals)
+    })
 }
 
 /// What is held of each deposit of a case.
-fn parts(deposits: &[Deposit], case: &Case) -> Vec<Part> {
+fn parts((deposits, journals): (&[Deposit], &[Journal]), case: &Case) -> Vec<Part> {
     let mut parts = Vec::new();
     // What was taken back holds nothing, though its deposits may have come again.
     if case.kind == CaseKind::ReversedAfterCredit {
@@ -316,7 +319,12 @@ fn parts(deposits: &[Deposit], case: &Case) -> Vec<Part> {
     for (at, deposit) in deposits.iter().enumerate() {
         if case.deposits.contains(&deposit.id) {
             let whole = !case.kind.is_part_of_a_deposit();
-            let held = if whole { deposit.amount } else { case.amount };
+            let apart = match case.kind {
+                CaseKind::Underpaid => given(journals, &deposit.id),
+                _ => 0,
+            };
+            let apart = Usdt::from_micro(apart).unwrap_or_default();
+            let held = if whole { deposit.amount.minus_or_zero(apart) } else { case.amount };
             parts.push(Part { at, deposit: deposit.clone(), held });
         }
     }
@@ -366,7 +374,7 @@ fn decide(
 ) -> Result<Changes, PlanError> {
     let mut desk = Desk::new(snapshot, now);
     let keeper = desk.keeper(case)?;
-    let held = parts(keeper.deposits(), case);
+    let held = parts((keeper.deposits(), keeper.journals()), case);
     if let Some(open) = keeper.case_mut(&case.id) {
         open.decision = Some(Decision {
             resolution: said.resolution.clone(),

@@ -205,7 +205,8 @@ impl Work {
 
     /// All of a deposit waits for a person.
     pub(crate) fn hold(&mut self, at: usize, deposit: &Deposit, kind: CaseKind) {
-        self.suspend(deposit, kind, &deposit.name(), deposit.amount);
+        let held = self.dossier.worth(deposit);
+        self.suspend(deposit, kind, &deposit.name(), held);
         self.set_state(at, State::Suspended(kind));
     }
 
@@ -278,7 +279,8 @@ impl Work {
             .deposits
             .iter()
             .filter(|deposit| self.may_count(deposit) && Dossier::is_counting(deposit.state));
-        let sum = counted.map(|deposit| deposit.amount).try_fold(Usdt::ZERO, Usdt::plus);
+        let worth = counted.map(|deposit| self.dossier.worth(deposit));
+        let sum = worth.fold(Some(Usdt::ZERO), |sum, worth| sum?.plus(worth));
         sum.ok_or_else(|| PlanError::Range(self.id()))
     }
 
@@ -353,7 +355,8 @@ impl Work {
                 continue;
             }
             let (order, suspense) = (Account::Order(self.id()), Account::Suspense(kind));
-            let entry = Entry::usdt(&deposit.id.chain, suspense, order, deposit.amount);
+            let held = self.dossier.worth(&deposit);
+            let entry = Entry::usdt(&deposit.id.chain, suspense, order, held);
             let base = format!("release:{}:{}", deposit.name(), kind.word());
             let id = Some(deposit.id.clone());
             self.post(&base, id, deposit.time, 0, entry.into_iter().collect());
@@ -404,7 +407,8 @@ impl Work {
         for at in 0..self.dossier.deposits.len() {
             let deposit = self.deposit(at)?;
             if deposit.state == State::Confirmed {
-                self.suspend(&deposit, CaseKind::Underpaid, &subject, deposit.amount);
+                let held = self.dossier.worth(&deposit);
+                self.suspend(&deposit, CaseKind::Underpaid, &subject, held);
                 self.set_state(at, State::Suspended(CaseKind::Underpaid));
             }
         }

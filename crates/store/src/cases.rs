@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use payments::address::Address;
 use payments::case::{Case, CaseId, RefundState, Resolution, Step, StepKind};
 use payments::chain::TxHash;
 use payments::deposit::DepositId;
@@ -216,3 +217,31 @@ pub(crate) async fn spent(
     .await?;
     Ok(spent)
 }
+
+/// What was recorded as sent for refunds on `chain` by one of `txs`, and where it is to arrive.
+pub(crate) async fn sent(
+    link: &mut Link<'_>,
+    chain: &ChainName,
+    txs: &[TxHash],
+) -> Result<BTreeSet<(TxHash, Address)>, Error> {
+    let mut sent = BTreeSet::new();
+    let bind = |binds: &mut Binds, tx: &TxHash| binds.text(hex(&tx.0));
+    link.read(&SENT, txs, bind, |line| {
+        let mut fields = row::Fields::new("case_steps", line);
+        let tx = fields.parse("tx", TxHash::parse)?;
+        let to = fields.parse("refund_to", row::address)?;
+        if fields.parse("chain", |name| ChainName::new(name).ok())? == *chain {
+            sent.insert((tx, to));
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(sent)
+}
+
+static SENT: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = "FROM case_steps AS s JOIN cases AS c ON c.seq = s.case_seq \
+        WHERE s.word = 'sent' AND s.tx";
+    let head = format!("{} IN (", packed(&["s.tx", "c.refund_to", "c.chain"], from));
+    Bulk { name: "refunds sent", head, columns: 1, tail: ")) AS lines" }
+});

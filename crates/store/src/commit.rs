@@ -18,6 +18,7 @@ use crate::Store;
 use crate::deposits::{move_deposits, numbers, record};
 use crate::error::Error;
 use crate::ledger::{write_cases, write_events, write_journals};
+use crate::notices;
 use crate::outflows;
 use crate::point;
 use crate::row::{self, hex, signed};
@@ -82,6 +83,8 @@ impl Store {
         point!("commit.moved");
         outflows::write(&mut link, &changes.outflows).await?;
         point!("commit.outflows");
+        notices::write(&mut link, &changes.notices).await?;
+        point!("commit.notices");
         let numbers = numbers(&mut link, changes, first.deposits).await?;
         write_cases(&mut link, &changes.cases, first.cases, &numbers).await?;
         point!("commit.cases");

@@ -18,6 +18,7 @@ mod index;
 mod ledger;
 mod load;
 mod migrate;
+mod notices;
 mod outbox;
 mod outflows;
 pub mod point;

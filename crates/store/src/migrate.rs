@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_log"),
     migration!(4, "0004_outflows"),
     migration!(5, "0005_reconcile"),
+    migration!(6, "0006_notices"),
 ];
 
 impl Migration {

@@ -12,6 +12,7 @@ use payments::case::{Case, CaseId};
 use payments::chain::{BlockId, Transfer, TxHash};
 use payments::changes::{Held, Snapshot};
 use payments::name::{ChainName, OrderId};
+use payments::notice::{Notice, What};
 use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way};
 
 use crate::Store;
@@ -186,13 +187,47 @@ static WRITE: LazyLock<Bulk> = LazyLock::new(|| Bulk {
         round = excluded.round",
 });
 
+/// What an update saw of a chain.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) transfers: &'a [Transfer],
+    pub(crate) notices: &'a [Notice],
+}
+
+/// Something that left an address of ours, as it was seen.
+struct Left {
+    tx: TxHash,
+    n: u32,
+    way: Way,
+    from: Address,
+    height: u64,
+}
+
+impl<'a> Seen<'a> {
+    /// What left addresses whose owners `snapshot` knows: sent, or destroyed there.
+    fn left(self, snapshot: &'a Snapshot) -> impl Iterator<Item = Left> + 'a {
+        let sent = self.transfers.iter().map(|t| {
+            let height = t.block.height;
+            Left { tx: t.tx, n: t.n, way: Way::Transfer, from: t.from, height }
+        });
+        let destroyed = self.notices.iter().filter_map(|notice| match notice.what {
+            What::Destroyed { from, .. } => {
+                let (tx, n, height) = (notice.tx, notice.n, notice.block.height);
+                Some(Left { tx, n, way: Way::Destroyed, from, height })
+            }
+            _ => None,
+        });
+        sent.chain(destroyed).filter(|left| snapshot.owners.contains_key(&left.from))
+    }
+}
+
 /// The outflows that may matter to an update of `chain`, by the order of recording. `owners` of
 /// `snapshot` are known; what is above `finalized` (-1: everything) can still change.
 pub(crate) async fn touched(
     link: &mut Link<'_>,
     chain: &ChainName,
     finalized: i64,
-    transfers: &[Transfer],
+    seen: Seen<'_>,
     snapshot: &Snapshot,
 ) -> Result<Numbered<Outflow>, Error> {
     let mut found = Numbered::new();
@@ -210,9 +245,9 @@ pub(crate) async fn touched(
     binds.text(chain.to_string())?;
     binds.int(finalized)?;
     link.select(packed(&OUTFLOW, from) + PACKED_END, binds, &mut take).await?;
-    let ours = transfers.iter().filter(|transfer| snapshot.owners.contains_key(&transfer.from));
-    let ids: Vec<OutflowId> = ours
-        .map(|t| OutflowId { chain: chain.clone(), tx: t.tx, n: t.n, way: Way::Transfer })
+    let left = seen.left(snapshot);
+    let ids: Vec<OutflowId> = left
+        .map(|left| OutflowId { chain: chain.clone(), tx: left.tx, n: left.n, way: left.way })
         .collect();
     let by_id = |binds: &mut Binds, id: &OutflowId| binds.text(id.to_string());
     link.read(&BY_ID, &ids, by_id, &mut take).await?;
@@ -239,7 +274,7 @@ static WAITING: LazyLock<Bulk> = LazyLock::new(|| {
 pub(crate) async fn fill(
     link: &mut Link<'_>,
     chain: &ChainName,
-    transfers: &[Transfer],
+    seen: Seen<'_>,
     snapshot: &mut Snapshot,
 ) -> Result<(), Error> {
     let unowned = snapshot.outflows.iter().filter(|outflow| outflow.order.is_none());
@@ -247,14 +282,17 @@ pub(crate) async fn fill(
     snapshot.outflow_cases = by_id(link, &ids).await?;
     let mut wanted: BTreeSet<(Address, u64)> =
         snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height)).collect();
-    let ours = transfers.iter().filter(|transfer| snapshot.owners.contains_key(&transfer.from));
-    wanted.extend(ours.map(|transfer| (transfer.from, transfer.block.height)));
+    wanted.extend(seen.left(snapshot).map(|left| (left.from, left.height)));
     let wanted: Vec<(Address, u64)> = wanted.into_iter().collect();
     let bind = |binds: &mut Binds, (sender, height): &(Address, u64)| {
         binds.text(hex(&sender.0))?;
         binds.text(chain.to_string())?;
         binds.int(signed("outflows", "height", sender, *height)?)
     };
+    let txs = snapshot.outflows.iter().map(|outflow| outflow.id.tx);
+    let sent = seen.left(snapshot).filter(|left| left.way == Way::Transfer);
+    let txs: BTreeSet<TxHash> = txs.chain(sent.map(|left| left.tx)).collect();
+    snapshot.refunds = cases::sent(link, chain, &Vec::from_iter(txs)).await?;
     let held = &mut snapshot.held;
     link.read(&HELD, &wanted, bind, |line| {
         let mut fields = Fields::new("balances", line);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::case::{CaseId, Resolution};
-use payments::chain::{Cursor, Transfer, final_time};
+use payments::chain::{Cursor, final_time};
 use payments::changes::{RefundFact, Snapshot, Update};
 use payments::deposit::DepositId;
 use payments::name::{ChainName, OrderId};
@@ -18,7 +18,8 @@ use sqlx::AnyPool;
 use crate::cases;
 use crate::error::Error;
 use crate::load::{self, Numbered};
-use crate::outflows;
+use crate::notices;
+use crate::outflows::{self, Seen};
 use crate::row;
 use crate::sql::{Binds, Link, PACKED_END, packed};
 use crate::{Engine, Store};
@@ -72,9 +73,10 @@ impl Store {
 async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error> {
     match update {
         Update::Scan(scan) => {
+            let seen = Seen { transfers: &scan.transfers, notices: &scan.notices };
             let mut parts = Parts::of_chain(link, &scan.chain, None).await?;
-            parts.receive(link, &scan.chain, &scan.transfers).await?;
-            parts.send(link, &scan.chain, &scan.transfers, None).await?;
+            parts.receive(link, &scan.chain, seen).await?;
+            parts.send(link, &scan.chain, seen, None).await?;
             if let Some(cursor) = &parts.snapshot.cursor
                 && let Some(now) = final_time(cursor, scan)
             {
@@ -82,23 +84,25 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
                 parts.orders(link, &text_of_expiring(), binds).await?;
             }
             let mut snapshot = parts.finish(link).await?;
-            outflows::fill(link, &scan.chain, &scan.transfers, &mut snapshot).await?;
+            outflows::fill(link, &scan.chain, seen, &mut snapshot).await?;
             Ok(snapshot)
         }
-        Update::Rescan { chain, transfers } => {
+        Update::Rescan { chain, transfers, notices } => {
+            let seen = Seen { transfers, notices };
             let mut parts = Parts::of_chain(link, chain, None).await?;
-            parts.receive(link, chain, transfers).await?;
-            parts.send(link, chain, transfers, None).await?;
+            parts.receive(link, chain, seen).await?;
+            parts.send(link, chain, seen, None).await?;
             let mut snapshot = parts.finish(link).await?;
-            outflows::fill(link, chain, transfers, &mut snapshot).await?;
+            outflows::fill(link, chain, seen, &mut snapshot).await?;
             Ok(snapshot)
         }
         Update::Adopt(adoption) => {
             let base = Some(adoption.base.id.height);
             let mut parts = Parts::of_chain(link, &adoption.chain, base).await?;
-            parts.send(link, &adoption.chain, &[], base).await?;
+            let seen = Seen { transfers: &[], notices: &[] };
+            parts.send(link, &adoption.chain, seen, base).await?;
             let mut snapshot = parts.finish(link).await?;
-            outflows::fill(link, &adoption.chain, &[], &mut snapshot).await?;
+            outflows::fill(link, &adoption.chain, seen, &mut snapshot).await?;
             Ok(snapshot)
         }
         Update::ReconcileFailed { .. } => Ok(Snapshot::default()),
@@ -235,18 +239,19 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Who owns the addresses these transfers went to or came from, and the recorded deposits among
-    /// them that somebody else may own, or nobody: a transaction that a reorg took from one order
-    /// may pay another when it is mined again, and an imported address may have found its order
-    /// since.
+    /// Who owns the addresses these transfers went to or came from, or these notices are about; and
+    /// the recorded deposits among the transfers that somebody else may own, or nobody: a
+    /// transaction that a reorg took from one order may pay another when it is mined again, and an
+    /// imported address may have found its order since.
     async fn receive(
         &mut self,
         link: &mut Link<'_>,
         chain: &ChainName,
-        transfers: &[Transfer],
+        Seen { transfers, notices }: Seen<'_>,
     ) -> Result<(), Error> {
         let ends = transfers.iter().flat_map(|transfer| [transfer.to, transfer.from]);
-        let ends: BTreeSet<Address> = ends.collect();
+        let about = notices.iter().filter_map(|notice| notice.what.account());
+        let ends: BTreeSet<Address> = ends.chain(about).collect();
         let ends: Vec<Address> = ends.into_iter().collect();
         let (owners, dossiers) = (&mut self.snapshot.owners, &mut self.dossiers);
         load::owners(link, &ends, |owned| {
@@ -286,7 +291,7 @@ impl Parts {
         &mut self,
         link: &mut Link<'_>,
         chain: &ChainName,
-        transfers: &[Transfer],
+        seen: Seen<'_>,
         base: Option<u64>,
     ) -> Result<(), Error> {
         let finalized = match self.snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized) {
@@ -296,9 +301,11 @@ impl Parts {
             }
             None => -1,
         };
-        let found = outflows::touched(link, chain, finalized, transfers, &self.snapshot).await?;
+        let found = outflows::touched(link, chain, finalized, seen, &self.snapshot).await?;
         self.wanted.extend(outflows::orders(&found));
         self.snapshot.outflows = found.into_values().collect();
+        let noted = notices::touched(link, chain, finalized, seen.notices, &self.snapshot).await?;
+        self.snapshot.notices = noted;
         Ok(())
     }
 

@@ -105,6 +105,7 @@ impl Source {
             base,
             blocks: stretch.headers,
             transfers,
+            notices: Vec::new(),
             finalized,
             safe: None,
             tip: view.tip.id.height.max(top.unwrap_or_default()),

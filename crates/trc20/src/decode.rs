@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Transfer, TxHash};
+use payments::notice::{Notice, TOPICS, What};
 use ruint::aliases::U256;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -20,6 +21,9 @@ use crate::hex;
 
 /// `keccak256("Transfer(address,address,uint256)")`, the first topic of every Transfer.
 pub const TRANSFER: &str = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
+
+/// No notice has more arguments; one that has is none of those that are read.
+const LONGEST_NOTICE: usize = 3;
 
 /// A block whose header and transaction ids were recomputed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +57,17 @@ pub enum DecodeError {
     Absent(String),
 }
 
-/// A Transfer read whole, without what its block already says.
+/// A log read whole, without what its block already says. A notice moves nothing from anybody to
+/// anybody: those fields are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// The place of its block in its stretch.
     pub at: u32,
     /// Its contract, where that is not the token.
     pub other: Option<Address>,
-    /// Its place among its contract's Transfer logs inside its transaction.
+    /// What the token's issuer says in it; none where it is a Transfer.
+    pub notice: Option<What>,
+    /// Its place among its contract's Transfer logs, or notices, inside its transaction.
     pub n: u32,
     /// Its place among all logs of the block.
     pub log_index: u64,
@@ -75,10 +82,18 @@ pub struct Row {
 }
 
 impl Row {
-    /// The transfer, in its block and with its token.
+    /// The notice, in its block, where it is one.
     #[must_use]
-    pub fn transfer(&self, header: &Header, token: Address) -> Transfer {
-        Transfer {
+    pub fn said(&self, header: &Header) -> Option<Notice> {
+        let Self { tx, n, log_index, .. } = *self;
+        let (block, time) = (header.id, header.time);
+        self.notice.map(|what| Notice { tx, n, log_index, block, time, what })
+    }
+
+    /// The transfer, in its block and with its token; none where it is a notice.
+    #[must_use]
+    pub fn transfer(&self, header: &Header, token: Address) -> Option<Transfer> {
+        self.notice.is_none().then(|| Transfer {
             tx: self.tx,
             n: self.n,
             log_index: self.log_index,
@@ -88,7 +103,7 @@ impl Row {
             from: self.from,
             to: self.to,
             raw: self.raw,
-        }
+        })
     }
 }
 
@@ -250,8 +265,8 @@ pub struct Asked {
     pub others: bool,
 }
 
-/// The Transfers that are asked for in a `gettransactioninfobyblocknum` answer to `block`, which is
-/// the `at`-th of its stretch.
+/// The Transfers that are asked for, and the notices of the token's issuer, in a
+/// `gettransactioninfobyblocknum` answer to `block`, which is the `at`-th of its stretch.
 ///
 /// # Errors
 /// [`DecodeError::Absent`] where the infos are not there or are another fork's,
@@ -335,14 +350,15 @@ impl Reader {
             // The default is left out; it was once spelled like this.
             matches!(info.result, None | Some("SUCESS")),
         ];
-        let mut places: BTreeMap<Option<Address>, u32> = BTreeMap::new();
+        let mut places: BTreeMap<(Option<Address>, bool), u32> = BTreeMap::new();
         for log in &info.log {
             let log_index = self.logs;
             self.logs = self.logs.saturating_add(1);
             let is_token = log.address.eq_ignore_ascii_case(&self.token);
-            let topic =
+            let is_transfer =
                 log.topics.first().is_some_and(|topic| topic.eq_ignore_ascii_case(TRANSFER));
-            if !topic || !(is_token || self.others) {
+            let notice = if is_token && !is_transfer { notice(log) } else { None };
+            if notice.is_none() && !(is_transfer && (is_token || self.others)) {
                 continue;
             }
             match succeeded {
@@ -352,19 +368,38 @@ impl Reader {
                 [false, false, false] => continue,
                 _ => return lie(height, "contradict the block about what succeeded"),
             }
-            let Some(mut row) = self.row(log, log_index, outcome.tx) else {
+            let row = match notice {
+                Some(_) => Some(self.notice(notice, log_index, outcome.tx)),
+                None => self.row(log, log_index, outcome.tx),
+            };
+            let Some(mut row) = row else {
                 // Another contract may call what it likes a Transfer.
                 if is_token {
                     return lie(height, "have a Transfer that is none");
                 }
                 continue;
             };
-            let n = places.entry(row.other).or_default();
+            let n = places.entry((row.other, notice.is_some())).or_default();
             row.n = *n;
             rows.push(row);
             *n = n.saturating_add(1);
         }
         Ok(())
+    }
+
+    const fn notice(&self, notice: Option<What>, log_index: u64, tx: TxHash) -> Row {
+        let nobody = Address([0; 20]);
+        Row {
+            at: self.at,
+            other: None,
+            notice,
+            n: 0,
+            log_index,
+            from: nobody,
+            to: nobody,
+            tx,
+            raw: U256::ZERO,
+        }
     }
 
     fn row(&self, log: &WrittenLog<'_>, log_index: u64, tx: TxHash) -> Option<Row> {
@@ -377,6 +412,7 @@ impl Reader {
         Some(Row {
             at: self.at,
             other,
+            notice: None,
             n: 0,
             log_index,
             from: Address(hex::padded(from)?),
@@ -385,6 +421,19 @@ impl Reader {
             raw: U256::from_be_bytes(hex::fixed::<32>(log.data)?),
         })
     }
+}
+
+/// What the token's issuer says in a log: here the arguments are indexed that are not elsewhere.
+fn notice(log: &WrittenLog<'_>) -> Option<What> {
+    let (topic, indexed) = log.topics.split_first()?;
+    let topic = hex::fixed::<32>(topic).filter(|topic| TOPICS.contains(topic))?;
+    let indexed = indexed.iter().map(|word| hex::fixed::<32>(word));
+    let data = log.data.as_bytes().chunks(64).map(|word| {
+        let text = std::str::from_utf8(word).ok()?;
+        hex::fixed::<32>(text)
+    });
+    let words: Option<Vec<[u8; 32]>> = indexed.chain(data).take(LONGEST_NOTICE).collect();
+    What::read(&topic, &words?)
 }
 
 pub(crate) fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, DecodeError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockId, Header, Scan, Transfer, TxHash};
-use payments::lookup::{Held, Mined, Transaction};
+use payments::lookup::{Held, Mined, Told, Transaction};
 use payments::watch::WatchSet;
 use ruint::aliases::U256;
 use serde::Deserialize;
@@ -111,6 +111,7 @@ impl Source {
             chain: self.config.chain.clone(),
             base: below,
             transfers: stretch.matching(self.pool.facts.token, watch),
+            notices: stretch.notices(watch),
             blocks: stretch.headers,
             finalized: None,
             safe: None,
@@ -118,13 +119,14 @@ impl Source {
         })
     }
 
-    /// The Transfers of the block at `height` with an address of `watch` at either end, as two
-    /// endpoints tell them. On TRON no header binds a log, so agreement is all there is.
+    /// The Transfers of the block at `height` with an address of `watch` at either end, and the
+    /// notices that concern us, as two endpoints tell them. On TRON no header binds a log, so
+    /// agreement is all there is.
     ///
     /// # Errors
     /// [`Error::OtherTransfers`] and [`Error::Disagree`] where they do not agree,
     /// [`Error::GaveUp`] where there is only one server, [`Error`] where fewer than two answer.
-    pub async fn corroborate(&self, height: u64, watch: &WatchSet) -> Result<Vec<Transfer>, Error> {
+    pub async fn corroborate(&self, height: u64, watch: &WatchSet) -> Result<Told, Error> {
         let mut pairs = self.pool.nodes.iter().zip(self.pool.nodes.iter().skip(1));
         if pairs.all(|(one, next)| one.is_same_server(next)) {
             let why = "nothing on TRON proves a log, and there is no second server to ask";
@@ -155,7 +157,8 @@ impl Source {
                 let (one, other) = (one.name.clone(), node.name.clone());
                 return Err(Error::OtherTransfers { height, one, other });
             }
-            return Ok(known.matching(self.pool.facts.token, watch));
+            let transfers = known.matching(self.pool.facts.token, watch);
+            return Ok(Told { transfers, notices: known.notices(watch) });
         }
         Err(exhausted.unread(height))
     }
@@ -241,7 +244,7 @@ pub(crate) async fn transaction(
         return Err(Refusal::behind("the transaction's block is not in its chain now"));
     };
     let transfers = rows.iter().filter(|row| row.tx == tx);
-    let transfers = transfers.map(|row| row.transfer(&block.header, pool.facts.token));
+    let transfers = transfers.filter_map(|row| row.transfer(&block.header, pool.facts.token));
     let (transfers, others) = transfers.partition(|t: &Transfer| t.token == pool.facts.token);
     Ok(Transaction::Mined(Mined {
         succeeded: outcome.succeeded,

@@ -7,6 +7,7 @@
 use futures_util::stream::{self, StreamExt};
 use payments::address::Address;
 use payments::chain::{BlockId, Header, Transfer};
+use payments::notice::Notice;
 use payments::watch::WatchSet;
 
 use crate::decode::{self, Asked, Block, Row};
@@ -30,9 +31,20 @@ impl Stretch {
         let ours = self.rows.iter().filter(|row| watch.contains(&row.to) || sent(row));
         ours.filter_map(|row| {
             let header = self.headers.get(usize::try_from(row.at).ok()?)?;
-            Some(row.transfer(header, token))
+            row.transfer(header, token)
         })
         .collect()
+    }
+
+    /// What the token's issuer says about everybody, or about an address of `watch`.
+    pub(crate) fn notices(&self, watch: &WatchSet) -> Vec<Notice> {
+        let ours =
+            |notice: &Notice| notice.what.account().is_none_or(|account| watch.contains(&account));
+        let notice = |row: &Row| {
+            let header = self.headers.get(usize::try_from(row.at).ok()?)?;
+            row.said(header)
+        };
+        self.rows.iter().filter_map(notice).filter(ours).collect()
     }
 
     /// Puts `next` behind this stretch; false, and nothing is done, where it does not follow.

@@ -361,6 +361,7 @@ fn fork_switch(fork: u64, before: &Value, after: &Value, paid: &Value, gone: &Va
         tip: theirs.last().unwrap().id.height,
         blocks: theirs.clone(),
         transfers: Vec::new(),
+        notices: Vec::new(),
         finalized: Some(base),
         safe: None,
     };

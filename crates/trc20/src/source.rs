@@ -100,6 +100,7 @@ impl Source {
             chain: self.config.chain.clone(),
             base: standing.base,
             transfers: standing.stretch.matching(self.pool.facts.token, &watch),
+            notices: standing.stretch.notices(&watch),
             blocks: standing.stretch.headers,
             finalized,
             safe: None,

@@ -108,6 +108,7 @@ fn cut(chain: &Chain, from: usize, most: usize, random: &mut Random) -> Vec<Scan
             base: from.checked_sub(1).map(|below| chain.id(line[below])),
             blocks: blocks.clone().map(|block| block.header).collect(),
             transfers: blocks.flat_map(|block| &block.transfers).cloned().collect(),
+            notices: Vec::new(),
             finalized: Some(chain.id(line[usize::try_from(claim).unwrap()])),
             safe: Some(safe),
             tip: chain.height(chain.tip()),

@@ -60,7 +60,7 @@ pub fn ending(seed: u64, steps: u64, calm: bool, decides: bool) -> Ending {
             let chain = &world.chains[at];
             let read = chain.path.iter().flat_map(|at| &chain.blocks[*at].transfers);
             let (transfers, chain) = (read.cloned().collect(), chain.name.clone());
-            let again = Update::Rescan { chain, transfers };
+            let again = Update::Rescan { chain, transfers, notices: Vec::new() };
             world.apply(&again).expect("all of it read again");
         }
     }

@@ -191,7 +191,15 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
             *told.paid.entry(event.order.clone()?).or_default() -= 1;
             true
         }
-        EventKind::ChainFlooded => true,
+        EventKind::ChainFlooded
+        | EventKind::TokenPaused
+        | EventKind::TokenUnpaused
+        | EventKind::TokenDeprecated
+        | EventKind::TokenFeeSet
+        | EventKind::AddressBlacklisted
+        | EventKind::AddressReleased
+        | EventKind::AddressEmptied
+        | EventKind::NoticeOrphaned => true,
         EventKind::ChainPaused => told.paused.insert(event.chain.clone()?),
         EventKind::ChainStalled => told.stalled.insert(event.chain.clone()?),
         // A person lets it go on and says why, or a block was read.

@@ -23,6 +23,7 @@ use payments::deposit::{Deposit, DepositId};
 use payments::event::Event;
 use payments::ledger::{Account, Asset, Balances, Journal, Sides};
 use payments::name::{ChainName, OrderId};
+use payments::notice::{Noted, NoticeId};
 use payments::order::{Dossier, Order};
 use payments::outflow::{Outflow, OutflowId};
 
@@ -45,6 +46,8 @@ pub enum Refused {
     DepositKnown(DepositId),
     /// What is recorded of the outflow does not become this.
     Outflow(OutflowId),
+    /// What is recorded of the notice does not become this.
+    Notice(NoticeId),
     /// The deposit is not recorded, or is another order's.
     DepositUnknown(DepositId),
     /// The case is decided, or is not what it was.
@@ -82,6 +85,8 @@ pub struct Memory {
     deposit_at: BTreeMap<(DepositId, Option<OrderId>), usize>,
     outflows: Vec<Arc<Outflow>>,
     outflow_at: BTreeMap<OutflowId, usize>,
+    notices: Vec<Arc<Noted>>,
+    notice_at: BTreeMap<NoticeId, usize>,
     cases: Vec<Arc<Case>>,
     case_at: BTreeMap<CaseId, usize>,
     journals: Vec<Arc<Journal>>,
@@ -141,6 +146,7 @@ impl Memory {
         }
         self.write_deposits(changes);
         self.write_outflows(changes);
+        self.write_notices(changes);
         self.write_cases(changes);
         self.write_journals(changes);
         self.events.extend(changes.events.iter().cloned().map(Arc::new));
@@ -207,6 +213,17 @@ impl Memory {
             match self.outflows.get_mut(at) {
                 Some(known) => *known = Arc::new(outflow.clone()),
                 None => self.outflows.push(Arc::new(outflow.clone())),
+            }
+        }
+    }
+
+    fn write_notices(&mut self, changes: &Changes) {
+        for noted in &changes.notices {
+            let fresh = self.notices.len();
+            let at = *self.notice_at.entry(noted.id()).or_insert(fresh);
+            match self.notices.get_mut(at) {
+                Some(known) => *known = Arc::new(noted.clone()),
+                None => self.notices.push(Arc::new(noted.clone())),
             }
         }
     }
@@ -309,6 +326,12 @@ impl Memory {
     /// value.
     pub fn outflows(&self) -> &[Arc<Outflow>] {
         &self.outflows
+    }
+
+    /// All notices in the order they were first recorded. One that is written again is another
+    /// value.
+    pub fn notices(&self) -> &[Arc<Noted>] {
+        &self.notices
     }
 
     /// All cases in the order they were opened. One that is written again is another value.

@@ -130,6 +130,7 @@ impl World {
         let header = Header { id, parent: below.id.hash, time: Time(below.time.0 + 1000) };
         let (base, name, safe, tip) = (below.id, chain.name.clone(), None, id.height);
         let (transfers, blocks) = (Vec::new(), vec![header]);
-        Some(Scan { chain: name, base: Some(base), blocks, transfers, finalized: None, safe, tip })
+        let (base, notices, finalized) = (Some(base), Vec::new(), None);
+        Some(Scan { chain: name, base, blocks, transfers, notices, finalized, safe, tip })
     }
 }

@@ -271,7 +271,7 @@ impl Share {
 
 /// What a case is, where it is open; each deposit is named once.
 pub(crate) fn open_case(case: &Case) -> Result<Option<Open>, String> {
-    if case.decision.is_some() || case.kind == CaseKind::UnexplainedOutflow {
+    if case.decision.is_some() || case.kind.is_about_an_outflow() {
         return Ok(None);
     }
     let mut about = case.deposits.clone();

@@ -212,7 +212,7 @@ impl World {
             }
             let blocks = truth.path.iter().map(|at| &truth.blocks[*at]);
             let transfers = blocks.flat_map(|block| &block.transfers).cloned().collect();
-            self.apply(&Update::Rescan { chain, transfers })?;
+            self.apply(&Update::Rescan { chain, transfers, notices: Vec::new() })?;
             for _ in 0..2 {
                 let mut scan = self.scan_of(at, None);
                 scan.finalized = Some(self.chains[at].id(self.chains[at].tip()));
@@ -318,7 +318,7 @@ impl World {
                     self.chain_mut(&scan.chain).adopt(joined, scan, &rules[&scan.chain]);
                 }
             }
-            Update::Rescan { chain, transfers } => {
+            Update::Rescan { chain, transfers, .. } => {
                 self.chain_mut(chain).feed(transfers, &rules[chain]);
             }
             Update::Create(order) => {
@@ -349,7 +349,7 @@ impl World {
         }
         let accepted = match update {
             Update::Scan(scan) => self.chain(&scan.chain).join(scan).is_some(),
-            Update::Rescan { chain, transfers } => {
+            Update::Rescan { chain, transfers, .. } => {
                 let chain = self.chain(chain);
                 let at = |t: &Transfer| chain.find(&t.block.hash);
                 transfers.iter().all(|t| at(t).is_some_and(|at| chain.is_recorded(at)))
@@ -428,6 +428,7 @@ impl World {
             base: from.checked_sub(1).map(|below| chain.id(line[below])),
             blocks: blocks.iter().map(|block| block.header).collect(),
             transfers,
+            notices: Vec::new(),
             finalized,
             safe: with_safe.then_some(chain.safe),
             tip: chain.height(chain.tip()),
@@ -462,6 +463,7 @@ impl World {
             base: recorded.or(below).map(|at| chain.id(at)),
             blocks: blocks.map(|block| block.header).collect(),
             transfers,
+            notices: Vec::new(),
             finalized: chain.truth.get(end - 1).map(|at| chain.id(*at)),
             safe: None,
             tip: chain.height(chain.tip()),
@@ -523,7 +525,7 @@ impl World {
         if transfers.iter().any(|transfer| self.is_lost(transfer)) {
             self.marks.insert("a payment that an index left out is found");
         }
-        Update::Rescan { chain: chain.name.clone(), transfers }
+        Update::Rescan { chain: chain.name.clone(), transfers, notices: Vec::new() }
     }
 
     pub(crate) fn note(&mut self, update: &Update, planned: &Result<Changes, PlanError>) {
@@ -534,7 +536,9 @@ impl World {
                 let claim = scan.finalized.map(|claim| claim.height);
                 format!("scan {} {heights:?} final {claim:?} safe {:?}", scan.chain, scan.safe)
             }
-            Update::Rescan { chain, transfers } => format!("rescan {chain}, {}", transfers.len()),
+            Update::Rescan { chain, transfers, .. } => {
+                format!("rescan {chain}, {}", transfers.len())
+            }
             other => format!("{other:?}"),
         };
         match planned {

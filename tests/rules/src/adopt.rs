@@ -5,10 +5,12 @@
 //! Why: the one case in which what was final is not, and nobody's word but a person's is enough.
 
 use payments::adopt::Adoption;
+use payments::case::Resolution;
 use payments::chain::{ConnectError, Header};
 use payments::{PlanError, Update};
 
-use super::world::{World, chain, pay, says};
+use super::resolve::{case, of, refund};
+use super::world::{World, chain, id, pay, says};
 
 /// Order A paid and credited at height 2 of five final blocks, B paid in part at height 3.
 fn lost() -> World {
@@ -173,4 +175,98 @@ fn a_fork_right_above_the_finalized_block_loses_nothing_final() {
     // The finalized block itself is what both branches stand on.
     world.lose("ethereum", 4);
     assert!(!world.news().contains("lost_finalized"));
+}
+
+/// A decision about a deposit of the lost branch: what it booked is taken back with it, the case
+/// keeps it as a fact, and the deposit, mined again, is judged anew.
+#[test]
+fn what_a_person_decided_goes_with_its_deposit() {
+    let decisions = [
+        Resolution::Credit,
+        Resolution::Dismiss,
+        refund("back", "0.80"),
+        Resolution::Reassign(id("B")),
+    ];
+    for resolution in decisions {
+        let (mut world, case) = World::paid_twice();
+        world.order("B", |_| {});
+        world.says("ann", &case, resolution.clone()).unwrap();
+        let word = resolution.word();
+        world.fork("ethereum", 1);
+        world.mine_unseen("ethereum", 90, &[]);
+        world.mine_unseen("ethereum", 100, &[]);
+        pause(&mut world);
+        world.apply(&adoption(&world, "ethereum", 1, 3)).unwrap();
+        assert!(!world.balances().contains("order:B"), "{word}: {}", world.balances());
+        assert!(!world.balances().contains("suspense"), "{word}: {}", world.balances());
+        let treasury = "USDT.ethereum sales 100000000";
+        assert!(world.balances().contains(treasury), "{word}: {}", world.balances());
+        let decided = world.memory.cases().iter().find(|known| known.id == case).unwrap();
+        assert_eq!(decided.decision.as_ref().unwrap().resolution, resolution, "a fact it stays");
+        world.scan("ethereum").unwrap();
+        world.mine("ethereum", &[pay("t2", "A", "100")]);
+        assert!(world.state("A").contains("t2:0 100.00 suspended duplicate"), "{word}");
+        let again = of("duplicate", "ethereum", "t2").0 + "#2";
+        assert!(world.memory.cases().iter().any(|known| known.id.0 == again), "{word}");
+    }
+}
+
+/// Order A is covered by what was missed at first and lies below; its excess counts for B. Then the
+/// other part, above, is gone: B keeps what a person gave it, and A has the rest.
+fn given_away() -> World {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.order("B", |_| {});
+    world.mine_unseen("ethereum", 10, &[pay("t2", "A", "80")]);
+    let mut scan = world.look("ethereum");
+    let transfers = std::mem::take(&mut scan.transfers);
+    world.apply(&Update::Scan(scan)).unwrap();
+    world.mine("ethereum", &[pay("t1", "A", "60")]);
+    world.mine("ethereum", &[]);
+    world.finalize("ethereum", 3);
+    let (on, notices) = (chain("ethereum"), Vec::new());
+    world.apply(&Update::Rescan { chain: on, transfers, notices }).unwrap();
+    let excess = of("overpaid", "ethereum", "t2");
+    world.says("ann", &excess, Resolution::Reassign(id("B"))).unwrap();
+    world.mine("ethereum", &[pay("t3", "B", "60")]);
+    assert!(world.state("B").starts_with("paid"));
+    world.fork("ethereum", 1);
+    for second in [90, 100, 110, 120] {
+        world.mine_unseen("ethereum", second, &[]);
+    }
+    pause(&mut world);
+    world.apply(&adoption(&world, "ethereum", 1, 5)).unwrap();
+    world.scan("ethereum").unwrap();
+    world
+}
+
+#[test]
+fn an_excess_that_was_given_away_stays_where_what_it_exceeded_is_gone() {
+    let mut world = given_away();
+    says(
+        &world.balances(),
+        "USDT.ethereum custody:ethereum:@A -80000000
+        USDT.ethereum order:A 40000000
+        USDT.ethereum order:B 40000000",
+    );
+    assert!(world.state("A").starts_with("partially_paid"), "{}", world.state("A"));
+    // Mined again, it pays the order, and there is no excess any more.
+    world.mine("ethereum", &[pay("t1", "A", "60"), pay("t3", "B", "60")]);
+    for order in ["A", "B"] {
+        assert!(world.state(order).starts_with("paid"), "{}", world.state(order));
+    }
+    assert!(!world.balances().contains("suspense"), "{}", world.balances());
+    assert!(world.balances().contains("USDT.ethereum sales 200000000"));
+}
+
+#[test]
+fn what_is_left_of_it_is_what_the_order_can_hold_or_give_back() {
+    let mut world = given_away();
+    world.mine_at("ethereum", 1_100, &[]);
+    world.mine_at("ethereum", 1_110, &[]);
+    world.all_final("ethereum");
+    let held = "USDT.ethereum suspense:underpaid 80000000";
+    assert!(world.balances().contains(held), "40 of A and 40 of B: {}", world.balances());
+    world.says("ann", &case("underpaid", "A"), Resolution::Dismiss).unwrap();
+    assert!(world.balances().contains("USDT.ethereum kept 40000000"), "{}", world.balances());
 }

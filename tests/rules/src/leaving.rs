@@ -280,10 +280,14 @@ fn a_recorded_outflow_is_refused_under_any_other_face() {
         world.order("B", |_| {});
         world.mine("ethereum", &[pay("t2", "treasury", "100").from("A")]);
         let mut transfers = world.lines["ethereum"].blocks[2].1.clone();
-        let update = Update::Rescan { chain: chain("ethereum"), transfers: transfers.clone() };
+        let update = Update::Rescan {
+            chain: chain("ethereum"),
+            transfers: transfers.clone(),
+            notices: Vec::new(),
+        };
         assert!(world.apply(&update).unwrap().is_empty());
         change(&mut transfers[0]);
-        let again = Update::Rescan { chain: chain("ethereum"), transfers };
+        let again = Update::Rescan { chain: chain("ethereum"), transfers, notices: Vec::new() };
         refused(world.apply(&again), &format!("is recorded with another {what}"));
     }
 }

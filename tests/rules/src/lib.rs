@@ -13,6 +13,7 @@ mod again;
 mod ahead;
 mod bounds;
 mod examples;
+mod issuer;
 mod leaving;
 mod limits;
 mod lost;

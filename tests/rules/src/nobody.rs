@@ -152,6 +152,7 @@ fn a_decided_case_stays_decided_when_its_deposit_is_lost() {
     let news = world.news();
     assert!(news.contains("reverse:resolve:unassigned:ethereum:t2:0: kept -> suspense:unassigned"));
     assert!(!news.contains("why=its deposit is no longer part of the chain"), "{news}");
-    let again = Update::Rescan { chain: chain("ethereum"), transfers: Vec::new() };
+    let again =
+        Update::Rescan { chain: chain("ethereum"), transfers: Vec::new(), notices: Vec::new() };
     assert!(world.apply(&again).unwrap().is_empty());
 }

@@ -104,7 +104,7 @@ fn what_is_not_configured_or_not_there() {
     assert_eq!(world.apply(&Update::Create(order)).unwrap_err(), moon());
     let why = String::new;
     for update in [
-        Update::Rescan { chain: chain("moon"), transfers: Vec::new() },
+        Update::Rescan { chain: chain("moon"), transfers: Vec::new(), notices: Vec::new() },
         Update::Stall { chain: chain("moon"), why: why() },
         Update::Pause { chain: chain("moon"), why: why() },
         Update::Resume { chain: chain("moon"), by: why(), why: why() },

@@ -131,7 +131,7 @@ fn more_than_the_books_hold_waits_and_holds_nothing_up() {
     world.mine("ethereum", &[]);
     says(&world.news(), "");
     let chain = chain("ethereum");
-    world.apply(&Update::Rescan { chain, transfers: missed }).unwrap();
+    world.apply(&Update::Rescan { chain, transfers: missed, notices: Vec::new() }).unwrap();
     assert_eq!(state(&world, "ethereum", "t2", 0), (OutflowState::Booked, Some("treasury")));
     assert_eq!(custody(&world, "ethereum"), 500_000_000);
 }
@@ -228,7 +228,7 @@ fn what_a_reorg_may_take_back_pays_for_nothing_that_left() {
     assert_eq!(custody(&world, "bsc"), 9_999_999);
     world.mine("bsc", &[pay("t6", "A", "13")]);
     let chain = chain("bsc");
-    world.apply(&Update::Rescan { chain, transfers: missed }).unwrap();
+    world.apply(&Update::Rescan { chain, transfers: missed, notices: Vec::new() }).unwrap();
     world.mine("bsc", &[]);
     assert_eq!(state(&world, "bsc", "t3", 0), (OutflowState::Booked, Some("treasury")));
     assert_eq!(custody(&world, "bsc"), 13_000_000);
@@ -285,7 +285,8 @@ fn another_transfer_under_a_recorded_name_is_refused() {
     world.mine("ethereum", &[pay("t2", "treasury", "100").from("A")]);
     let mut transfers = world.lines["ethereum"].blocks[2].1.clone();
     transfers[0].to = address("thief");
-    let refused = world.apply(&Update::Rescan { chain: chain("ethereum"), transfers });
+    let refused =
+        world.apply(&Update::Rescan { chain: chain("ethereum"), transfers, notices: Vec::new() });
     let why = refused.unwrap_err().to_string();
     assert!(why.contains("is recorded with another receiver"), "{why}");
 }

@@ -555,7 +555,7 @@ fn a_rescan_finds_what_was_missed_and_nothing_that_is_gone() {
     world.apply(&Update::Scan(scan)).unwrap();
     says(&world.state("A"), "awaiting_payment");
     let chain = super::world::chain("ethereum");
-    let rescan = Update::Rescan { chain, transfers: missed };
+    let rescan = Update::Rescan { chain, transfers: missed, notices: Vec::new() };
     world.apply(&rescan).unwrap();
     says(&world.state("A"), "partially_paid\n ethereum:t1:0 60.00 confirmed");
     assert_eq!(world.memory.dossier(&id("A")).unwrap().counted(), usdt("60"));

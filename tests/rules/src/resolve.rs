@@ -248,7 +248,9 @@ fn a_reassigned_deposit_counts_for_the_other_order() {
     // Reading the block again finds what is recorded.
     let scan = world.look_from("ethereum", None);
     let transfers = scan.transfers;
-    let again = world.apply(&Update::Rescan { chain: chain("ethereum"), transfers }).unwrap();
+    let again = world
+        .apply(&Update::Rescan { chain: chain("ethereum"), transfers, notices: Vec::new() })
+        .unwrap();
     assert!(again.is_empty(), "{again:?}");
 }
 

@@ -112,11 +112,11 @@ fn a_block_that_is_told_otherwise_is_refused() {
     elsewhere[0].to = address("B");
     world.order("B", |_| {});
     for (transfers, what) in [(more, "value"), (elsewhere, "receiver")] {
-        let rescan = Update::Rescan { chain: chain("ethereum"), transfers };
+        let rescan = Update::Rescan { chain: chain("ethereum"), transfers, notices: Vec::new() };
         let error = world.apply(&rescan).unwrap_err().to_string();
         assert!(error.ends_with(&format!("is recorded with another {what}")), "{error}");
     }
-    let rescan = Update::Rescan { chain: chain("ethereum"), transfers: told };
+    let rescan = Update::Rescan { chain: chain("ethereum"), transfers: told, notices: Vec::new() };
     assert!(world.apply(&rescan).unwrap().is_empty());
 }
 

@@ -13,6 +13,7 @@ use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
 use payments::changes::{Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Update};
 use payments::event::EventKind;
 use payments::name::{ChainName, CustomerId, OrderId};
+use payments::notice::{Notice, What};
 use payments::order::{Order, Policy, Price, Terms};
 use payments::time::Time;
 use payments::{PlanError, plan};
@@ -44,6 +45,8 @@ pub(super) struct World {
 #[derive(Default)]
 pub(super) struct Line {
     pub(super) blocks: Vec<(Header, Vec<Transfer>)>,
+    /// What the token's issuer says, by the hash of its block.
+    pub(super) notices: BTreeMap<BlockHash, Vec<Notice>>,
     pub(super) finalized: u64,
     pub(super) safe: Option<u64>,
 }
@@ -58,6 +61,7 @@ pub(super) struct Pay {
     token: Address,
     from: Option<String>,
     to_itself: bool,
+    to_nobody: bool,
     log_index: u64,
 }
 
@@ -71,7 +75,8 @@ enum Raw {
 pub(super) fn pay(tx: &'static str, to: &str, amount: &str) -> Pay {
     let raw = Raw::Text(amount.to_owned());
     let (to, from) = (to.to_owned(), None);
-    Pay { tx, n: 0, to, raw, token: TOKEN, from, to_itself: false, log_index: 0 }
+    let (to_itself, to_nobody) = (false, false);
+    Pay { tx, n: 0, to, raw, token: TOKEN, from, to_itself, to_nobody, log_index: 0 }
 }
 
 impl Pay {
@@ -98,6 +103,11 @@ impl Pay {
     /// From the account it goes to.
     pub(super) fn itself(self) -> Self {
         Self { to_itself: true, ..self }
+    }
+
+    /// To where contracts send what they burn.
+    pub(super) fn to_nobody(self) -> Self {
+        Self { to_nobody: true, ..self }
     }
 
     /// At this place among the logs of its block.
@@ -261,7 +271,7 @@ impl World {
                 None if pay.to_itself => address(&pay.to),
                 None => PAYER,
             },
-            to: address(&pay.to),
+            to: if pay.to_nobody { Address([0; 20]) } else { address(&pay.to) },
             raw: match &pay.raw {
                 Raw::Text(text) => usdt(text).to_raw(decimals).unwrap(),
                 Raw::Units(raw) => *raw,
@@ -270,6 +280,31 @@ impl World {
         let transfers = pays.iter().enumerate().map(transfer).collect();
         line.blocks.push((header, transfers));
         self.now = self.now.max(second * 1000);
+    }
+
+    /// Mines a block in which the token's issuer says all this, and scans it.
+    pub(super) fn announce(&mut self, name: &'static str, said: &[(&str, What)]) {
+        self.announce_with(name, said, &[]);
+    }
+
+    /// The same beside transfers of that block.
+    pub(super) fn announce_with(
+        &mut self,
+        name: &'static str,
+        said: &[(&str, What)],
+        pays: &[Pay],
+    ) {
+        let last = self.lines[name].blocks.last().map_or(0, |(header, _)| header.time.0 / 1000);
+        self.mine_unseen(name, last + 10, pays);
+        let line = self.lines.get_mut(name).unwrap();
+        let header = line.blocks.last().unwrap().0;
+        let (block, time) = (header.id, header.time);
+        let notice = |(at, (name, what)): (u64, &(&str, What))| {
+            let (tx, log_index) = (tx(name), 100 + at);
+            Notice { tx, n: 0, log_index, block, time, what: *what }
+        };
+        line.notices.insert(block.hash, (0..).zip(said).map(notice).collect());
+        self.scan(name).unwrap();
     }
 
     /// Forgets every block above `height`; what is mined next is another branch.
@@ -308,6 +343,11 @@ impl World {
             base,
             blocks: new.iter().map(|(header, _)| *header).collect(),
             transfers: new.iter().flat_map(|(_, transfers)| transfers).cloned().collect(),
+            notices: new
+                .iter()
+                .flat_map(|(header, _)| line.notices.get(&header.id.hash).into_iter().flatten())
+                .cloned()
+                .collect(),
             finalized: line
                 .blocks
                 .get(usize::try_from(line.finalized).unwrap())

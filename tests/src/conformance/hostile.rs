@@ -34,6 +34,16 @@ const WRITES: &[&str] = &[
     "UPDATE outflows SET explained = 'refund' WHERE state = 'booked'",
     "UPDATE outflows SET round = round + 2",
     "UPDATE outflows SET round = round - 1",
+    // What an issuer said stays said, while its block is there.
+    "DELETE FROM notices",
+    "UPDATE notices SET what = 'unpaused' WHERE what = 'paused'",
+    "UPDATE notices SET points = 0 WHERE what = 'fee'",
+    "UPDATE notices SET raw = '0' WHERE what = 'fee'",
+    "UPDATE notices SET block_hash = tx",
+    "UPDATE notices SET height = height + 1",
+    "UPDATE notices SET tx = block_hash",
+    "UPDATE notices SET round = round + 1",
+    "UPDATE notices SET round = 5, orphaned = 1",
     // Nothing is added outside a commit: no number was announced for it.
     "INSERT INTO journals SELECT seq + 100000, key || 'x', order_id, deposit, effective, recorded, \
      remainder, lines FROM journals WHERE seq = 1",
@@ -131,6 +141,7 @@ async fn state(pool: &AnyPool) -> Vec<String> {
         "events",
         "deposits",
         "outflows",
+        "notices",
         "orders",
         "cases",
         "case_steps",
@@ -143,6 +154,7 @@ async fn state(pool: &AnyPool) -> Vec<String> {
             "deposits" | "outflows" => "amount + seq",
             "cases" => "amount + coalesce(fee, 0) + coalesce(decided_at, 0)",
             "case_steps" => "case_seq + place",
+            "notices" => "seq + points + height + round + orphaned",
             _ => "seq",
         };
         let query =

@@ -5,18 +5,24 @@
 //! Never: only the end compared. Why: the rules are proved in memory and run on a database.
 
 mod hostile;
+mod issuer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use model::memory::Memory;
 use payments::address::Address;
 use payments::case::{Case, RefundState, Resolution, StepKind};
+use payments::chain::TxHash;
 use payments::changes::{Changes, Rules, Snapshot};
 use payments::event::Event;
+use payments::name::ChainName;
+use payments::notice::{Noted, Notice, What};
 use payments::order::Dossier;
+use payments::outflow::Way;
 use payments::time::Time;
 use payments::{Update, plan};
+use ruint::aliases::U256;
 use store::{OpenMode, Store, WatchState};
 
 use crate::postgres;
@@ -59,7 +65,10 @@ fn plain(mut snapshot: Snapshot) -> Snapshot {
 
 /// Plays one history on a database and in memory, side by side; how often it was written.
 async fn play(store: &Store, seed: u64) -> u32 {
-    let (rules, pool, diary) = model::diary(seed, STEPS);
+    let (rules, pool, mut diary) = model::diary(seed, STEPS);
+    if seed % 2 == 1 {
+        issuer::speaks(&pool, &mut diary);
+    }
     let mut memory = Memory::new();
     memory.import(&pool);
     assert_eq!(store.import(&pool).await.expect("imported"), pool.len() as u64);
@@ -90,6 +99,11 @@ async fn play(store: &Store, seed: u64) -> u32 {
         }
     }
     compare(store, &memory).await;
+    let noted = memory.notices();
+    let again = noted.iter().filter(|noted| noted.round > 1).count();
+    let lost = memory.outflows().iter().any(|outflow| outflow.id.way == Way::Destroyed);
+    let spoke = noted.len() > 5 && lost;
+    assert!(seed % 2 == 0 || spoke, "the issuer said {} things, {again} again", noted.len());
     written
 }
 
@@ -121,6 +135,13 @@ async fn compare(store: &Store, memory: &Memory) {
     assert_eq!(journals.len(), memory.journals().len());
     for ((seq, journal), known) in journals.iter().zip(memory.journals()) {
         assert_eq!(journal, known.as_ref(), "journal {seq}");
+    }
+    let chains: BTreeSet<ChainName> =
+        memory.notices().iter().map(|noted| noted.chain.clone()).collect();
+    for chain in chains {
+        let known = memory.notices().iter().filter(|noted| noted.chain == chain);
+        let known: Vec<Noted> = known.map(|noted| (**noted).clone()).collect();
+        assert_eq!(store.notices(&chain).await.expect("read"), known);
     }
     for ((asset, account), sides) in store.balances("", "", u32::MAX).await.expect("read").0 {
         assert_eq!(sides.net(), memory.net(&asset, &account), "{account}");
@@ -157,8 +178,28 @@ async fn filled(store: &Store) {
     let (rules, pool, diary) =
         (0..).map(|seed| model::diary(seed, 400)).find(is_full).expect("one");
     store.import(&pool).await.expect("imported");
+    let mut last = Time(0);
     for (update, now) in &diary {
         record(store, &rules, update, *now).await;
+        last = *now;
+    }
+    // And two things that an issuer said.
+    for chain in rules.keys() {
+        let cursor = store.cursor(chain).await.expect("a cursor");
+        let Some(header) = cursor.last() else { continue };
+        let notice = |n, what| Notice {
+            tx: TxHash([0xad; 32]),
+            n,
+            log_index: 0,
+            block: header.id,
+            time: header.time,
+            what,
+        };
+        let notices =
+            vec![notice(0, What::Paused), notice(1, What::Fee { points: 1, most: U256::ONE })];
+        let transfers = Vec::new();
+        let update = Update::Rescan { chain: chain.clone(), transfers, notices };
+        record(store, &rules, &update, last).await;
     }
 }
 

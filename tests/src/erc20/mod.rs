@@ -10,6 +10,7 @@ mod doubles;
 mod explain;
 mod lies;
 mod near;
+mod notices;
 mod others;
 mod prove;
 mod rig;

@@ -75,7 +75,7 @@ async fn among_many_addresses_only_a_proof_of_every_block_finds_it() {
         trusting.catch_up().await;
         assert_eq!(trusting.seen().len(), paid.len() - 1, "nothing binds the answer");
         let proved = trusting.source.prove(21, &trusting.watch).await.unwrap();
-        assert_eq!(proved.len(), 1);
+        assert_eq!(proved.transfers.len(), 1);
 
         node.forget_requests();
         let mut sure = follower(&[&node], Prove::Always).await;

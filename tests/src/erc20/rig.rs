@@ -10,6 +10,7 @@ use lab::evm::{Chain, ChainSpec, Node, Tx};
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Cursor, Scan, Transfer, TxHash, connect};
 use payments::name::ChainName;
+use payments::notice::Notice;
 use payments::watch::WatchSet;
 
 /// How deep a reorg may be.
@@ -74,6 +75,8 @@ pub(crate) struct Follower {
     pub(crate) recorded: BTreeMap<(TxHash, u32), Transfer>,
     /// Every Transfer of every scan, the token's and others'.
     pub(crate) transfers: Vec<Transfer>,
+    /// Every notice of every scan.
+    pub(crate) notices: Vec<Notice>,
     pub(crate) polls: u32,
 }
 
@@ -93,6 +96,7 @@ impl Follower {
             watch: Arc::new(watch),
             recorded: BTreeMap::new(),
             transfers: Vec::new(),
+            notices: Vec::new(),
             polls: 0,
         }
     }
@@ -128,6 +132,7 @@ impl Follower {
         }
         let added: Vec<BlockId> = joined.added.iter().map(|header| header.id).collect();
         self.transfers.extend(scan.transfers.iter().cloned());
+        self.notices.extend(scan.notices.iter().cloned());
         let token = Address(ChainSpec::ethereum().token.address.into_array());
         for transfer in scan.transfers.into_iter().filter(|transfer| transfer.token == token) {
             if added.contains(&transfer.block) {

@@ -23,4 +23,5 @@ mod refusals;
 mod reorgs;
 pub(crate) mod shop;
 mod stalls;
+mod token;
 mod tron;

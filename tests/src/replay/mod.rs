@@ -59,6 +59,12 @@ scenarios!(
     hidden_reorg,
     adopted,
     too_deep,
+    sweep,
+    outflow_unexplained,
+    token_paused,
+    token_deprecated,
+    fee_switched_on,
+    blacklisted,
 );
 
 async fn scenario(kind: Kind, name: &str) {

@@ -98,6 +98,7 @@ impl Live {
     pub(super) async fn act(&mut self, step: &Node, address: impl Fn(&str) -> Address) {
         let account = |who: &str| match who {
             "nobody" => Account::repeat_byte(0x99),
+            "treasury" => Account::repeat_byte(0x88),
             order => Account::from(address(order).0),
         };
         match step {
@@ -124,6 +125,15 @@ impl Live {
                 self.anvil.multisend_after_revert(self.multisend, payer, undone, kept).await;
             }
             Node::Fee(points, most) => self.anvil.set_fee(self.token, *points, *most).await,
+            Node::Pause(true) => drop(self.anvil.pause(self.token).await),
+            Node::Pause(false) => drop(self.anvil.unpause(self.token).await),
+            Node::Deprecate => drop(self.anvil.deprecate(self.token, self.other).await),
+            Node::Blacklist(order) => {
+                drop(self.anvil.blacklist(self.token, account(order)).await);
+            }
+            Node::Destroy(order) => {
+                drop(self.anvil.destroy_funds(self.token, account(order)).await);
+            }
             Node::Mine(blocks) => self.anvil.mine(*blocks).await,
             Node::Later(seconds) => self.anvil.advance_time(*seconds).await,
             Node::Reorg { depth, again } => self.reorg(*depth, again).await,

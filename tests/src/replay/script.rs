@@ -40,6 +40,14 @@ pub(super) enum Node {
     Approve(Payment),
     /// The fee switched on: basis points, and the most in whole tokens.
     Fee(u64, u64),
+    /// The token stops all transfers, or lets them go on.
+    Pause(bool),
+    /// Another contract goes on in the token's place.
+    Deprecate,
+    /// Nothing can be sent from an order's address any more.
+    Blacklist(String),
+    /// What is at such an address is destroyed.
+    Destroy(String),
     /// Blocks; what waits goes into the first.
     Mine(u64),
     /// Seconds that pass before the next block.
@@ -169,6 +177,11 @@ fn step(text: &str) -> Option<Step> {
         ["out-of-time", rest @ ..] => Step::Node(Node::OutOfTime(payment(rest)?)),
         ["approve", rest @ ..] => Step::Node(Node::Approve(payment(rest)?)),
         ["fee", points, most] => Step::Node(Node::Fee(points.parse().ok()?, most.parse().ok()?)),
+        ["token", "pauses"] => Step::Node(Node::Pause(true)),
+        ["token", "goes", "on"] => Step::Node(Node::Pause(false)),
+        ["token", "deprecated"] => Step::Node(Node::Deprecate),
+        ["blacklist", order] => Step::Node(Node::Blacklist((*order).to_owned())),
+        ["destroy", order] => Step::Node(Node::Destroy((*order).to_owned())),
         ["mine"] => Step::Node(Node::Mine(1)),
         ["mine", blocks] => Step::Node(Node::Mine(blocks.parse().ok()?)),
         ["later", time] => Step::Node(Node::Later(seconds(time)?)),

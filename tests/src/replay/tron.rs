@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use alloy::primitives::{Address as Account, B256};
+use alloy::primitives::{Address as Account, B256, U256};
 use lab::tape::Recorder;
 use lab::tron::{Chain, ChainSpec, Fault, LogSpec, Node as Served, TokenSpec, Tx};
 use payments::address::Address;
@@ -28,6 +28,7 @@ const PAYER: Account = Account::repeat_byte(0xaa);
 const OWNER: Account = Account::repeat_byte(0xcc);
 const BATCHER: Account = Account::repeat_byte(0xdd);
 const LOOK_ALIKE: Account = Account::repeat_byte(0xee);
+const TREASURY: Account = Account::repeat_byte(0x88);
 const NOBODY: Account = Account::repeat_byte(0x99);
 
 /// A node that is being recorded.
@@ -110,6 +111,7 @@ impl Live {
     pub(super) fn act(&mut self, step: &Node, address: impl Fn(&str) -> Address) {
         let account = |who: &str| match who {
             "nobody" => NOBODY,
+            "treasury" => TREASURY,
             order => Account::from(address(order).0),
         };
         match step {
@@ -142,7 +144,19 @@ impl Live {
             }
             Node::Fee(points, most) => {
                 self.fee = (*points, most * 1_000_000);
-                self.mine(1);
+                let (basis_points, max_fee) = (U256::from(*points), U256::from(self.fee.1));
+                self.announce(LogSpec::Params { basis_points, max_fee });
+            }
+            Node::Pause(true) => self.announce(LogSpec::Pause),
+            Node::Pause(false) => self.announce(LogSpec::Unpause),
+            Node::Deprecate => self.announce(LogSpec::Deprecate { successor: LOOK_ALIKE }),
+            Node::Blacklist(order) => {
+                self.announce(LogSpec::AddedBlackList { account: account(order) });
+            }
+            Node::Destroy(order) => {
+                let account = account(order);
+                let value = self.chain.balance(account, self.chain.tip().height);
+                self.announce(LogSpec::DestroyedBlackFunds { account, value });
             }
             Node::Mine(blocks) => self.mine(*blocks),
             Node::Later(seconds) => self.later += seconds * 1_000,
@@ -176,6 +190,12 @@ impl Live {
             [(to, value)] => Tx::transfer(from, *to, *value),
             several => Tx::batch(BATCHER, from, from, several),
         }
+    }
+
+    /// What the token's owner does, in a block.
+    fn announce(&mut self, log: LogSpec) {
+        self.wait(None, Tx::empty().and(log));
+        self.mine(1);
     }
 
     fn wait(&mut self, label: Option<String>, tx: Tx) {

@@ -8,13 +8,14 @@ use bursar::clock::Clock;
 use payments::Update;
 use payments::address::Address;
 use payments::amount::Usdt;
-use payments::case::{Case, RefundState, Resolution};
+use payments::case::{Case, CaseKind, RefundState, Resolution};
 use payments::chain::Transfer;
 use payments::changes::RefundFact;
 use payments::deposit::State;
 use payments::lookup::{Mined, Transaction};
+use payments::outflow::{Explanation, OutflowState};
 use payments::time::Time;
-use store::{CaseFilter, Store};
+use store::{CaseFilter, OutflowFilter, Store};
 
 use super::shop::{address, header, id, opened, order, planned, record, rules, scan, transfer};
 use super::{Place, on_both};
@@ -24,6 +25,7 @@ on_both!(
     a_thousand_at_once_make_one_order,
     a_thousand_at_once_decide_what_nobody_owns_once,
     a_refund_is_followed_to_its_end,
+    a_refund_from_a_deposit_address_needs_nobody,
     a_proposal_is_kept_and_taken_back,
     a_reassigned_deposit_is_found_by_its_transaction,
 );
@@ -124,6 +126,38 @@ async fn a_refund_is_followed_to_its_end(place: Place) {
     assert_eq!(dossier.deposits[1].state, State::Refunded);
     assert_eq!(dossier.cases[0].refund().unwrap().state, RefundState::Verified);
     assert_eq!(dossier.cases[0].steps.len(), 3);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+/// It is sent from where the money arrived, before and after it is recorded as sent.
+async fn a_refund_from_a_deposit_address_needs_nobody(place: Place) {
+    let store = &place.store;
+    let case = paid_twice(store).await;
+    for by in ["ann", "bob"] {
+        record(store, &resolve(&case, refund(), by)).await.unwrap();
+    }
+    let paying = |height| {
+        let pays = transfer(&header(height, 0), 9, Address([0xbb; 20]), "99.20");
+        let change = Transfer { n: 1, to: Address([0xcd; 20]), ..pays.clone() };
+        [pays, change].map(|transfer| Transfer { from: address("A"), ..transfer })
+    };
+    let Update::Scan(mut mined) = scan(5..=5, 0, &[], None) else { unreachable!() };
+    mined.transfers = paying(5).to_vec();
+    let tx = mined.transfers[0].tx;
+    record(store, &Update::Scan(mined)).await.unwrap();
+    let fact =
+        Update::Refund { case: case.id.clone(), by: "ann".to_owned(), fact: RefundFact::Sent(tx) };
+    record(store, &fact).await.unwrap();
+    record(store, &scan(6..=6, 0, &[], Some(6))).await.unwrap();
+    let left = store.outflows(&OutflowFilter::default(), 0, 10).await.unwrap();
+    let left: Vec<_> = left.iter().map(|(_, o)| (o.id.n, o.state, o.explained)).collect();
+    let refunded = (0, OutflowState::Booked, Some(Explanation::Refund));
+    assert_eq!(left[0], refunded, "{left:?}");
+    // What else left by that transaction is not explained by it.
+    assert_eq!((left[1].2, left.len()), (None, 2));
+    let open = store.cases(true, 0, 10).await.unwrap();
+    let asked = open.iter().filter(|(_, case)| case.kind == CaseKind::UnexplainedOutflow);
+    assert_eq!(asked.count(), 1);
     assert_eq!(store.verify().await.unwrap(), []);
 }
 

@@ -104,6 +104,7 @@ pub(super) fn scan(
         chain: chain(),
         base,
         transfers: transfers.collect(),
+        notices: Vec::new(),
         blocks,
         finalized: finalized.map(|height| header(height, branch).id),
         safe: None,

@@ -68,7 +68,7 @@ async fn an_omitted_log_is_seen_by_nobody_but_a_second_endpoint() {
     assert!(matches!(error, Error::OtherTransfers { height: 6, .. }), "{error}");
     liar.heal();
     let found = follower.source.corroborate(6, &follower.watch).await.unwrap();
-    assert_eq!(found.len(), 1);
+    assert_eq!(found.transfers.len(), 1);
     let alone = Follower::new(&[&honest]).await;
     let error = alone.source.corroborate(6, &alone.watch).await.unwrap_err();
     assert!(matches!(error, Error::GaveUp { .. }), "{error}");

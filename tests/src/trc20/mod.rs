@@ -10,6 +10,7 @@ mod index;
 mod lies;
 mod limits;
 mod near;
+mod notices;
 mod others;
 mod rig;
 mod startup;

@@ -336,7 +336,7 @@ impl Storm {
                 self.record(&Update::Scan(scan));
                 if !earlier.is_empty() {
                     let chain = self.follower.cursor.chain.clone();
-                    self.record(&Update::Rescan { chain, transfers: earlier });
+                    self.record(&Update::Rescan { chain, transfers: earlier, notices: Vec::new() });
                 }
                 Ok(())
             }
@@ -353,7 +353,7 @@ impl Storm {
         let scan = self.follower.source.rescan(from, to, &self.follower.watch).await?;
         let next = scan.blocks.last().map_or(to, |header| header.id.height) + 1;
         let chain = self.follower.cursor.chain.clone();
-        self.record(&Update::Rescan { chain, transfers: scan.transfers });
+        self.record(&Update::Rescan { chain, transfers: scan.transfers, notices: Vec::new() });
         Ok(next)
     }
 

@@ -58,14 +58,15 @@ fn held(dossier: &Dossier, deposit: &Deposit, kind: CaseKind) -> String {
         CaseKind::Overpaid
         | CaseKind::Unassigned
         | CaseKind::ReversedAfterCredit
-        | CaseKind::UnexplainedOutflow => kind.word().replace('_', " "),
+        | CaseKind::UnexplainedOutflow
+        | CaseKind::DestroyedFunds => kind.word().replace('_', " "),
     }
 }
 
 pub(super) fn next_step(dossier: &Dossier, stalled: Option<&str>, paused: Option<&str>) -> String {
     let open = || dossier.cases.iter().filter(|case| case.decision.is_none());
     // What left the address says nothing about what arrived there.
-    let held = open().filter(|case| case.kind != CaseKind::UnexplainedOutflow);
+    let held = open().filter(|case| !case.kind.is_about_an_outflow());
     let kinds: Vec<&str> = held.map(|case| case.kind.word()).collect();
     if !kinds.is_empty() {
         return format!(
@@ -74,7 +75,12 @@ pub(super) fn next_step(dossier: &Dossier, stalled: Option<&str>, paused: Option
         );
     }
     if open().next().is_some() {
-        return "a person says what took the money from its address.".to_owned();
+        let destroyed = open().any(|case| case.kind == CaseKind::DestroyedFunds);
+        return match destroyed {
+            true => "a person asks the token's issuer why it destroyed what was at the address.",
+            false => "a person says what took the money from its address.",
+        }
+        .to_owned();
     }
     if let Some(why) = paused {
         let chain = &dossier.order.chain;

@@ -3,6 +3,7 @@
 //! In: what a term names. Out: the same facts as text and as JSON.
 //! Never: an order told twice. Why: a case, its deposit and its order lead to one story.
 
+use payments::address::Address;
 use payments::case::{Case, CaseId, CaseKind};
 use payments::deposit::{Deposit, State};
 use payments::name::OrderId;
@@ -13,6 +14,7 @@ use store::Found;
 
 use crate::case_story::CaseStory;
 use crate::error::Error;
+use crate::notices;
 use crate::open::Opened;
 use crate::outflows;
 use crate::view;
@@ -51,6 +53,7 @@ impl Story {
                     self.tell_unassigned(opened, &deposit).await?;
                 }
                 self.tell_outflows(opened, &outflows::from(opened, *address).await?);
+                self.tell_notices(opened, address).await?;
                 None
             }
             Found::Address(_, Some(order)) => Some(order.clone()),
@@ -136,6 +139,7 @@ impl Story {
         }
         let left = outflows::from(opened, dossier.order.address).await?;
         self.tell_outflows(opened, &left);
+        self.tell_notices(opened, &dossier.order.address).await?;
         let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
         let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
         let paused = home.and_then(|cursor| cursor.paused.as_deref());
@@ -160,6 +164,15 @@ impl Story {
         }
     }
 
+    /// What the token's issuer did about an address of ours.
+    async fn tell_notices(&mut self, opened: &Opened, address: &Address) -> Result<(), Error> {
+        for noted in notices::about(opened, address).await? {
+            self.line(&notices::sentence(&opened.config, &noted));
+            self.json.push(notices::as_json(&opened.view, &noted));
+        }
+        Ok(())
+    }
+
     fn line(&mut self, text: &str) {
         self.text.push_str(text);
         self.text.push('\n');
@@ -168,6 +181,9 @@ impl Story {
 
 /// The outflow that a case is about.
 fn outflow_of(case: &Case) -> Option<OutflowId> {
-    let id = case.id.0.strip_prefix(CaseKind::UnexplainedOutflow.word())?.strip_prefix(':')?;
+    let id = case.id.0.strip_prefix(case.kind.word())?.strip_prefix(':')?;
+    if !case.kind.is_about_an_outflow() {
+        return None;
+    }
     OutflowId::parse(id.split_once('#').map_or(id, |(id, _)| id))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan, Transfer, TxHash};
-use payments::lookup::{Held, Transaction};
+use payments::lookup::{Held, Told, Transaction};
 use payments::watch::WatchSet;
 
 pub use error::{Meaning, NodeError};
@@ -160,9 +160,9 @@ impl Node {
         })
     }
 
-    /// Our Transfers of one block in the strongest way there is: proved by the header on an EVM
-    /// chain; on TRON, whose headers bind no log, as two servers agree on it. Where there is only
-    /// one server of TRON, its word, unless `insist` is set.
+    /// Our Transfers and notices of one block in the strongest way there is: proved by the header
+    /// on an EVM chain; on TRON, whose headers bind no log, as two servers agree on it. Where there
+    /// is only one server of TRON, its word, unless `insist` is set.
     ///
     /// # Errors
     /// Where the block cannot be proved, or the servers do not agree.
@@ -171,12 +171,13 @@ impl Node {
         height: u64,
         watch: &WatchSet,
         insist: bool,
-    ) -> Result<Vec<Transfer>, NodeError> {
+    ) -> Result<Told, NodeError> {
         match self {
             Self::Evm(source) => Ok(source.prove(height, watch).await?),
             Self::Tron(source) => match source.corroborate(height, watch).await {
                 Err(trc20::Error::GaveUp { .. }) if !insist => {
-                    Ok(source.rescan(height, height, watch).await?.transfers)
+                    let scan = source.rescan(height, height, watch).await?;
+                    Ok(Told { transfers: scan.transfers, notices: scan.notices })
                 }
                 corroborated => Ok(corroborated?),
             },

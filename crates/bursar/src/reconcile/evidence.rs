@@ -6,6 +6,7 @@
 
 use payments::address::{Address, from_hex, lower_hex};
 use payments::chain::{BlockHash, BlockId, Transfer, TxHash};
+use payments::notice::{Notice, What};
 use payments::time::Time;
 use ruint::aliases::U256;
 
@@ -41,6 +42,8 @@ pub(super) struct Stretch {
     pub(super) below: Option<BlockHash>,
     pub(super) last: BlockHash,
     pub(super) transfers: Vec<Transfer>,
+    /// What the token's issuer did in them.
+    pub(super) notices: Vec<Notice>,
 }
 
 impl Stretch {
@@ -63,6 +66,24 @@ impl Stretch {
             text.push('\n');
             text.push_str(&words.join(" "));
         }
+        for notice in &self.notices {
+            let (named, points, raw) = notice.what.kept();
+            let words = [
+                NOTICE.to_owned(),
+                notice.tx.to_string(),
+                notice.n.to_string(),
+                notice.log_index.to_string(),
+                notice.block.height.to_string(),
+                notice.block.hash.to_string(),
+                notice.time.0.to_string(),
+                notice.what.word().to_owned(),
+                named.map_or_else(|| "-".to_owned(), |address| lower_hex(&address.0)),
+                points.to_string(),
+                raw.to_string(),
+            ];
+            text.push('\n');
+            text.push_str(&words.join(" "));
+        }
         text
     }
 
@@ -71,9 +92,36 @@ impl Stretch {
         let (below, last) = lines.next()?.split_once(' ')?;
         let below = if below == "-" { None } else { Some(BlockHash::parse(below)?) };
         let last = BlockHash::parse(last)?;
-        let transfers = lines.map(transfer).collect::<Option<Vec<_>>>()?;
-        Some(Self { below, last, transfers })
+        let (mut transfers, mut notices) = (Vec::new(), Vec::new());
+        for line in lines {
+            match line.strip_prefix(NOTICE) {
+                Some(rest) => notices.push(notice(rest.trim_start())?),
+                None => transfers.push(transfer(line)?),
+            }
+        }
+        Some(Self { below, last, transfers, notices })
     }
+}
+
+/// How the line of a notice begins; that of a transfer begins with its transaction.
+const NOTICE: &str = "notice";
+
+fn notice(line: &str) -> Option<Notice> {
+    let mut words = line.split(' ');
+    let tx = TxHash::parse(words.next()?)?;
+    let n = words.next()?.parse().ok()?;
+    let log_index = words.next()?.parse().ok()?;
+    let height = words.next()?.parse().ok()?;
+    let hash = BlockHash::parse(words.next()?)?;
+    let time = Time(words.next()?.parse().ok()?);
+    let word = words.next()?;
+    let named = match words.next()? {
+        "-" => None,
+        address => Some(Address(from_hex(address)?)),
+    };
+    let (points, raw) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let (what, block) = (What::parse(word, named, points, raw)?, BlockId { height, hash });
+    Some(Notice { tx, n, log_index, block, time, what })
 }
 
 fn transfer(line: &str) -> Option<Transfer> {
@@ -133,8 +181,15 @@ mod tests {
             raw: U256::MAX,
         };
         let transfers = vec![transfer.clone(), transfer];
+        let notice = |what| {
+            let (tx, time) = (TxHash([1; 32]), Time(4));
+            Notice { tx, n: 2, log_index: 3, block, time, what }
+        };
+        let emptied = What::Destroyed { from: Address([6; 20]), raw: U256::MAX };
+        let notices = vec![notice(What::Paused), notice(emptied)];
         for below in [None, Some(BlockHash([8; 32]))] {
-            let stretch = Stretch { below, last: block.hash, transfers: transfers.clone() };
+            let (transfers, notices) = (transfers.clone(), notices.clone());
+            let stretch = Stretch { below, last: block.hash, transfers, notices };
             assert_eq!(Stretch::read(&stretch.write()), Some(stretch));
         }
         let held = vec![(Address([9; 20]), trc20::Balance { raw: U256::ONE, from: 1, to: 2 })];

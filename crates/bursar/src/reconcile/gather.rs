@@ -11,7 +11,8 @@ use futures_util::stream::{self, StreamExt as _};
 use payments::address::Address;
 use payments::chain::{BlockHash, Cursor, Transfer, TxHash};
 use payments::name::ChainName;
-use payments::reconcile::{Disagreement, Gap, Seen};
+use payments::notice::{Notice, What};
+use payments::reconcile::{Disagreement, Gap, Seen, TokenEvent};
 use payments::watch::WatchSet;
 use ruint::aliases::U256;
 use store::Store;
@@ -95,7 +96,14 @@ impl Gather<'_> {
         let mut seen = Seen::new(pin.from, pin.block, pin.time);
         seen.tip = pin.tip;
         for (number, (endpoint, node)) in self.nodes.iter().enumerate() {
-            let transfers = self.blocks(&mut seen, number, endpoint, node, pin, &known).await?;
+            let (transfers, notices) =
+                self.blocks(&mut seen, number, endpoint, node, pin, &known).await?;
+            // What either of them shows of the issuer is worth a look.
+            for event in notices.iter().filter_map(admin) {
+                if !seen.token_events.contains(&event) {
+                    seen.token_events.push(event);
+                }
+            }
             if number == 0 {
                 seen.transfers = transfers;
             } else {
@@ -172,7 +180,8 @@ impl Gather<'_> {
         }
     }
 
-    /// All transfers of ours as one endpoint tells them, piece by piece, each linked to the next.
+    /// All transfers of ours, and what the token's issuer did, as one endpoint tells them, piece by
+    /// piece, each linked to the next.
     async fn blocks(
         &self,
         seen: &mut Seen,
@@ -181,7 +190,7 @@ impl Gather<'_> {
         node: &Node,
         pin: Pin,
         known: &BTreeMap<String, String>,
-    ) -> Result<Vec<Transfer>, Error> {
+    ) -> Result<(Vec<Transfer>, Vec<Notice>), Error> {
         let mut pieces = Vec::new();
         let mut from = pin.from;
         while from <= pin.block.height {
@@ -202,7 +211,8 @@ impl Gather<'_> {
             Ok((from, to, stretch))
         });
         let mut read = stream::iter(read).buffered(IN_FLIGHT);
-        let (mut transfers, mut below, mut done) = (Vec::new(), None::<BlockHash>, 0usize);
+        let (mut below, mut done) = (None::<BlockHash>, 0usize);
+        let (mut transfers, mut notices) = (Vec::new(), Vec::new());
         while let Some(piece) = read.next().await {
             let (from, to, stretch) = piece?;
             done = done.saturating_add(1);
@@ -218,6 +228,7 @@ impl Gather<'_> {
                     }
                     below = Some(stretch.last);
                     transfers.extend(stretch.transfers);
+                    notices.extend(stretch.notices);
                 }
                 Err(why) => {
                     below = None;
@@ -229,7 +240,7 @@ impl Gather<'_> {
             let why = format!("{endpoint}: they do not lead to the cut-off block");
             seen.gaps.push(Gap { subject: "blocks".to_owned(), why });
         }
-        Ok(transfers)
+        Ok((transfers, notices))
     }
 
     /// One piece, window by window.
@@ -240,7 +251,7 @@ impl Gather<'_> {
         to: u64,
     ) -> Result<Stretch, crate::node::NodeError> {
         let (mut at, mut below, mut last) = (from, None, None::<BlockHash>);
-        let mut transfers = Vec::new();
+        let (mut transfers, mut notices) = (Vec::new(), Vec::new());
         while at <= to {
             let scan = node.rescan(at, to, &self.watched).await?;
             let Some(top) = scan.blocks.last() else { break };
@@ -250,8 +261,9 @@ impl Gather<'_> {
             at = top.id.height.saturating_add(1);
             last = Some(top.id.hash);
             transfers.extend(scan.transfers);
+            notices.extend(scan.notices);
         }
-        Ok(Stretch { below, last: last.unwrap_or(BlockHash([0; 32])), transfers })
+        Ok(Stretch { below, last: last.unwrap_or(BlockHash([0; 32])), transfers, notices })
     }
 
     /// What each address held at the cut-off, as one endpoint tells it.
@@ -337,7 +349,7 @@ impl Gather<'_> {
             let raw = loop {
                 if at.to > read {
                     match self.again(|| self.piece(node, read.saturating_add(1), at.to)).await {
-                        Ok(stretch) => later.extend(stretch.transfers),
+                        Ok(stretch) => later.extend(moved(stretch)),
                         Err(why) => break Err(why),
                     }
                     read = at.to;
@@ -397,6 +409,39 @@ impl Gather<'_> {
             tokio::time::sleep(retry.next_wait()).await;
         }
     }
+}
+
+/// What the token's owner did, where it is more than taking back what was done before.
+fn admin(notice: &Notice) -> Option<TokenEvent> {
+    let taken = match notice.what {
+        What::Unpaused | What::Released(_) | What::Fee { points: 0, .. } => return None,
+        What::Destroyed { raw, .. } => raw,
+        What::Paused | What::Deprecated(_) | What::Fee { .. } | What::Blacklisted(_) => U256::ZERO,
+    };
+    Some(TokenEvent {
+        tx: notice.tx,
+        log_index: notice.log_index,
+        time: notice.time,
+        what: notice.what.word().to_owned(),
+        address: notice.what.account(),
+        taken,
+    })
+}
+
+/// What a stretch moved: its transfers, and what was destroyed in it where no transfer says so.
+fn moved(stretch: Stretch) -> Vec<Transfer> {
+    let Stretch { mut transfers, notices, .. } = stretch;
+    for notice in notices {
+        let What::Destroyed { from, raw } = notice.what else { continue };
+        let nobody = Address([0; 20]);
+        let burnt = |t: &Transfer| (t.tx, t.from, t.to, t.raw) == (notice.tx, from, nobody, raw);
+        if !transfers.iter().any(burnt) {
+            let Notice { tx, n, log_index, block, time, .. } = notice;
+            let (token, to) = (nobody, nobody);
+            transfers.push(Transfer { tx, n, log_index, block, time, token, from, to, raw });
+        }
+    }
+    transfers
 }
 
 /// The balance at `cut` of an address that held `at` later; none where it moved while it was told.

@@ -59,8 +59,8 @@ async fn ingest(
     done: &mut Repaired,
 ) -> Result<(), Error> {
     let key = format!("{chain}:{}:{}", transfer.tx, transfer.n);
-    let transfers = vec![transfer.clone()];
-    match opened.books.record(&Update::Rescan { chain: chain.clone(), transfers }).await {
+    let (chain, transfers, notices) = (chain.clone(), vec![transfer.clone()], Vec::new());
+    match opened.books.record(&Update::Rescan { chain, transfers, notices }).await {
         Ok(changes) => {
             done.changed |= !changes.is_empty();
             let events: Vec<&str> = changes.events.iter().map(|event| event.kind.word()).collect();

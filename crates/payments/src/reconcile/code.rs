@@ -231,6 +231,7 @@ impl Code {
             CaseKind::Overpaid => Self::Overpaid,
             CaseKind::Underpaid => Self::Underpaid,
             CaseKind::UnexplainedOutflow => Self::UnexplainedOutflow,
+            CaseKind::DestroyedFunds => Self::TokenAdmin,
             CaseKind::ReversedAfterCredit => Self::ReversedAfterCredit,
         }
     }

@@ -430,6 +430,9 @@ fn said(case: &Case) -> String {
         (CaseKind::UnexplainedOutflow, _) => {
             format!("what left by {} waits for a person to say why", case.id)
         }
+        (CaseKind::DestroyedFunds, _) => {
+            format!("what the token's owner took by {} waits for a person to see it", case.id)
+        }
         (CaseKind::ReversedAfterCredit, Some(order)) => {
             format!("credits of order {order} were taken back after they were granted")
         }

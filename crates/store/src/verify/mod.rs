@@ -126,9 +126,11 @@ const CHECKS: [(&str, &str); 12] = [
     ),
     (
         "outflow_unasked",
-        "SELECT w.id FROM outflows AS w LEFT JOIN cases AS c ON c.id = 'unexplained_outflow:' || \
+        "SELECT w.id FROM outflows AS w LEFT JOIN cases AS c ON c.id = \
+         CASE WHEN w.explained IS NULL THEN 'unexplained_outflow:' ELSE 'destroyed_funds:' END || \
          w.id || CASE WHEN w.round > 1 THEN '#' || CAST(w.round AS TEXT) ELSE '' END \
-         WHERE w.state IN ('waiting', 'booked') AND w.explained IS NULL \
+         WHERE w.state IN ('waiting', 'booked') \
+         AND coalesce(w.explained, 'destroyed') = 'destroyed' \
          AND (c.id IS NULL OR c.resolution = 'itself')",
     ),
     (

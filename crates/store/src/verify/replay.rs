@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use payments::address::Address;
 use payments::amount::Usdt;
-use payments::case::{CaseKind, Resolution};
+use payments::case::Resolution;
 use payments::deposit::{Deposit, DepositId, State};
 use payments::event::EventKind;
 use payments::ledger::Account;
@@ -107,7 +107,7 @@ pub(super) async fn check(
 /// who and why, and no rule makes it again.
 fn first_decision(dossier: &Dossier) -> Option<Time> {
     // What left its address says nothing about what the order has.
-    let of_deposits = dossier.cases.iter().filter(|case| case.kind != CaseKind::UnexplainedOutflow);
+    let of_deposits = dossier.cases.iter().filter(|case| !case.kind.is_about_an_outflow());
     let decisions = of_deposits.filter_map(|case| case.decision.as_ref());
     let own = decisions.filter(|taken| taken.resolution != Resolution::Itself);
     let own = own.map(|taken| taken.at).min();

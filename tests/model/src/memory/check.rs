@@ -27,6 +27,7 @@ impl Memory {
         };
         self.check_deposits(changes, &unread)?;
         self.check_outflows(changes)?;
+        self.check_notices(changes)?;
         self.check_cases(changes, &unread)?;
         let mut keys = BTreeSet::new();
         let mut after = After::new();
@@ -121,6 +122,23 @@ impl Memory {
             };
             if !fits || new.order != old.order || changes.cursor.is_none() {
                 return Err(Refused::Outflow(new.id.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A notice stays what it is while its block is there; mined again, it begins another round.
+    fn check_notices(&self, changes: &Changes) -> Result<(), Refused> {
+        for new in &changes.notices {
+            let Some(at) = self.notice_at.get(&new.id()) else { continue };
+            let old = &self.notices[*at];
+            let fits = match new.round.checked_sub(old.round) {
+                Some(0) => new.notice == old.notice && (new.orphaned || !old.orphaned),
+                Some(1) => !new.orphaned && (old.orphaned || new.notice.block != old.notice.block),
+                _ => false,
+            };
+            if !fits || new.order != old.order || changes.cursor.is_none() {
+                return Err(Refused::Notice(new.id()));
             }
         }
         Ok(())

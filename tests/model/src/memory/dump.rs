@@ -11,6 +11,7 @@ use payments::changes::Changes;
 use payments::deposit::Deposit;
 use payments::event::Event;
 use payments::ledger::Journal;
+use payments::notice::Noted;
 use payments::order::Dossier;
 use payments::outflow::Outflow;
 use payments::time::Time;
@@ -46,6 +47,9 @@ impl Memory {
         }
         for outflow in &self.outflows {
             let _ = writeln!(out, "{}", outflow_line(outflow));
+        }
+        for noted in &self.notices {
+            let _ = writeln!(out, "{}", notice_line(noted));
         }
         for case in &self.cases {
             let _ = writeln!(out, "{}", case_line(case));
@@ -90,6 +94,9 @@ pub fn changes_text(changes: &Changes) -> String {
     }
     for outflow in &changes.outflows {
         let _ = write!(out, "\n  {}", outflow_line(outflow));
+    }
+    for noted in &changes.notices {
+        let _ = write!(out, "\n  {}", notice_line(noted));
     }
     for case in &changes.cases {
         let _ = write!(out, "\n  {}", case_line(case));
@@ -160,6 +167,23 @@ pub fn outflow_line(outflow: &Outflow) -> String {
         outflow.time.0,
         outflow.state.word(),
         outflow.explained.map_or("unexplained", |why| why.word()),
+    )
+}
+
+/// A notice on one line.
+pub fn notice_line(noted: &Noted) -> String {
+    let (notice, block) = (&noted.notice, noted.notice.block);
+    format!(
+        "notice {} round {} of {} {:?} in {}:{}:{} at {}{}",
+        noted.id(),
+        noted.round,
+        noted.order.as_ref().map_or("nobody", |order| order.as_str()),
+        notice.what,
+        block.height,
+        block.hash,
+        notice.log_index,
+        notice.time.0,
+        if noted.orphaned { " orphaned" } else { "" },
     )
 }
 

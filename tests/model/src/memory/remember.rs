@@ -14,6 +14,7 @@ use payments::changes::{Held, RefundFact, Snapshot, Update};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::ledger::{Account, Asset, Journal};
 use payments::name::{ChainName, OrderId};
+use payments::notice::{Noted, Notice, What};
 use payments::outflow::{Outflow, OutflowState, Way};
 
 use super::{Filed, Memory};
@@ -25,11 +26,13 @@ impl Memory {
         let mut orders = BTreeSet::new();
         match update {
             Update::Scan(scan) => {
-                self.remember_chain(&scan.chain, &scan.transfers, None, &mut snapshot, &mut orders);
+                let seen = (scan.transfers.as_slice(), scan.notices.as_slice());
+                self.remember_chain(&scan.chain, seen, None, &mut snapshot, &mut orders);
                 self.remember_expiring(scan, &mut orders);
             }
-            Update::Rescan { chain, transfers } => {
-                self.remember_chain(chain, transfers, None, &mut snapshot, &mut orders);
+            Update::Rescan { chain, transfers, notices } => {
+                let seen = (transfers.as_slice(), notices.as_slice());
+                self.remember_chain(chain, seen, None, &mut snapshot, &mut orders);
             }
             Update::Create(order) => {
                 orders.insert(order.id.clone());
@@ -44,7 +47,7 @@ impl Memory {
             }
             Update::Adopt(adoption) => {
                 let base = Some(adoption.base.id.height);
-                self.remember_chain(&adoption.chain, &[], base, &mut snapshot, &mut orders);
+                self.remember_chain(&adoption.chain, (&[], &[]), base, &mut snapshot, &mut orders);
             }
             Update::Resolve { case, resolution, .. } => {
                 self.remember_case(case, &mut snapshot, &mut orders);
@@ -112,21 +115,36 @@ impl Memory {
         steps.filter_map(of_tx).collect()
     }
 
+    /// What was recorded as sent for refunds by one of `txs`, and where it is to arrive.
+    fn refunds_sent(
+        &self,
+        chain: &ChainName,
+        txs: &BTreeSet<TxHash>,
+    ) -> BTreeSet<(TxHash, Address)> {
+        let cases = self.cases.iter().filter(|case| case.chain == *chain);
+        let refunds = cases.filter_map(|case| Some((case.refund()?.to, &case.steps)));
+        let sent = refunds.flat_map(|(to, steps)| steps.iter().map(move |step| (step, to)));
+        let sent = sent.filter_map(|(step, to)| match &step.kind {
+            StepKind::Sent(tx) if txs.contains(tx) => Some((*tx, to)),
+            _ => None,
+        });
+        sent.collect()
+    }
+
     fn remember_chain(
         &self,
         chain: &ChainName,
-        transfers: &[Transfer],
+        (transfers, notices): (&[Transfer], &[Notice]),
         base: Option<u64>,
         snapshot: &mut Snapshot,
         orders: &mut BTreeSet<OrderId>,
     ) {
         snapshot.cursor = self.cursors.get(chain).cloned();
-        for transfer in transfers {
-            for end in [transfer.to, transfer.from] {
-                if let Some(owner) = self.owners.get(&end) {
-                    snapshot.owners.insert(end, owner.clone());
-                    orders.extend(owner.clone());
-                }
+        let ends = transfers.iter().flat_map(|transfer| [transfer.to, transfer.from]);
+        for end in ends.chain(notices.iter().filter_map(|notice| notice.what.account())) {
+            if let Some(owner) = self.owners.get(&end) {
+                snapshot.owners.insert(end, owner.clone());
+                orders.extend(owner.clone());
             }
         }
         let finalized = snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized);
@@ -147,19 +165,51 @@ impl Memory {
             }
         }
         self.remember_nobodys(snapshot);
-        self.remember_outflows(chain, transfers, finalized, snapshot, orders);
+        let seen = (transfers, notices);
+        self.remember_outflows(chain, seen, finalized, snapshot, orders);
+        self.remember_notices(chain, notices, finalized, snapshot);
+    }
+
+    fn remember_notices(
+        &self,
+        chain: &ChainName,
+        notices: &[Notice],
+        finalized: Option<u64>,
+        snapshot: &mut Snapshot,
+    ) {
+        let asked: BTreeSet<(TxHash, u32)> = notices.iter().map(|of| (of.tx, of.n)).collect();
+        let left: BTreeSet<TxHash> = snapshot.outflows.iter().map(|of| of.id.tx).collect();
+        let wanted = |noted: &&Noted| {
+            let notice = &noted.notice;
+            noted.chain == *chain
+                && (finalized.is_none_or(|height| notice.block.height > height)
+                    || asked.contains(&(notice.tx, notice.n))
+                    || left.contains(&notice.tx))
+        };
+        let found = self.notices.iter().map(AsRef::as_ref).filter(wanted);
+        snapshot.notices = found.cloned().collect();
     }
 
     fn remember_outflows(
         &self,
         chain: &ChainName,
-        transfers: &[Transfer],
+        (transfers, notices): (&[Transfer], &[Notice]),
         finalized: Option<u64>,
         snapshot: &mut Snapshot,
         orders: &mut BTreeSet<OrderId>,
     ) {
         let ours = || transfers.iter().filter(|t| self.owners.contains_key(&t.from));
-        let asked: BTreeSet<(TxHash, u32)> = ours().map(|t| (t.tx, t.n)).collect();
+        // What is said to be destroyed has left too.
+        let destroyed = notices.iter().filter_map(|notice| match notice.what {
+            What::Destroyed { from, .. } if self.owners.contains_key(&from) => {
+                Some((notice.tx, notice.n, from, notice.block.height))
+            }
+            _ => None,
+        });
+        let destroyed: Vec<_> = destroyed.collect();
+        let by_transfer = ours().map(|t| (t.tx, t.n, Way::Transfer));
+        let by_notice = destroyed.iter().map(|(tx, n, ..)| (*tx, *n, Way::Destroyed));
+        let asked: BTreeSet<(TxHash, u32, Way)> = by_transfer.chain(by_notice).collect();
         let of_chain = |deposit: &&Deposit| deposit.id.chain == *chain;
         let deposits = || self.deposits.iter().map(AsRef::as_ref).filter(of_chain);
         let pending = deposits().filter(|deposit| deposit.state == State::Pending);
@@ -169,8 +219,7 @@ impl Memory {
             outflow.id.chain == *chain
                 && (outflow.state == OutflowState::Pending
                     || finalized.is_none_or(|height| outflow.block.height > height)
-                    || (outflow.id.way == Way::Transfer
-                        && asked.contains(&(outflow.id.tx, outflow.id.n)))
+                    || asked.contains(&(outflow.id.tx, outflow.id.n, outflow.id.way))
                     || (outflow.state == OutflowState::Waiting
                         && (pending.contains(from) || snapshot.owners.contains_key(from))))
         };
@@ -181,7 +230,10 @@ impl Memory {
         let cases: BTreeSet<CaseId> = unowned.map(Outflow::case).collect();
         let cases = self.cases.iter().filter(|case| cases.contains(&case.id));
         snapshot.outflow_cases = cases.map(|case| (**case).clone()).collect();
+        let txs = outflows.iter().map(|outflow| outflow.id.tx).chain(ours().map(|t| t.tx));
+        snapshot.refunds = self.refunds_sent(chain, &txs.collect());
         let places = outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
+        let places = places.chain(destroyed.iter().map(|(_, _, from, height)| (*from, *height)));
         for (sender, height) in places.chain(ours().map(|t| (t.from, t.block.height))) {
             let owner = self.owners.get(&sender).and_then(Option::as_ref);
             let booked = || {

@@ -7,6 +7,7 @@ mod morning;
 mod networks;
 mod reconcile;
 pub(in crate::live) mod shop;
+mod token;
 mod ways;
 
 use shop::{Shop, payment};
