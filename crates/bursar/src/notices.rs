@@ -38,11 +38,11 @@ pub(crate) fn words(config: &Config, standing: &Standing) -> String {
     let Standing { paused, deprecated, fee, blacklisted } = standing;
     let since = |noted: &Noted| format!("since block {}", noted.notice.block.height);
     let mut words = Vec::new();
-    if let Some(noted) = deprecated {
-        if let What::Deprecated(to) = noted.notice.what {
-            let to = view.spelled(&noted.chain, &to);
-            words.push(format!("the token is deprecated {} in favour of {to}", since(noted)));
-        }
+    if let Some(noted) = deprecated
+        && let What::Deprecated(to) = noted.notice.what
+    {
+        let to = view.spelled(&noted.chain, &to);
+        words.push(format!("the token is deprecated {} in favour of {to}", since(noted)));
     }
     if let Some(noted) = paused {
         words.push(format!("the token is paused {}", since(noted)));

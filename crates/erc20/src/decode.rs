@@ -35,10 +35,6 @@ pub struct Block {
 
 /// What a header's bloom says about Transfers of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every block of a busy token is the large one"
-)]
 pub enum BloomSays {
     /// There is provably none, nor anything else that is asked for.
     None,

@@ -253,6 +253,22 @@ impl Price {
     }
 }
 
+/// Millionths of a deposit that are held apart as an excess. Of an order that is not paid any more
+/// nothing is, but what a decision counts for another one.
+pub(crate) fn given(journals: &[Journal], deposit: &DepositId) -> i64 {
+    let held = Account::Suspense(CaseKind::Overpaid);
+    let apart = journals.iter().filter(|journal| {
+        journal.key.starts_with("suspend:") && journal.deposit.as_ref() == Some(deposit)
+    });
+    let stands = |journal: &&Journal| {
+        let reversal = format!("reverse:{}", journal.key);
+        !journals.iter().any(|other| other.key == reversal)
+    };
+    let entries = apart.filter(stands).flat_map(|journal| &journal.entries);
+    let entries = entries.filter(|entry| entry.credit == held);
+    entries.fold(0, |sum: i64, entry| sum.saturating_add(entry.amount))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,20 +291,4 @@ mod tests {
         assert_eq!(Price::Rate { num: u64::MAX, den: 1 }.credits(Usdt::MAX, None), None);
         assert_eq!(Price::Rate { num: 1, den: 0 }.credits(usdt("1"), None), None);
     }
-}
-
-/// Millionths of a deposit that are held apart as an excess. Of an order that is not paid any more
-/// nothing is, but what a decision counts for another one.
-pub(crate) fn given(journals: &[Journal], deposit: &DepositId) -> i64 {
-    let held = Account::Suspense(CaseKind::Overpaid);
-    let apart = journals.iter().filter(|journal| {
-        journal.key.starts_with("suspend:") && journal.deposit.as_ref() == Some(deposit)
-    });
-    let stands = |journal: &&Journal| {
-        let reversal = format!("reverse:{}", journal.key);
-        !journals.iter().any(|other| other.key == reversal)
-    };
-    let entries = apart.filter(stands).flat_map(|journal| &journal.entries);
-    let entries = entries.filter(|entry| entry.credit == held);
-    entries.fold(0, |sum: i64, entry| sum.saturating_add(entry.amount))
 }

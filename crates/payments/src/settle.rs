@@ -279,8 +279,8 @@ impl Work {
             .deposits
             .iter()
             .filter(|deposit| self.may_count(deposit) && Dossier::is_counting(deposit.state));
-        let worth = counted.map(|deposit| self.dossier.worth(deposit));
-        let sum = worth.fold(Some(Usdt::ZERO), |sum, worth| sum?.plus(worth));
+        let mut worth = counted.map(|deposit| self.dossier.worth(deposit));
+        let sum = worth.try_fold(Usdt::ZERO, Usdt::plus);
         sum.ok_or_else(|| PlanError::Range(self.id()))
     }
 

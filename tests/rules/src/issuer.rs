@@ -155,7 +155,7 @@ fn destroyed_funds_are_lost_when_that_is_final_and_a_case_says_so() {
 fn what_a_contract_burns_and_tells_twice_is_booked_once() {
     let mut world = paid();
     let mut burnt = pay("t2", "A", "100").from("A");
-    burnt = burnt.to_nobody();
+    burnt = burnt.burnt();
     world.announce_with("ethereum", &[("t2", destroyed("A", 100_000_000))], &[burnt]);
     world.finalize("ethereum", 2);
     assert_eq!((custody(&world), lost(&world)), (0, 100_000_000));
@@ -166,7 +166,7 @@ fn what_a_contract_burns_and_tells_twice_is_booked_once() {
 #[test]
 fn what_is_burnt_by_who_holds_the_key_is_not_the_issuers_doing() {
     let mut world = paid();
-    world.mine("ethereum", &[pay("t2", "A", "100").from("A").to_nobody()]);
+    world.mine("ethereum", &[pay("t2", "A", "100").from("A").burnt()]);
     world.finalize("ethereum", 2);
     assert_eq!(lost(&world), 0);
     assert!(world.state("A").contains("case unexplained_outflow:ethereum:t2:0 0.00: open"));

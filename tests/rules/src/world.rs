@@ -106,7 +106,7 @@ impl Pay {
     }
 
     /// To where contracts send what they burn.
-    pub(super) fn to_nobody(self) -> Self {
+    pub(super) fn burnt(self) -> Self {
         Self { to_nobody: true, ..self }
     }
 

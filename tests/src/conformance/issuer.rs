@@ -26,7 +26,7 @@ pub(super) fn speaks(pool: &[Address], diary: &mut [(Update, Time)]) {
             Update::Scan(scan) => {
                 let blocks = scan.blocks.iter().map(|header| (header.id, header.time));
                 // Some of it is not shown at first.
-                let shown = blocks.filter(|(block, _)| place(*block) % 4 != 0);
+                let shown = blocks.filter(|(block, _)| !place(*block).is_multiple_of(4));
                 let said = shown.flat_map(|(block, time)| said(block, time, &addresses));
                 // A deprecated token stops the chain, and with it what the history would do.
                 let stops = |notice: &Notice| matches!(notice.what, What::Deprecated(_));
@@ -73,7 +73,7 @@ fn said(block: BlockId, time: Time, addresses: &[Address]) -> Vec<Notice> {
         2 => vec![one(0, What::Fee { points: 10, most: raw })],
         3 => vec![one(0, What::Destroyed { from: about, raw })],
         4 => vec![one(0, What::Blacklisted(about)), one(1, What::Destroyed { from: about, raw })],
-        5 if spice % 2 == 0 => vec![one(0, What::Deprecated(about))],
+        5 if spice.is_multiple_of(2) => vec![one(0, What::Deprecated(about))],
         _ => Vec::new(),
     }
 }

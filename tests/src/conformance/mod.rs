@@ -103,7 +103,11 @@ async fn play(store: &Store, seed: u64) -> u32 {
     let again = noted.iter().filter(|noted| noted.round > 1).count();
     let lost = memory.outflows().iter().any(|outflow| outflow.id.way == Way::Destroyed);
     let spoke = noted.len() > 5 && lost;
-    assert!(seed % 2 == 0 || spoke, "the issuer said {} things, {again} again", noted.len());
+    assert!(
+        seed.is_multiple_of(2) || spoke,
+        "the issuer said {} things, {again} again",
+        noted.len()
+    );
     written
 }
 
