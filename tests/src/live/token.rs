@@ -6,6 +6,7 @@ use alloy::providers::ext::AnvilApi;
 use super::audit::told_of;
 use super::daemon::Daemon;
 use super::shop::{Engine, Setup, Shop, USDT, list, on_both_engines, run, text};
+use crate::anvil::TestUsdt;
 
 on_both_engines!(
     a_token_that_is_paused_and_taxed_is_shown,
@@ -121,12 +122,16 @@ async fn a_deprecated_token_stops_crediting_until_a_person_resumes_it(engine: En
     let setup = Setup { confirmations: 3, ..quick(engine) };
     let shop = Shop::with(setup).await;
     let next = shop.anvil.deploy_token(0, 6).await;
+    let link = TestUsdt::setPredecessorCall { token: shop.token.address };
+    shop.anvil.command(next, &link).await;
     let mut daemon = shop.watching().await;
     let address = shop.order("WAITS", "100").await;
     shop.pay(address, 100 * USDT).await;
     shop.anvil.mine(1).await;
     daemon.told("order.confirming", "WAITS").await;
-    shop.anvil.deprecate(shop.token, next).await;
+    // In the very next block, in which the payment is not final yet.
+    let end = TestUsdt::deprecateCall { successor: next.address };
+    shop.anvil.command(shop.token, &end).await;
     shop.settle(&mut daemon).await;
     let shown = shop.chain_shown().await;
     assert!(text(&shown["paused"]).contains("the token was deprecated in block"), "{shown}");
