@@ -12,7 +12,7 @@ use payments::chain::Cursor;
 use payments::{Changes, Update, plan};
 use store::WatchState;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 use crate::books::Books;
 use crate::node::{BoxError, Look, Node, NodeError};
@@ -67,10 +67,11 @@ impl Eyes {
     }
 }
 
-/// The turn that is being prepared, where one is.
+/// The turn that is being prepared, where one is. It is never cut off: a query that is dropped
+/// half-way may leave its connection inside a transaction.
 #[derive(Default)]
 pub(crate) struct Lookout {
-    task: JoinSet<Option<Seen>>,
+    task: Option<JoinHandle<Option<Seen>>>,
 }
 
 impl Lookout {
@@ -79,18 +80,18 @@ impl Lookout {
         if changes.recorded.len() < WORTH {
             return;
         }
-        if let Some(ahead) = Ahead::of(changes) {
-            self.task.spawn(eyes.clone().prepare(ahead));
-        }
+        self.task = Ahead::of(changes).map(|ahead| tokio::spawn(eyes.clone().prepare(ahead)));
     }
 
     /// What was prepared, once it is whole.
     pub(crate) async fn seen(&mut self) -> Option<Seen> {
-        self.task.join_next().await?.ok().flatten()
+        let seen = self.task.as_mut()?.await;
+        self.task = None;
+        seen.ok().flatten()
     }
 
     /// Lets go of what follows changes that were not written.
     pub(crate) fn forget(&mut self) {
-        self.task = JoinSet::new();
+        self.task = None;
     }
 }

@@ -199,17 +199,16 @@ async fn an_order_cancelled_between_two_turns_stays_cancelled(place: Place) {
     let node = node(EACH * TURNS).await;
     ordered(&place.store, 0..EACH * TURNS).await;
     let mut watcher = watcher(&place.store, &node).await;
-    let mut cancelled = Vec::new();
+    let (mut cancelled, mut paid) = (Vec::new(), 0);
     loop {
         let turn = watcher.step().await.unwrap();
         if !turn.more {
             break;
         }
-        let paid = turn.changes.recorded.len() * (cancelled.len() + 1);
-        let next = id(&name(u64::try_from(paid).unwrap() + 7));
-        if books(&place.store).record(&Update::Cancel(next.clone())).await.is_ok() {
-            cancelled.push(next);
-        }
+        paid += u64::try_from(turn.changes.recorded.len()).unwrap();
+        let next = id(&name(paid + 7));
+        books(&place.store).record(&Update::Cancel(next.clone())).await.unwrap();
+        cancelled.push(next);
     }
     assert!(cancelled.len() > 1, "{cancelled:?}");
     // Each was paid before it was cancelled, by the time of its block.
