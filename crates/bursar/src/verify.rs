@@ -22,7 +22,7 @@ const BROKEN: u8 = 4;
 pub(crate) const NOT_PROVED: [&str; 6] = [
     "that the chain says the same: `bursar reconcile` compares it",
     "that these are the newest books: a head of the log that somebody else kept does (--head)",
-    "what became of an order after a decision, by running the rules again: its log is proved",
+    "what a decision could not show later: that its deposits were final, and which sum needs two",
     "the deposits that no order owns, by running the rules again: their journals are in the log",
     "which block held a transfer before it was mined again: the books keep the last one",
     "that a fact was true when it was recorded: who wrote it had the nodes' word for it",
@@ -62,7 +62,6 @@ fn tell(found: &Verified, sealed: Option<&Sealed>, output: Output) -> Result<(),
         "events": sealed.map(|sealed| sealed.events),
         "log": log.map(|head| head.to_string()),
         "orders_run_again": found.replayed.orders,
-        "orders_run_in_part": found.replayed.in_part,
         "not_proved": NOT_PROVED,
     });
     output.print(&value, || {
@@ -72,8 +71,6 @@ fn tell(found: &Verified, sealed: Option<&Sealed>, output: Output) -> Result<(),
             pairs.push(("events", sealed.events.to_string()));
             pairs.push(("log", log.to_string()));
             pairs.push(("orders run again", found.replayed.orders.to_string()));
-            let in_part = found.replayed.in_part;
-            pairs.push(("run up to a decision", in_part.to_string()));
         }
         let told = if findings.is_empty() {
             "The books agree with themselves.\n".to_owned()

@@ -10,6 +10,7 @@ use crate::changes::{ChainRules, Changes, RefundFact, Rules, Snapshot};
 use crate::deposit::State;
 use crate::desk::{Desk, is_round_of};
 use crate::event::EventKind;
+use crate::keeper::Keeper;
 use crate::ledger::{Account, Asset, Entry, Journal};
 use crate::lookup::{Mined, Transaction};
 use crate::plan::{PlanError, rules_of};
@@ -158,10 +159,19 @@ fn add(
     now: Time,
 ) -> Result<Changes, PlanError> {
     let mut desk = Desk::new(snapshot, now);
-    let keeper = desk.keeper(case)?;
-    let (StepKind::Sent(tx) | StepKind::Failed(tx)) = step.kind else {
-        return Ok(Changes::default());
-    };
+    note(desk.keeper(case)?, case, refund, kind, step);
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+/// Writes down that a refund is said to be sent, or that it was not.
+pub(crate) fn note(
+    keeper: &mut dyn Keeper,
+    case: &Case,
+    refund: &Refund,
+    kind: EventKind,
+    step: Step,
+) {
+    let (StepKind::Sent(tx) | StepKind::Failed(tx)) = step.kind else { return };
     let mut data = told(refund, tx);
     data.push(("by", step.by.clone()));
     if kind == EventKind::RefundFailed {
@@ -169,7 +179,6 @@ fn add(
     }
     keeper.add_step(&case.id, step);
     keeper.say(kind, case, data);
-    Ok(guarded(snapshot, case, desk.finish()))
 }
 
 fn told(refund: &Refund, tx: TxHash) -> Vec<(&'static str, String)> {
@@ -192,7 +201,18 @@ fn verified(
 ) -> Result<Changes, PlanError> {
     let Transaction::Mined(mined) = seen else { return Ok(Changes::default()) };
     let mut desk = Desk::new(snapshot, now);
-    let keeper = desk.keeper(case)?;
+    pay(desk.keeper(case)?, case, refund, ((tx, n), mined.block.height, mined.time), now);
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+/// Writes down that transfer `n` of a transaction pays a refund, mined at a height and a time.
+pub(crate) fn pay(
+    keeper: &mut dyn Keeper,
+    case: &Case,
+    refund: &Refund,
+    ((tx, n), height, time): ((TxHash, u32), u64, Time),
+    now: Time,
+) {
     let owing: Vec<Journal> = owed(keeper.journals(), case).into_iter().cloned().collect();
     for journal in owing {
         let is_it = |d: &crate::deposit::Deposit| Some(&d.id) == journal.deposit.as_ref();
@@ -206,17 +226,15 @@ fn verified(
             amount: entry.amount,
         });
         let entries = entries.collect();
-        keeper.book(&key_of("refund", case, &deposit), &deposit, mined.time, entries);
+        keeper.book(&key_of("refund", case, &deposit), &deposit, time, entries);
         if let Some(at) = at.filter(|_| deposit.state == State::Refunding) {
             keeper.mark(at, State::Refunded);
         }
     }
-    let height = mined.block.height;
     let why = format!("final in block {height}");
     let kind = StepKind::Verified { tx, n };
     keeper.add_step(&case.id, Step { kind, by: ITSELF.to_owned(), why, at: now });
     let mut data = told(refund, tx);
     data.push(("height", height.to_string()));
     keeper.say(EventKind::RefundVerified, case, data);
-    Ok(guarded(snapshot, case, desk.finish()))
 }

@@ -19,7 +19,7 @@ use crate::event::EventKind;
 use crate::keeper::Keeper;
 use crate::ledger::{Account, Entry, Journal};
 use crate::name::OrderId;
-use crate::order::given;
+use crate::order::{Order, given};
 use crate::plan::{PlanError, rules_of};
 use crate::time::Time;
 
@@ -94,6 +94,9 @@ pub enum Refusal {
     /// What was to be given back was taken away.
     #[error("has no deposit any more: its block is no longer part of the chain")]
     Gone,
+    /// It is recorded as decided, and nobody else had agreed.
+    #[error("was decided by {0} alone: a refund to there needs a second person")]
+    Alone(String),
 }
 
 /// What a person says about a case.
@@ -104,10 +107,10 @@ pub(crate) struct Said<'a> {
 }
 
 /// A deposit of a case, and what of it is held.
-struct Part {
-    at: usize,
-    deposit: Deposit,
-    held: Usdt,
+pub(crate) struct Part {
+    pub(crate) at: usize,
+    pub(crate) deposit: Deposit,
+    pub(crate) held: Usdt,
 }
 
 /// Decides, or proposes where a second person must agree. The same again changes nothing.
@@ -170,12 +173,16 @@ pub(crate) fn withdraw(
         return Err(refuse(Refusal::NoProposal));
     }
     let mut desk = Desk::new(snapshot, now);
-    let keeper = desk.keeper(case)?;
+    take_back(desk.keeper(case)?, case, (by, why), now);
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+/// Writes down that a proposal was taken back.
+pub(crate) fn take_back(keeper: &mut dyn Keeper, case: &Case, (by, why): (&str, &str), now: Time) {
     let kind = StepKind::Withdrawn;
-    keeper.add_step(id, Step { kind, by: by.to_owned(), why: why.to_owned(), at: now });
+    keeper.add_step(&case.id, Step { kind, by: by.to_owned(), why: why.to_owned(), at: now });
     let data = vec![("by", by.to_owned()), ("why", why.to_owned())];
     keeper.say(EventKind::CaseWithdrawn, case, data);
-    Ok(guarded(snapshot, case, desk.finish()))
 }
 
 /// The case of an id, wherever it is kept.
@@ -203,17 +210,22 @@ fn needs_two(
     above: Option<Usdt>,
 ) -> bool {
     let order = case.order.as_ref().and_then(|id| snapshot.dossiers.get(id)).map(|d| &d.order);
-    let stated = match resolution {
+    goes_elsewhere(order, case, resolution) || above.is_some_and(|above| case.amount > above)
+}
+
+/// Whether money is to be sent where the order does not say.
+fn goes_elsewhere(order: Option<&Order>, case: &Case, resolution: &Resolution) -> bool {
+    match resolution {
         // What is the customer's on one chain need not be on another.
         Resolution::Refund { to, .. } => {
             order.is_none_or(|order| order.refund_to != Some(*to) || order.chain != case.chain)
         }
         _ => false,
-    };
-    stated || above.is_some_and(|above| case.amount > above)
+    }
 }
 
-fn fits(snapshot: &Snapshot, case: &Case, resolution: &Resolution) -> Result<(), Refusal> {
+/// Whether a decision fits the kind of its case, and what the case holds.
+fn fits_kind(case: &Case, resolution: &Resolution) -> Result<(), Refusal> {
     let word = resolution.word();
     let kinds = case.kind.resolutions();
     let nothing = case.amount.is_zero() && word != "dismiss";
@@ -225,20 +237,52 @@ fn fits(snapshot: &Snapshot, case: &Case, resolution: &Resolution) -> Result<(),
         };
         return Err(Refusal::Unfit { resolution: word, why, fits });
     }
+    match resolution {
+        Resolution::Refund { fee, .. } if *fee >= case.amount => {
+            Err(Refusal::Fee { fee: *fee, held: case.amount })
+        }
+        Resolution::Refund { to, .. } if to.0 == [0; 20] => {
+            Err(Refusal::Destination(*to, "nobody's"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a recorded decision could be taken: what was final then, what was paused and what the
+/// config said above which amount two must agree is not recorded.
+pub(crate) fn could_be_taken(
+    order: Option<&Order>,
+    case: &Case,
+    said: &Said<'_>,
+) -> Result<(), Refusal> {
+    if let Some(decision) = &case.decision {
+        return Err(Refusal::Decided(Box::new(decision.clone())));
+    }
+    fits_kind(case, said.resolution)?;
+    match case.proposal() {
+        Some((proposed, step)) if proposed != said.resolution => {
+            Err(Refusal::Proposed(Box::new(step.clone()), proposed.terms()))
+        }
+        Some((_, step)) if is_same_person(&step.by, said.by) => Err(alone(said)),
+        None if goes_elsewhere(order, case, said.resolution) => Err(alone(said)),
+        _ => Ok(()),
+    }
+}
+
+fn alone(said: &Said<'_>) -> Refusal {
+    Refusal::Alone(said.by.to_owned())
+}
+
+fn fits(snapshot: &Snapshot, case: &Case, resolution: &Resolution) -> Result<(), Refusal> {
+    fits_kind(case, resolution)?;
     let paused = snapshot.cursor.as_ref().and_then(|cursor| cursor.paused.clone());
     if let (Some(why), Resolution::Credit | Resolution::Reassign(_)) = (paused, resolution) {
         return Err(Refusal::Paused { chain: case.chain.to_string(), why });
     }
     is_final(snapshot, case)?;
     match resolution {
-        Resolution::Refund { fee, .. } if *fee >= case.amount => {
-            Err(Refusal::Fee { fee: *fee, held: case.amount })
-        }
         Resolution::Refund { to, .. } if snapshot.owners.contains_key(to) => {
             Err(Refusal::Destination(*to, "a deposit address of ours"))
-        }
-        Resolution::Refund { to, .. } if to.0 == [0; 20] => {
-            Err(Refusal::Destination(*to, "nobody's"))
         }
         Resolution::Reassign(order) => target_fits(snapshot, case, order)
             .map_err(|why| Refusal::Target { order: order.clone(), why }),
@@ -338,12 +382,16 @@ fn propose(
     now: Time,
 ) -> Result<Changes, PlanError> {
     let mut desk = Desk::new(snapshot, now);
-    let keeper = desk.keeper(case)?;
+    put_forward(desk.keeper(case)?, case, said, now);
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+/// Writes down what one person proposes.
+pub(crate) fn put_forward(keeper: &mut dyn Keeper, case: &Case, said: &Said<'_>, now: Time) {
     let kind = StepKind::Proposed(said.resolution.clone());
     let (by, why) = (said.by.to_owned(), said.why.to_owned());
     keeper.add_step(&case.id, Step { kind, by, why, at: now });
     keeper.say(EventKind::CaseProposed, case, facts(case, said));
-    Ok(guarded(snapshot, case, desk.finish()))
 }
 
 /// What is told of a decision, or of one to be confirmed.
@@ -373,6 +421,17 @@ fn decide(
     now: Time,
 ) -> Result<Changes, PlanError> {
     let mut desk = Desk::new(snapshot, now);
+    let held = take(&mut desk, case, said)?;
+    if let Resolution::Reassign(order) = said.resolution {
+        desk.work(order)?.take_over(case, &held)?;
+    }
+    Ok(guarded(snapshot, case, desk.finish()))
+}
+
+/// Writes a decision down where its case is kept, with what it does there: everything but what a
+/// reassignment does to the other order. What was held of each deposit.
+pub(crate) fn take(desk: &mut Desk, case: &Case, said: &Said<'_>) -> Result<Vec<Part>, PlanError> {
+    let now = desk.now;
     let keeper = desk.keeper(case)?;
     let held = parts((keeper.deposits(), keeper.journals()), case);
     if let Some(open) = keeper.case_mut(&case.id) {
@@ -391,10 +450,7 @@ fn decide(
             }
         }
         Resolution::Refund { to, fee } => refund(keeper, case, &held, (*to, *fee), now),
-        Resolution::Reassign(order) => {
-            settle_parts(keeper, case, &held, State::Reassigned);
-            desk.work(order)?.take_over(case, &held)?;
-        }
+        Resolution::Reassign(_) => settle_parts(keeper, case, &held, State::Reassigned),
         Resolution::Dismiss => {
             for part in &held {
                 let entry = leave(case, part, Account::Kept, part.held);
@@ -404,7 +460,7 @@ fn decide(
         }
         Resolution::Itself => {}
     }
-    Ok(guarded(snapshot, case, desk.finish()))
+    Ok(held)
 }
 
 /// What is held goes to those who send it, less what is kept of it.
@@ -537,7 +593,7 @@ impl Work {
 
     /// Deposits of another order, or of nobody, count for this one: as if they had arrived for it,
     /// but that a person decided that they are in time.
-    fn take_over(&mut self, case: &Case, held: &[Part]) -> Result<(), PlanError> {
+    pub(crate) fn take_over(&mut self, case: &Case, held: &[Part]) -> Result<(), PlanError> {
         for part in held {
             let deposit = self.arrived(case, part);
             let at = self.dossier.deposits.len();

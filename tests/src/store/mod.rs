@@ -5,6 +5,7 @@
 
 mod adopt;
 mod ahead;
+mod altered;
 mod astray;
 mod away;
 mod commits;

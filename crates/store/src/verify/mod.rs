@@ -3,6 +3,7 @@
 //! In: the whole of the books. Out: named findings, none where all is well.
 //! Never: a repair. Why: what was changed behind the engine's back has to be seen by a person.
 
+mod facts;
 mod log;
 mod replay;
 mod schema;

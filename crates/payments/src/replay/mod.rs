@@ -1,22 +1,27 @@
 //! The rules, run again over what is recorded of one order.
 //!
 //! In: an order as it is stored, and the facts that were told of it. Out: where they part.
-//! Never: a verdict taken from the books; they give what was seen and when it was final, no more.
-//! Why: a state that no fact leads to was not written by these rules.
+//! Never: a verdict taken from the books; they give what was seen, when it was final and what people
+//! did, no more. Why: a state that no fact leads to was not written by these rules.
+
+mod difference;
+mod people;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::case::Case;
+use crate::amount::Usdt;
+use crate::case::{CaseId, Decision, Step};
 use crate::chain::{BlockHash, BlockId, Cursor, Header};
 use crate::changes::{Bounds, ChainRules, Finality, FinalityRule, Snapshot};
 use crate::deposit::{Deposit, DepositId, State};
 use crate::desk::Desk;
-use crate::ledger::Journal;
-use crate::name::ChainName;
+use crate::name::{ChainName, OrderId};
 use crate::order::Dossier;
 use crate::plan::{PlanError, View};
 use crate::time::Time;
+
+use difference::difference;
 
 /// What an event says that the rules cannot know by themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +36,35 @@ pub enum What {
     Expired,
     /// The shop took the order back.
     Cancelled,
+    /// A person decided about a case.
+    Decided(CaseId, Decision),
+    /// A person proposed a decision about a case or took that back, or its refund got further; with
+    /// the height and the time of the block that paid it, where one did.
+    Step(CaseId, Step, Option<(u64, Time)>),
+    /// A decision about a case of another order, or of nobody, brought these deposits, each with
+    /// what was held of it.
+    Brought(CaseId, Vec<Deposit>),
+}
+
+/// What a decision about a case gave to another order, of each deposit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The case.
+    pub case: CaseId,
+    /// The other order.
+    pub to: OrderId,
+    /// The deposits, with what was held of each.
+    pub deposits: Vec<(DepositId, Usdt)>,
+}
+
+/// What became of running the rules again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Replayed {
+    /// What the stored order has that its facts do not lead to, or the other way round; none where
+    /// both agree.
+    pub difference: Option<String>,
+    /// What its decisions gave to other orders.
+    pub given: Vec<Given>,
 }
 
 /// A fact about an order, in the order of telling.
@@ -55,7 +89,7 @@ impl Fact {
             What::Orphaned(_) => 0,
             What::Seen(_) => 1,
             What::Final(_) | What::Expired => 2,
-            What::Cancelled => 3,
+            What::Cancelled | What::Decided(..) | What::Step(..) | What::Brought(..) => 3,
         }
     }
 
@@ -70,57 +104,84 @@ impl Fact {
 /// A block above every other, so that confirmations can be asked for in heights.
 const LAST: u64 = 1 << 62;
 
-/// What the stored order has that its facts do not lead to, or the other way round; `None` where
-/// both agree.
-///
-/// # Errors
-/// Where the rules refuse the facts.
-pub fn differs(stored: &Dossier, facts: &[Fact]) -> Result<Option<String>, PlanError> {
-    Ok(difference(stored, &again(stored, facts)?))
+/// How it is known whether a pause, or the ceiling of an hour, held crediting up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crediting {
+    /// By what was told of pauses until then.
+    Told,
+    /// By whether something was credited at that moment.
+    Shown,
 }
 
-/// The same up to a moment, before which nobody had decided anything: whether the journals that
-/// were recorded until then are those that the facts until then lead to.
+/// Runs the rules again over the facts of an order. `was_paused` says that its chain ever was: a
+/// pause that fell into the very commit is told beside what it held up. Of a cancelling nothing
+/// tells whether an hour's ceiling held crediting up.
 ///
 /// # Errors
 /// Where the rules refuse the facts.
-pub fn differs_before(
+pub fn replay(stored: &Dossier, facts: &[Fact], was_paused: bool) -> Result<Replayed, PlanError> {
+    let told = run(stored, facts, Crediting::Told);
+    let is_open = was_paused || facts.iter().any(|fact| fact.what == What::Cancelled);
+    if !is_open || matches!(&told, Ok(replayed) if replayed.difference.is_none()) {
+        return told;
+    }
+    match run(stored, facts, Crediting::Shown) {
+        Ok(shown) if shown.difference.is_none() => Ok(shown),
+        _ => told,
+    }
+}
+
+fn run(stored: &Dossier, facts: &[Fact], known: Crediting) -> Result<Replayed, PlanError> {
+    let (dossier, given) = again(stored, facts, known)?;
+    Ok(Replayed { difference: difference(stored, &dossier), given })
+}
+
+/// An order by its facts alone, and what it gave to others.
+fn again(
     stored: &Dossier,
     facts: &[Fact],
-    end: Time,
-) -> Result<Option<String>, PlanError> {
-    let facts: Vec<Fact> = facts.iter().filter(|fact| fact.at < end).cloned().collect();
-    let replayed = again(stored, &facts)?;
-    let before = |journal: &&Journal| journal.recorded < end;
-    Ok(other_journal(stored, &replayed, before))
-}
-
-/// An order by its facts alone.
-fn again(stored: &Dossier, facts: &[Fact]) -> Result<Dossier, PlanError> {
+    known: Crediting,
+) -> Result<(Dossier, Vec<Given>), PlanError> {
     let mut dossier = Dossier::new(stored.order.clone());
+    let mut given = Vec::new();
     let mut rest = facts;
     while let Some(first) = rest.first() {
         let pairs = rest.iter().zip(rest.iter().skip(1));
         let length = pairs.take_while(|(one, next)| one.goes_on(next)).count().saturating_add(1);
         let (group, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-        dossier = step(dossier, first, group)?;
+        let crediting = match known {
+            Crediting::Told => !first.paused,
+            Crediting::Shown => stored
+                .journals
+                .iter()
+                .any(|journal| journal.recorded == first.at && journal.key.starts_with("paid:")),
+        };
+        dossier = match first.stage() {
+            3 => people::act(dossier, first, crediting, &mut given)?,
+            _ => look(dossier, first, group, crediting)?,
+        };
         rest = after;
     }
-    Ok(dossier)
+    Ok((dossier, given))
 }
 
-/// What one plan makes of an order.
-fn step(dossier: Dossier, first: &Fact, group: &[Fact]) -> Result<Dossier, PlanError> {
+/// A snapshot of one order.
+fn alone(dossier: Dossier) -> Snapshot {
     let id = dossier.order.id.clone();
-    let snapshot = Snapshot {
-        dossiers: BTreeMap::from([(id.clone(), Arc::new(dossier))]),
-        ..Snapshot::default()
-    };
+    let dossiers = BTreeMap::from([(id, Arc::new(dossier))]);
+    Snapshot { dossiers, ..Snapshot::default() }
+}
+
+/// What one look at a chain makes of an order.
+fn look(
+    dossier: Dossier,
+    first: &Fact,
+    group: &[Fact],
+    crediting: bool,
+) -> Result<Dossier, PlanError> {
+    let id = dossier.order.id.clone();
+    let snapshot = alone(dossier);
     let mut desk = Desk::new(&snapshot, first.at);
-    if first.what == What::Cancelled {
-        desk.work(&id)?.cancel(!first.paused)?;
-        return Ok(Dossier::clone(&desk.work(&id)?.dossier));
-    }
     let heights: BTreeMap<&DepositId, u64> = snapshot
         .dossiers
         .values()
@@ -144,11 +205,10 @@ fn step(dossier: Dossier, first: &Fact, group: &[Fact]) -> Result<Dossier, PlanE
     let hash = BlockHash([0; 32]);
     let id_of_last = BlockId { height: LAST, hash };
     cursor.kept = vec![Header { id: id_of_last, parent: hash, time: first.at }];
-    cursor.paused = first.paused.then(String::new);
-    // A deposit can be judged while its order's own chain is paused, but not on a paused chain.
-    if group.iter().any(|fact| matches!(fact.what, What::Final(_))) {
-        cursor.paused = None;
-    }
+    // On a paused chain nothing is judged, and nothing expires.
+    let is_judged = |fact: &Fact| matches!(fact.what, What::Final(_) | What::Expired);
+    let paused = !crediting && !group.iter().any(is_judged);
+    cursor.paused = paused.then(String::new);
     let mut view = View::of_cursor(&rules, &cursor);
     let expired = group.iter().any(|fact| fact.what == What::Expired);
     let expiry = desk.work(&id)?.dossier.order.expires_at;
@@ -184,57 +244,4 @@ fn rules(dossier: &Dossier, group: &[Fact]) -> ChainRules {
         bounds: Bounds::default(),
         finality: highest.into_iter().map(rule).collect(),
     }
-}
-
-/// The first thing in which two states of an order differ.
-fn difference(stored: &Dossier, replayed: &Dossier) -> Option<String> {
-    let id = &stored.order.id;
-    let times = |dossier: &Dossier| (dossier.paid, dossier.expired, dossier.cancelled);
-    if times(stored) != times(replayed) {
-        return Some(format!("order {id}: paid, expired or cancelled at another time"));
-    }
-    let state = |deposit: &Deposit| (deposit.id.clone(), deposit.state, deposit.late);
-    let states = |dossier: &Dossier| dossier.deposits.iter().map(state).collect::<Vec<_>>();
-    let (one, other) = (states(stored), states(replayed));
-    if let Some((deposit, ..)) = one.iter().find(|state| !other.contains(state)) {
-        return Some(format!("deposit {deposit}: its facts lead to another state"));
-    }
-    if one.len() != other.len() {
-        return Some(format!("order {id}: {} deposits, {} were seen", one.len(), other.len()));
-    }
-    // What was only proposed changes nothing.
-    let bare = |case: &Case| Case { steps: Vec::new(), ..case.clone() };
-    // What left its address is a fact of the chain, and not of the order.
-    let of_deposits = |case: &&Case| !case.kind.is_about_an_outflow();
-    for case in stored.cases.iter().filter(of_deposits) {
-        if !replayed.cases.contains(&bare(case)) {
-            return Some(format!("case {}: its facts lead to another one, or none", case.id));
-        }
-    }
-    let known: Vec<Case> = stored.cases.iter().map(bare).collect();
-    if let Some(case) = replayed.cases.iter().find(|case| !known.contains(case)) {
-        return Some(format!("case {}: its facts open it, and it is not there", case.id));
-    }
-    other_journal(stored, replayed, |_| true)
-}
-
-/// The first journal of the rules' own, among those that `counts` is for, in which two states of an
-/// order differ.
-fn other_journal(
-    stored: &Dossier,
-    replayed: &Dossier,
-    counts: impl Fn(&&Journal) -> bool,
-) -> Option<String> {
-    let is_ours = |journal: &&Journal| {
-        let key = journal.key.strip_prefix("reverse:").unwrap_or(&journal.key);
-        ["deposit:", "paid:", "suspend:", "release:"].iter().any(|head| key.starts_with(head))
-    };
-    let journals = |dossier: &Dossier| -> BTreeMap<String, Journal> {
-        let ours = dossier.journals.iter().filter(is_ours).filter(&counts);
-        ours.map(|journal| (journal.key.clone(), journal.clone())).collect()
-    };
-    let (one, other) = (journals(stored), journals(replayed));
-    let differs = |key: &&String| one.get(*key) != other.get(*key);
-    let key = one.keys().chain(other.keys()).find(differs)?;
-    Some(format!("journal {key}: its facts lead to another one, or none"))
 }
