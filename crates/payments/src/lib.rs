@@ -13,6 +13,7 @@ pub mod case;
 mod ceiling;
 pub mod chain;
 pub mod changes;
+mod credit;
 mod custody;
 pub mod deposit;
 mod desk;

@@ -1,8 +1,8 @@
 //! The rules, run again over what is recorded of one order.
 //!
 //! In: an order as it is stored, and the facts that were told of it. Out: where they part.
-//! Never: a verdict taken from the books; they give what was seen, when it was final and what people
-//! did, no more. Why: a state that no fact leads to was not written by these rules.
+//! Never: a verdict taken from the books; they give what was seen, when it was final and what
+//! people did, no more. Why: a state that no fact leads to was not written by these rules.
 
 mod difference;
 mod people;
