@@ -1,6 +1,7 @@
 -- What the issuer of a chain's token did, as far as it concerns us: paused and unpaused, deprecated,
 -- a fee, and of addresses of ours blacklisted, released, destroyed. Only commits that move the
--- cursor of its chain write it. `points` and `raw` are zero where it has no such number.
+-- cursor of its chain write it. `points` and `raw` are zero where it has no such number. What the
+-- contract said when it was asked after a block has that block's hash for its transaction.
 CREATE TABLE notices (
     seq INTEGER NOT NULL PRIMARY KEY CHECK (seq > 0),
     id TEXT NOT NULL UNIQUE,

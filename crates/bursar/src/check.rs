@@ -13,11 +13,14 @@ use store::Store;
 
 use crate::address;
 use crate::clock::Clock;
-use crate::config::{AddressSource, Chain, Config, Node, TronNode, Way};
+use crate::config::{self, AddressSource, Chain, Config, TronNode, Way};
+use crate::contract;
 use crate::error::Error;
+use crate::node::Node;
 use crate::notices;
 use crate::open;
 use crate::output::{Output, table};
+use crate::view::View;
 
 /// One thing that was tried.
 struct Finding {
@@ -51,7 +54,7 @@ pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
     for (name, chain) in &config.chains {
         findings.push(addresses(store.as_ref(), name, chain).await);
         findings.append(&mut treasury(store.as_ref(), name.as_str(), chain).await);
-        findings.extend(token(&config, store.as_ref(), name).await);
+        findings.push(token(&config, store.as_ref(), name, chain).await);
         findings.append(&mut endpoints(store.as_ref(), name.as_str(), chain).await);
     }
     if let Some(store) = store {
@@ -107,33 +110,55 @@ async fn treasury(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Findi
     vec![finding(what(), Ok(text))]
 }
 
-/// What the token's issuer did, as far as the books know. A token that was replaced is the wrong
-/// one.
+/// What the token's issuer did, as the contract itself says now and as far as the books know. A
+/// token that was replaced is the wrong one.
 async fn token(
     config: &Config,
     store: Option<&Store>,
     name: &payments::name::ChainName,
-) -> Option<Finding> {
-    let noted = store?.notices(name).await.ok()?;
-    let standing = Standing::of(noted);
-    let words = notices::words(config, &standing);
-    let said = match standing.deprecated {
-        Some(_) => Err(words),
-        None if words.is_empty() => return None,
-        None => Ok(words),
+    chain: &Chain,
+) -> Finding {
+    let noted = match store {
+        Some(store) => store.notices(name).await.unwrap_or_default(),
+        None => Vec::new(),
     };
-    Some(finding(format!("{name} token"), said))
+    let standing = Standing::of(noted);
+    let heard = match Node::connect(chain.node.clone()).await {
+        Ok(node) => contract::ask(store, name, &node).await,
+        Err(source) => Err(Error::chain(name, source)),
+    };
+    let mut words = notices::words(config, &standing);
+    if !words.is_empty() {
+        words.push_str("; ");
+    }
+    let mut deprecated = standing.deprecated.is_some();
+    match heard {
+        Ok(Some(heard)) => {
+            deprecated |= heard.is_deprecated();
+            let view = View::new(config);
+            let spelled = |address: &_| view.spelled(name, address);
+            words.push_str(&heard.words(chain.rules.decimals, spelled));
+        }
+        Ok(None) => words.push_str("the contract itself is not asked: nothing is final yet"),
+        // What is wrong with the endpoints is said of each of them.
+        Err(error) => {
+            let why = error.line();
+            words.push_str(&format!("the contract itself does not answer: {why}"));
+        }
+    }
+    let said = if deprecated { Err(words) } else { Ok(words) };
+    finding(format!("{name} token"), said)
 }
 
 async fn endpoints(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Finding> {
     let failed =
         |why: String| vec![finding(format!("{name} endpoints"), Err(why.replace('\n', " ")))];
     match &chain.node {
-        Node::Evm(config) => match erc20::Source::inspect(config).await {
+        config::Node::Evm(config) => match erc20::Source::inspect(config).await {
             Ok(reports) => reports.iter().flat_map(|report| evm(name, report)).collect(),
             Err(why) => failed(lines(&why)),
         },
-        Node::Tron(tron) => {
+        config::Node::Tron(tron) => {
             let mut findings = match trc20::Source::inspect(&tron.source).await {
                 Ok(reports) => reports.iter().flat_map(|report| self::tron(name, report)).collect(),
                 Err(why) => failed(lines(&why)),

@@ -17,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
+mod contract;
 pub mod decisions;
 pub mod demo;
 pub mod derive;

@@ -36,7 +36,13 @@ pub(crate) async fn about(opened: &Opened, address: &Address) -> Result<Vec<Note
 pub(crate) fn words(config: &Config, standing: &Standing) -> String {
     let view = &View::new(config);
     let Standing { paused, deprecated, fee, blacklisted } = standing;
-    let since = |noted: &Noted| format!("since block {}", noted.notice.block.height);
+    let since = |noted: &Noted| {
+        let height = noted.notice.block.height;
+        match noted.notice.is_asked() {
+            true => format!("(as its contract says after block {height})"),
+            false => format!("since block {height}"),
+        }
+    };
     let mut words = Vec::new();
     if let Some(noted) = deprecated
         && let What::Deprecated(to) = noted.notice.what
@@ -47,8 +53,11 @@ pub(crate) fn words(config: &Config, standing: &Standing) -> String {
     if let Some(noted) = paused {
         words.push(format!("the token is paused {}", since(noted)));
     }
-    if let Some(noted) = fee {
-        words.push(format!("the token keeps a fee {}: {}", since(noted), rate(config, noted)));
+    if let Some(noted) = fee
+        && let What::Fee { points, most } = noted.notice.what
+    {
+        let rate = rate(points, most, decimals(config, &noted.chain));
+        words.push(format!("the token keeps a fee {}: {rate}", since(noted)));
     }
     match blacklisted.as_slice() {
         [] => {}
@@ -62,30 +71,33 @@ pub(crate) fn words(config: &Config, standing: &Standing) -> String {
     words.join("; ")
 }
 
+fn decimals(config: &Config, chain: &ChainName) -> u8 {
+    config.chains.get(chain).map_or(6, |chain| chain.rules.decimals)
+}
+
 /// Base units as USDT.
-fn amount(config: &Config, chain: &ChainName, raw: U256) -> String {
-    let decimals = config.chains.get(chain).map_or(6, |chain| chain.rules.decimals);
+fn amount(raw: U256, decimals: u8) -> String {
     Usdt::from_raw(raw, decimals).map_or_else(|_| raw.to_string(), |amount| amount.to_string())
 }
 
 /// What a fee is.
-fn rate(config: &Config, noted: &Noted) -> String {
-    let What::Fee { points, most } = noted.notice.what else { return String::new() };
+pub(crate) fn rate(points: u32, most: U256, decimals: u8) -> String {
     let percent = Usdt::from_micro(i64::from(points).saturating_mul(10_000)).unwrap_or_default();
-    let most = amount(config, &noted.chain, most);
-    format!("{percent} % of each transfer, at most {most} USDT")
+    format!("{percent} % of each transfer, at most {} USDT", amount(most, decimals))
 }
 
 /// One notice about an address of ours, in a sentence.
 pub(crate) fn sentence(config: &Config, noted: &Noted) -> String {
     let (view, chain) = (&View::new(config), &noted.chain);
-    let (notice, tx) = (&noted.notice, view.tx(chain, &noted.notice.tx));
+    let notice = &noted.notice;
     let address = |address: &Address| view.spelled(chain, address);
     let what = match &notice.what {
         What::Paused => "the token was paused: nothing can be transferred".to_owned(),
         What::Unpaused => "the token was unpaused".to_owned(),
         What::Deprecated(to) => format!("the token was deprecated in favour of {}", address(to)),
-        What::Fee { .. } => format!("the token keeps {}", rate(config, noted)),
+        What::Fee { points, most } => {
+            format!("the token keeps {}", rate(*points, *most, decimals(config, chain)))
+        }
         What::Blacklisted(of) => format!(
             "{} was BLACKLISTED by the token's owner: it can receive, and nothing can be sent \
              from it",
@@ -93,7 +105,7 @@ pub(crate) fn sentence(config: &Config, noted: &Noted) -> String {
         ),
         What::Released(of) => format!("{} was taken off the token's blacklist", address(of)),
         What::Destroyed { from, raw } => {
-            let amount = amount(config, chain, *raw);
+            let amount = amount(*raw, decimals(config, chain));
             format!("the token's owner destroyed {amount} USDT at {}", address(from))
         }
     };
@@ -101,7 +113,11 @@ pub(crate) fn sentence(config: &Config, noted: &Noted) -> String {
         true => "; its block is no longer part of the chain",
         false => "",
     };
-    format!("{what}, {tx} in block {}{gone}", notice.block.height)
+    let height = notice.block.height;
+    if notice.is_asked() {
+        return format!("{what}, as the contract itself says after block {height}{gone}");
+    }
+    format!("{what}, {} in block {height}{gone}", view.tx(chain, &notice.tx))
 }
 
 pub(crate) fn as_json(view: &View, noted: &Noted) -> Value {
@@ -117,7 +133,8 @@ pub(crate) fn as_json(view: &View, noted: &Noted) -> Value {
         "points": fee.then_some(points),
         "raw": counts.then(|| raw.to_string()),
         "order": noted.order.as_ref().map(ToString::to_string),
-        "tx": view.tx(chain, &notice.tx),
+        "told_by": if notice.is_asked() { "contract" } else { "log" },
+        "tx": (!notice.is_asked()).then(|| view.tx(chain, &notice.tx)),
         "height": notice.block.height,
         "time": rfc3339(notice.time),
         "orphaned": noted.orphaned,

@@ -19,6 +19,7 @@ use crate::accounts::{Accounts, Behind};
 use crate::ahead::{Eyes, Lookout, Seen};
 use crate::books::Books;
 use crate::config::Chain;
+use crate::contract::Hearing;
 use crate::error::Error;
 use crate::node::{Look, Meaning, Node};
 use crate::refunds;
@@ -34,6 +35,7 @@ pub struct Watcher {
     behind: Option<Behind>,
     stalled_after: Duration,
     unread_since: Option<Time>,
+    hearing: Hearing,
     /// Whether what is recorded was held against the nodes.
     vetted: bool,
     /// The finalized height, and the one at which refunds were last asked about.
@@ -73,6 +75,7 @@ impl Watcher {
             unread_since: None,
             finalized: None,
             asked_at: None,
+            hearing: Hearing::default(),
             vetted: false,
         }
     }
@@ -310,7 +313,14 @@ impl Watcher {
             let look = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                look = self.fetch() => look,
+                look = async {
+                    // Before anything is credited.
+                    let heard = self.hearing.turn(&self.eyes.books, &self.chain, &self.eyes.node);
+                    if let Some(changes) = heard.await {
+                        seen(&self.chain, Ok(&changes));
+                    }
+                    self.fetch().await
+                } => look,
             };
             let turn = self.record(look).await;
             seen(&self.chain, turn.as_ref().map(|turn| &turn.changes));

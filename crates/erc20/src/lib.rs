@@ -8,6 +8,7 @@
 
 mod check;
 mod config;
+mod contract;
 pub mod decode;
 mod doorbell;
 mod doubt;

@@ -15,7 +15,7 @@ use crate::pool::Facts;
 use crate::refusal::Refusal;
 
 /// The first four bytes of `keccak256("decimals()")`.
-const DECIMALS: &str = "0x313ce567";
+pub(crate) const DECIMALS: &str = "0x313ce567";
 
 /// Why an endpoint cannot be used.
 pub(crate) enum Unfit {

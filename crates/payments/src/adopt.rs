@@ -70,7 +70,7 @@ pub(crate) fn adopt(
     desk.each(|work| work.orphan_from(chain, fork))?;
     desk.loose.orphan_from(chain, fork);
     desk.orphan_outflows(chain, fork);
-    desk.orphan_notices(chain, fork);
+    desk.orphan_notices(chain, fork, true);
     let mut mv = moved(&cursor, adoption, now);
     let mut data = vec![
         ("why", format!("{}: {}", adoption.by, adoption.why)),

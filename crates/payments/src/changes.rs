@@ -12,6 +12,7 @@ use crate::adopt::{Adopted, Adoption};
 use crate::amount::Usdt;
 use crate::case::{Case, CaseId, Resolution};
 use crate::chain::{BlockId, Connection, Cursor, Header, Scan, Transfer, TxHash};
+use crate::contract::Answers;
 use crate::deposit::Deposit;
 use crate::event::Event;
 use crate::ledger::Journal;
@@ -112,6 +113,13 @@ pub enum Update {
         /// And what the token's issuer says in such blocks.
         notices: Vec<Notice>,
     },
+    /// The token's contract was asked how things stand.
+    Asked {
+        /// The chain.
+        chain: ChainName,
+        /// What it answers.
+        answers: Answers,
+    },
     /// A shop asks for an order.
     Create(Order),
     /// A shop takes an order back.
@@ -197,7 +205,8 @@ pub struct Snapshot {
     /// chain; for a decision or a refund, that of the chain the money is on.
     pub cursor: Option<Cursor>,
     /// Who owns the addresses that the update's transfers went to or came from, that its notices
-    /// are about, or that a refund is to go to: an order, or nobody (an imported address without
+    /// or its contract's answers are about, or that a refund is to go to: an order, or nobody (an
+    /// imported address without
     /// one). Addresses that are not ours are absent.
     pub owners: BTreeMap<Address, Option<OrderId>>,
     /// The orders the update may touch: those that own such an address, or had an outflow of
@@ -224,7 +233,8 @@ pub struct Snapshot {
     /// of the update's transfers or has a pending deposit on this chain. In the order of recording.
     pub outflows: Vec<Outflow>,
     /// Recorded notices of the chain that are above the finalized height, or among the update's
-    /// notices, or in the transaction of one of those outflows. In the order of recording.
+    /// notices, or in the transaction of one of those outflows; where the contract was asked, all
+    /// of the chain. In the order of recording.
     pub notices: Vec<Noted>,
     /// The cases of those outflows that no order owns.
     pub outflow_cases: Vec<Case>,

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::address::Address;
 use crate::chain::Transfer;
 use crate::changes::{ChainRules, Changes, CursorMove, Snapshot};
-use crate::custody;
 use crate::desk::Desk;
 use crate::event::EventKind;
 use crate::name::ChainName;
 use crate::notice::{Noted, Notice, NoticeId, What};
 use crate::outflow::Outflow;
+use crate::outflows;
 use crate::plan::PlanError;
 
 /// Where a contract sends what it burns.
@@ -46,6 +46,15 @@ impl Issuer {
             let what = What::Destroyed { from: outflow.from, raw: outflow.raw };
             let same = (noted.notice.tx, noted.notice.what) == (outflow.id.tx, what);
             same && outflow.to == NOBODY
+        })
+    }
+
+    /// Whether the contract itself has said this of a later block, so that it was heeded.
+    fn has_told(&self, notice: &Notice) -> bool {
+        self.all.iter().any(|noted| {
+            let known = &noted.notice;
+            let later = known.is_asked() && known.block.height >= notice.block.height;
+            !noted.orphaned && later && known.what == notice.what && known.tx != notice.tx
         })
     }
 
@@ -82,7 +91,7 @@ impl Desk {
                 let same = (transfer.tx, what) == (seen.notice.tx, seen.notice.what);
                 same && transfer.to == NOBODY && transfer.token == rules.token
             });
-            let lost = custody::destroyed(rules, &seen)?.filter(|_| !burnt);
+            let lost = outflows::destroyed(rules, &seen)?.filter(|_| !burnt);
             self.observe_notice(seen)?;
             if let Some(lost) = lost {
                 self.outflows.observe(lost)?;
@@ -111,11 +120,17 @@ impl Desk {
                 known.clone()
             }
         };
-        if let What::Deprecated(to) = noted.notice.what {
+        if let What::Deprecated(to) = noted.notice.what
+            && !issuer.has_told(&noted.notice)
+        {
             let height = noted.notice.block.height;
+            let how = match noted.notice.is_asked() {
+                true => "is deprecated, as its contract says after",
+                false => "was deprecated in",
+            };
             let why = format!(
-                "the token was deprecated in block {height}: {to} goes on in its place, and what \
-                 arrives there is not read"
+                "the token {how} block {height}: {to} goes on in its place, and what arrives \
+                 there is not read"
             );
             issuer.stops.get_or_insert(why);
         }
@@ -132,11 +147,15 @@ impl Desk {
         Ok(())
     }
 
-    /// Takes back every notice on `chain` at or above `fork`.
-    pub(crate) fn orphan_notices(&mut self, chain: &ChainName, fork: u64) {
+    /// Takes back every notice on `chain` at or above `fork`. What the contract was asked after a
+    /// final block, which may be above all that is recorded, goes where finality itself falls.
+    pub(crate) fn orphan_notices(&mut self, chain: &ChainName, fork: u64, falls: bool) {
         for at in 0..self.issuer.all.len() {
             let Some(noted) = self.issuer.all.get_mut(at) else { continue };
             if noted.orphaned || noted.chain != *chain || noted.notice.block.height < fork {
+                continue;
+            }
+            if noted.notice.is_asked() && !falls {
                 continue;
             }
             noted.orphaned = true;
@@ -168,6 +187,9 @@ impl Desk {
                 data.push(("address", from.to_string()));
                 data.push(("raw", raw.to_string()));
             }
+        }
+        if notice.is_asked() {
+            data.push(("told_by", "contract".to_owned()));
         }
         if kind == EventKind::NoticeOrphaned {
             data.push(("what", notice.what.word().to_owned()));

@@ -191,12 +191,12 @@ fn account(word: &[u8; 32]) -> Option<Address> {
 /// A notice as a chain shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// The transaction.
+    /// The transaction. Where no log says it, since the contract was asked: the block's own hash.
     pub tx: TxHash,
     /// Its place among the token's notices inside the transaction, from 0. With the transaction
     /// this is its identity.
     pub n: u32,
-    /// Its place among all logs of the block.
+    /// Its place among all logs of the block; behind them where the contract was asked.
     pub log_index: u64,
     /// The block it sits in.
     pub block: BlockId,
@@ -204,6 +204,14 @@ pub struct Notice {
     pub time: Time,
     /// What it says.
     pub what: What,
+}
+
+impl Notice {
+    /// Whether the contract was asked after this block, and no log that was read says it.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.tx.0 == self.block.hash.0
+    }
 }
 
 /// Who a notice is. Written `chain:txhash:n`.
@@ -260,12 +268,35 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether this holds.
+    #[must_use]
+    pub fn says(&self, what: &What) -> bool {
+        let same = |noted: &Option<Noted>| noted.as_ref().is_some_and(|n| n.notice.what == *what);
+        let listed = |account| {
+            self.blacklisted.iter().any(|noted| noted.notice.what.account() == Some(account))
+        };
+        match *what {
+            What::Paused => self.paused.is_some(),
+            What::Unpaused => self.paused.is_none(),
+            What::Deprecated(_) => same(&self.deprecated),
+            What::Fee { points: 0, .. } => self.fee.is_none(),
+            What::Fee { .. } => same(&self.fee),
+            What::Blacklisted(account) => listed(account),
+            What::Released(account) => !listed(account),
+            What::Destroyed { .. } => false,
+        }
+    }
+
     /// What holds after all of these, whatever their order.
     #[must_use]
     pub fn of(mut noted: Vec<Noted>) -> Self {
         noted.sort_by_key(|noted| (noted.notice.block.height, noted.notice.log_index));
         let mut standing = Self::default();
         for noted in noted.into_iter().filter(|noted| !noted.orphaned) {
+            if noted.notice.is_asked() && standing.says(&noted.notice.what) {
+                // A log that was read since says when it began.
+                continue;
+            }
             let about = noted.notice.what.account();
             let others = |known: &Noted| known.notice.what.account() != about;
             match noted.notice.what {

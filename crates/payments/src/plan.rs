@@ -10,7 +10,7 @@ use crate::case::CaseId;
 use crate::ceiling;
 use crate::chain::{ConnectError, Connection, Cursor, Scan, Transfer, connect, final_time};
 use crate::changes::{ChainRules, Changes, CursorMove, Finality, Rules, Snapshot, Update};
-use crate::custody;
+use crate::contract;
 use crate::deposit::{Deposit, DepositId, State};
 use crate::desk::Desk;
 use crate::event::EventKind;
@@ -19,6 +19,7 @@ use crate::notice::{Notice, NoticeId};
 use crate::order::{Dossier, Order, Price};
 use crate::others::Others;
 use crate::outflow::OutflowId;
+use crate::outflows;
 use crate::recent::Hour;
 use crate::refund;
 use crate::resolve::{self, Refusal, Said};
@@ -145,6 +146,9 @@ pub fn plan(
         Update::Rescan { chain, transfers, notices } => {
             let seen = (transfers.as_slice(), notices.as_slice());
             plan_rescan(rules_of(rules, chain)?, snapshot, chain, seen, now)
+        }
+        Update::Asked { chain, answers } => {
+            contract::asked(rules_of(rules, chain)?, snapshot, chain, answers, now)
         }
         Update::Create(order) => {
             rules_of(rules, &order.chain)?;
@@ -373,7 +377,7 @@ fn orphan(desk: &mut Desk, chain: &ChainName, connection: &Connection) -> Result
     desk.each(|work| work.orphan_from(chain, fork))?;
     desk.loose.orphan_from(chain, fork);
     desk.orphan_outflows(chain, fork);
-    desk.orphan_notices(chain, fork);
+    desk.orphan_notices(chain, fork, false);
     Ok(())
 }
 
@@ -392,7 +396,7 @@ fn observe_all(
     let elsewhere = desk.elsewhere();
     for transfer in transfers {
         if let Some(owner) = snapshot.owners.get(&transfer.from)
-            && let Some(outflow) = custody::read(rules, chain, transfer, owner.as_ref())?
+            && let Some(outflow) = outflows::read(rules, chain, transfer, owner.as_ref())?
         {
             desk.outflows.observe(outflow)?;
         }

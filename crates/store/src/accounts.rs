@@ -37,6 +37,35 @@ impl Store {
         Ok(accounts)
     }
 
+    /// Our addresses on `chain` that somebody could lose money at: those that hold some, the most
+    /// first, then those of open orders, the newest first; at most `limit`, and how many there are.
+    ///
+    /// # Errors
+    /// As [`Self::accounts`].
+    pub async fn exposed(
+        &self,
+        chain: &ChainName,
+        limit: u32,
+    ) -> Result<(Vec<Address>, u64), Error> {
+        let query = "WITH exposed (address, held, number) AS (\
+            SELECT substr(account, length(account) - 41), debits - credits, 0 FROM balances \
+            WHERE account > 'custody:' || $1 || ':' AND account < 'custody:' || $1 || ';' \
+            AND asset = 'USDT.' || $1 AND debits > credits \
+            UNION ALL SELECT address, 0, number FROM orders WHERE chain = $1 \
+            AND coalesce(CASE WHEN due IS NULL THEN NULL ELSE paid END, expired, cancelled) \
+            IS NULL) SELECT address, count(*) OVER () FROM exposed GROUP BY address \
+            ORDER BY max(held) DESC, max(number) DESC LIMIT $2";
+        let mut connection = self.reader().await?;
+        let query = sqlx::query(query).bind(chain.to_string()).bind(i64::from(limit));
+        let (mut exposed, mut all) = (Vec::new(), 0);
+        for row in query.fetch_all(&mut *connection).await? {
+            let text: String = row.try_get(0)?;
+            exposed.push(Fields::new("addresses", &text).parse("address", row::address)?);
+            all = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or_default();
+        }
+        Ok((exposed, all))
+    }
+
     /// Up to which height the blocks of a chain were read again.
     ///
     /// # Errors

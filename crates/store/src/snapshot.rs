@@ -105,6 +105,14 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
             outflows::fill(link, &adoption.chain, seen, &mut snapshot).await?;
             Ok(snapshot)
         }
+        Update::Asked { chain, answers } => {
+            let cursor = Some(load::cursor(link, chain).await?);
+            let notices = notices::all(link, chain).await?;
+            let mut snapshot = Snapshot { cursor, notices, ..Snapshot::default() };
+            let accounts = answers.blacklisted.iter().flatten().map(|(account, _)| *account);
+            snapshot.owners = owners(link, &Vec::from_iter(accounts)).await?;
+            Ok(snapshot)
+        }
         Update::ReconcileFailed { .. } => Ok(Snapshot::default()),
         Update::Stall { chain, .. }
         | Update::Pause { chain, .. }
@@ -115,11 +123,7 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
         Update::Create(order) => {
             let mut parts = Parts::default();
             parts.wanted.insert(order.id.clone());
-            let owners = &mut parts.snapshot.owners;
-            load::owners(link, &[order.address], |owned| {
-                owners.insert(owned.address, owned.order.map(|dossier| dossier.order.id));
-            })
-            .await?;
+            parts.snapshot.owners = owners(link, &[order.address]).await?;
             parts.finish(link).await
         }
         Update::Cancel(order) => {
@@ -138,11 +142,7 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
                     parts.wanted.insert(order.clone());
                 }
                 Resolution::Refund { to, .. } => {
-                    let owners = &mut parts.snapshot.owners;
-                    load::owners(link, &[*to], |owned| {
-                        owners.insert(owned.address, owned.order.map(|dossier| dossier.order.id));
-                    })
-                    .await?;
+                    parts.snapshot.owners = owners(link, &[*to]).await?;
                 }
                 Resolution::Credit | Resolution::Dismiss | Resolution::Itself => {}
             }
@@ -159,6 +159,19 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
             parts.finish(link).await
         }
     }
+}
+
+/// Whose these addresses are; those that are not ours are absent.
+async fn owners(
+    link: &mut Link<'_>,
+    addresses: &[Address],
+) -> Result<BTreeMap<Address, Option<OrderId>>, Error> {
+    let mut owners = BTreeMap::new();
+    load::owners(link, addresses, |owned| {
+        owners.insert(owned.address, owned.order.map(|dossier| dossier.order.id));
+    })
+    .await?;
+    Ok(owners)
 }
 
 /// A snapshot in the making.

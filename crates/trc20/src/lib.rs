@@ -9,6 +9,7 @@ mod accounts;
 mod budget;
 mod check;
 mod config;
+mod contract;
 pub mod decode;
 mod error;
 mod explain;

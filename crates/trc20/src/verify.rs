@@ -154,6 +154,6 @@ fn text(message: &str) -> String {
 }
 
 /// A single 32-byte word.
-fn word(bytes: &[u8]) -> Option<U256> {
+pub(crate) fn word(bytes: &[u8]) -> Option<U256> {
     <[u8; 32]>::try_from(bytes).ok().map(U256::from_be_bytes)
 }

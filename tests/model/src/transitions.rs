@@ -327,6 +327,7 @@ impl World {
             }
             Update::Cancel(_)
             | Update::Adopt(_)
+            | Update::Asked { .. }
             | Update::Resolve { .. }
             | Update::Withdraw { .. }
             | Update::Refund { .. }
@@ -362,6 +363,7 @@ impl World {
             }
             Update::Create(_)
             | Update::Adopt(_)
+            | Update::Asked { .. }
             | Update::Stall { .. }
             | Update::Pause { .. }
             | Update::Resume { .. }

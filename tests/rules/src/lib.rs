@@ -12,6 +12,7 @@ mod adopt;
 mod again;
 mod ahead;
 mod bounds;
+mod contract;
 mod examples;
 mod issuer;
 mod leaving;

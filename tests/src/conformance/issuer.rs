@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use payments::Update;
 use payments::address::Address;
 use payments::chain::{BlockId, TxHash};
+use payments::contract::Answers;
 use payments::notice::{Notice, What};
 use payments::time::Time;
 use ruint::aliases::U256;
@@ -41,6 +42,42 @@ pub(super) fn speaks(pool: &[Address], diary: &mut [(Update, Time)]) {
             }
             _ => {}
         }
+    }
+}
+
+/// And lets its contract be asked now and then, after a block that is final by then.
+pub(super) fn is_asked(diary: Vec<(Update, Time)>) -> Vec<(Update, Time)> {
+    let mut asked = Vec::with_capacity(diary.len());
+    let mut accounts: Vec<Address> = Vec::new();
+    for (step, (update, now)) in diary.into_iter().enumerate() {
+        if let Update::Create(order) = &update {
+            accounts.push(order.address);
+        }
+        let about = match &update {
+            Update::Scan(scan) if step % 3 == 0 => scan.finalized.map(|block| (scan, block)),
+            _ => None,
+        };
+        let about = about.map(|(scan, block)| {
+            let answers = answers(block, now, &accounts);
+            Update::Asked { chain: scan.chain.clone(), answers }
+        });
+        asked.push((update, now));
+        asked.extend(about.map(|about| (about, now)));
+    }
+    asked
+}
+
+fn answers(block: BlockId, time: Time, accounts: &[Address]) -> Answers {
+    let spice = place(block);
+    let listed = |(at, account): (usize, &Address)| (*account, (at + spice) % 5 == 0);
+    Answers {
+        block,
+        time,
+        paused: (spice % 4 > 0).then_some(spice % 4 == 1),
+        // A deprecated token stops the chain, and with it what the history would do.
+        deprecated: Some(None),
+        fee: (spice % 3 > 0).then(|| (u32::from(spice % 3 == 1), U256::from(spice))),
+        blacklisted: (spice % 7 > 0).then(|| accounts.iter().enumerate().map(listed).collect()),
     }
 }
 

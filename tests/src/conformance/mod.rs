@@ -68,6 +68,7 @@ async fn play(store: &Store, seed: u64) -> u32 {
     let (rules, pool, mut diary) = model::diary(seed, STEPS);
     if seed % 2 == 1 {
         issuer::speaks(&pool, &mut diary);
+        diary = issuer::is_asked(diary);
     }
     let mut memory = Memory::new();
     memory.import(&pool);
@@ -102,7 +103,8 @@ async fn play(store: &Store, seed: u64) -> u32 {
     let noted = memory.notices();
     let again = noted.iter().filter(|noted| noted.round > 1).count();
     let lost = memory.outflows().iter().any(|outflow| outflow.id.way == Way::Destroyed);
-    let spoke = noted.len() > 5 && lost;
+    let asked = noted.iter().filter(|noted| noted.notice.is_asked()).count();
+    let spoke = noted.len() > 5 && lost && asked > 5;
     assert!(
         seed.is_multiple_of(2) || spoke,
         "the issuer said {} things, {again} again",

@@ -7,6 +7,7 @@
 mod addresses;
 mod again;
 mod audit;
+mod contract;
 mod crash;
 mod daemon;
 mod decisions;

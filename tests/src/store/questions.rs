@@ -22,6 +22,7 @@ on_both!(
     events_are_read_in_pages,
     terms_find_what_they_name,
     pins_are_set_once,
+    who_could_lose_money_is_known,
 );
 
 async fn orders_are_listed(place: Place) {
@@ -52,6 +53,24 @@ async fn orders_are_listed(place: Place) {
     assert_eq!(listed(nobody, 0, 9).await, []);
     let elsewhere = OrderFilter { chain: Some(ChainName::new("tron").unwrap()), ..all };
     assert_eq!(listed(elsewhere, 0, 9).await, []);
+}
+
+async fn who_could_lose_money_is_known(place: Place) {
+    let store = &place.store;
+    opened(store).await;
+    let exposed = |limit| async move { store.exposed(&chain(), limit).await.unwrap() };
+    // A holds 100 though its order is paid, B 40, and what was imported 5.
+    let held = vec![address("A"), address("B"), address("pool")];
+    assert_eq!(exposed(9).await, (held.clone(), 3));
+    record(store, &Update::Create(order("C"))).await.unwrap();
+    record(store, &Update::Create(order("D"))).await.unwrap();
+    record(store, &Update::Create(order("E"))).await.unwrap();
+    record(store, &Update::Cancel(id("E"))).await.unwrap();
+    let all = [held, vec![address("D"), address("C")]].concat();
+    assert_eq!(exposed(9).await, (all.clone(), 5));
+    assert_eq!(exposed(2).await, (all[..2].to_vec(), 5));
+    let elsewhere = ChainName::new("tron").unwrap();
+    assert_eq!(store.exposed(&elsewhere, 9).await.unwrap(), (Vec::new(), 0));
 }
 
 async fn deposits_are_found(place: Place) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan, Transfer, TxHash};
+use payments::contract::Answers;
 use payments::lookup::{Held, Told, Transaction};
 use payments::watch::WatchSet;
 
@@ -219,6 +220,21 @@ impl Node {
                 Ok(held)
             }
         }
+    }
+
+    /// What the token's contract answers, after a block that is final now; none where nothing is.
+    /// The node learns which accounts are meant.
+    ///
+    /// # Errors
+    /// Where no endpoint answers.
+    pub async fn answers(&self, accounts: &[Address]) -> Result<Option<Answers>, NodeError> {
+        Ok(match self {
+            Self::Evm(source) => match source.newest_final().await? {
+                Some((header, _)) => Some(source.answers(accounts, header).await?),
+                None => None,
+            },
+            Self::Tron(source) => Some(source.answers(accounts).await?),
+        })
     }
 
     /// What is known of a transaction.

@@ -84,8 +84,13 @@ fn answer(view: &View<'_>, side: Side, token: &TokenSpec, data: &[u8]) -> Option
     if is("name()") {
         return Some(text(&token.name));
     }
-    let account = arguments.get(12..32).filter(|_| is("balanceOf(address)"))?;
-    let account = Address::from_slice(account);
+    if !is("balanceOf(address)") {
+        // A look-alike has no owner's methods.
+        let owned = token.address == view.state.spec.token.address;
+        let owner = owned.then(|| view.state.owner(view.top(side)))?;
+        return owner.answer(selector, arguments).map(word);
+    }
+    let account = Address::from_slice(arguments.get(12..32)?);
     Some(word(view.state.balance(token.address, account, view.top(side))))
 }
 

@@ -11,6 +11,7 @@ use alloy::primitives::{Address, B256, U256, address, keccak256};
 
 use super::block::{Block, Plan};
 use super::logs::moved;
+use super::owner::Owner;
 use super::raw;
 use super::tx::Tx;
 use crate::evm::BlockRef;
@@ -327,6 +328,14 @@ impl State {
         let top = self.down_from(height).next().unwrap_or(&self.genesis).id;
         let logs = self.down_from(height).flat_map(|block| block.moves());
         self.sums.of((top, token, account), logs.map(|(_, _, _, log)| log), moved)
+    }
+
+    /// What the token's contract remembers of its owner after the block at a height.
+    pub(crate) fn owner(&self, height: u64) -> Owner {
+        let mut blocks: Vec<_> = self.down_from(height).collect();
+        blocks.reverse();
+        let logs = blocks.into_iter().flat_map(|block| block.moves()).map(|(_, _, _, log)| log);
+        Owner::after(self.spec.token.address, logs)
     }
 
     fn push(&mut self, txs: Vec<Tx>) -> BlockRef {

@@ -16,6 +16,7 @@ mod fault;
 mod grid;
 mod logs;
 mod node;
+mod owner;
 mod params;
 mod proto;
 mod raw;

@@ -72,6 +72,16 @@ impl Memory {
                     snapshot.spent = self.spent(&cursor.chain, tx);
                 }
             }
+            Update::Asked { chain, answers } => {
+                snapshot.cursor = self.cursors.get(chain).cloned();
+                let all = self.notices.iter().filter(|noted| noted.chain == *chain);
+                snapshot.notices = all.map(|noted| (**noted).clone()).collect();
+                for account in answers.blacklisted.iter().flat_map(|asked| asked.keys()) {
+                    if let Some(owner) = self.owners.get(account) {
+                        snapshot.owners.insert(*account, owner.clone());
+                    }
+                }
+            }
             Update::ReconcileFailed { .. } => {}
             Update::Stall { chain, .. }
             | Update::Pause { chain, .. }

@@ -1,0 +1,159 @@
+//! What the token's contract answers when it is asked how things stand.
+//!
+//! In: accounts, a final block. Out: whether it is paused, replaced, taxed, and whom it blacklists.
+//! Never: a method that it does not have taken for a no; two blocks in one answer. Why: what its
+//! issuer did before the first block that is read stands in no log that will be.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::{Bytes, U256, keccak256};
+use payments::address::Address;
+use payments::chain::Header;
+use payments::contract::Answers;
+use serde_json::{Value, json};
+
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::explain::topic;
+use crate::header;
+use crate::pool::Facts;
+use crate::refusal::{Class, Refusal};
+use crate::source::Source;
+use crate::verify;
+
+/// How contracts spell the question whether an account is blacklisted: Tether's own, its getter,
+/// USDT0's.
+const BLACKLISTED: [&str; 3] =
+    ["isBlackListed(address)", "getBlackListStatus(address)", "isBlocked(address)"];
+
+/// What nodes say of a call that the contract itself refused.
+const REFUSED: [&str; 5] =
+    ["revert", "invalid opcode", "invalid jump", "vm exception", "vm execution error"];
+
+impl Source {
+    /// What the token's contract answers after the block `at`: six calls, and one for each of
+    /// `accounts`, in batches. What it has no method for is unknown. The node learns which accounts
+    /// are meant.
+    ///
+    /// # Errors
+    /// [`Error`] where no endpoint answers, or all have forgotten the state of that block.
+    pub async fn answers(&self, accounts: &[Address], at: Header) -> Result<Answers, Error> {
+        let facts = &self.pool.facts;
+        let asked = self.pool.ask(Some(at.id.height), |endpoint| async move {
+            let by_hash = json!({"blockHash": at.id.hash.to_string(), "requireCanonical": true});
+            let probe = verify::call(&endpoint, facts, verify::DECIMALS, &by_hash).await;
+            let by_hash_fails =
+                matches!(&probe, Err(Refusal { class: Class::Unknown | Class::Caller, .. }));
+            if !by_hash_fails {
+                probe?;
+                return Contract { endpoint: &endpoint, facts, at: &by_hash }
+                    .answers(accounts, at)
+                    .await;
+            }
+            let by_height = json!(format!("{:#x}", at.id.height));
+            let contract = Contract { endpoint: &endpoint, facts, at: &by_height };
+            let answers = contract.answers(accounts, at).await?;
+            match endpoint.block_at(at.id.height, facts).await? {
+                Some(block) if block.header.id == at.id => Ok(answers),
+                _ => Err(Refusal::behind("the block of the answers is not in its chain now")),
+            }
+        });
+        asked.await.map(|(answers, _)| answers).map_err(|exhausted| exhausted.error())
+    }
+}
+
+/// The contract as one endpoint has it after one block.
+struct Contract<'a> {
+    endpoint: &'a Endpoint,
+    facts: &'a Facts,
+    at: &'a Value,
+}
+
+impl Contract<'_> {
+    async fn answers(&self, accounts: &[Address], at: Header) -> Result<Answers, Refusal> {
+        let paused = self.truth("paused()", None).await?;
+        let deprecated = match self.truth("deprecated()", None).await? {
+            Some(true) => {
+                let successor = self.word("upgradedAddress()", None).await?.unwrap_or_default();
+                let [_, _, _, _, _, _, _, _, _, _, _, _, account @ ..] =
+                    successor.to_be_bytes::<32>();
+                Some(Some(Address(account)))
+            }
+            known => known.map(|_| None),
+        };
+        let points = self.word("basisPointsRate()", None).await?;
+        let most = self.word("maximumFee()", None).await?;
+        let fee = points.zip(most);
+        let fee = fee.map(|(points, most)| (u32::try_from(points).unwrap_or(u32::MAX), most));
+        let blacklisted = self.blacklisted(accounts).await?;
+        let (block, time) = (at.id, at.time);
+        Ok(Answers { block, time, paused, deprecated, fee, blacklisted })
+    }
+
+    /// Of each account; none where the contract has no such method.
+    async fn blacklisted(
+        &self,
+        accounts: &[Address],
+    ) -> Result<Option<BTreeMap<Address, bool>>, Refusal> {
+        let probe = accounts.first().copied().unwrap_or(Address([0; 20]));
+        for method in BLACKLISTED {
+            if self.truth(method, Some(probe)).await?.is_none() {
+                continue;
+            }
+            let to = self.facts.token.address().evm();
+            let question = |account: &Address| json!([{ "to": to, "data": data(method, Some(*account)) }, self.at]);
+            let questions: Vec<Value> = accounts.iter().map(question).collect();
+            let mut found = BTreeMap::new();
+            let answers = self.endpoint.calls("eth_call", &questions).await?;
+            for (account, answer) in accounts.iter().zip(answers) {
+                let bytes: Bytes = sonic_rs::from_str(answer.get()).map_err(|error| {
+                    let why = self.endpoint.location.hide_in(&header::first_line(&error));
+                    Refusal::lie(format!("the answer to {method}: {why}"))
+                })?;
+                if let Some(listed) = truth(&bytes) {
+                    found.insert(*account, listed);
+                }
+            }
+            return Ok(Some(found));
+        }
+        Ok(None)
+    }
+
+    async fn truth(&self, method: &str, of: Option<Address>) -> Result<Option<bool>, Refusal> {
+        Ok(self.ask(method, of).await?.as_ref().and_then(truth))
+    }
+
+    async fn word(&self, method: &str, of: Option<Address>) -> Result<Option<U256>, Refusal> {
+        Ok(self.ask(method, of).await?.as_ref().and_then(verify::word))
+    }
+
+    /// None where the contract has no such method: it reverts.
+    async fn ask(&self, method: &str, of: Option<Address>) -> Result<Option<Bytes>, Refusal> {
+        match verify::call(self.endpoint, self.facts, &data(method, of), self.at).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(refusal) if is_the_contracts(&refusal) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// Whether it is the contract that refuses, and not the node: which answered for this very block
+/// before, and for this very contract.
+fn is_the_contracts(refusal: &Refusal) -> bool {
+    let said = refusal.why.to_lowercase();
+    matches!(refusal.class, Class::Unknown | Class::Caller)
+        || REFUSED.iter().any(|words| said.contains(words))
+}
+
+fn data(method: &str, of: Option<Address>) -> String {
+    let mut data: String = keccak256(method).to_string().chars().take(10).collect();
+    if let Some(account) = of {
+        data.push_str(topic(account).trim_start_matches("0x"));
+    }
+    data
+}
+
+fn truth(answer: &Bytes) -> Option<bool> {
+    let word = verify::word(answer)?;
+    (word <= U256::ONE).then_some(word == U256::ONE)
+}

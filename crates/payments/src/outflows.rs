@@ -1,0 +1,239 @@
+//! The outflows that an update may touch: seen, found again, told.
+//!
+//! In: transfers from our addresses, what was destroyed there. Out: each with what is known of it.
+//! Never: a journal, a case: those are `custody`'s. Why: what left is a fact before it is judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::address::Address;
+use crate::case::{Case, CaseId};
+use crate::chain::{Transfer, TxHash};
+use crate::changes::{ChainRules, Changes, Held, Snapshot};
+use crate::custody::Arrived;
+use crate::event::{Event, EventKind};
+use crate::ledger::Journal;
+use crate::name::{ChainName, OrderId};
+use crate::notice::{Noted, What};
+use crate::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way, rounded_up};
+use crate::plan::PlanError;
+use crate::time::Time;
+
+/// The outflows that an update may touch.
+#[derive(Clone)]
+pub(crate) struct Outflows {
+    now: Time,
+    known: usize,
+    pub(crate) all: Vec<Outflow>,
+    at: BTreeMap<OutflowId, usize>,
+    moved: BTreeSet<usize>,
+    /// Cases of outflows from addresses that no order owns.
+    pub(crate) cases: Vec<Case>,
+    pub(crate) changed_cases: BTreeSet<usize>,
+    pub(crate) journals: Vec<Journal>,
+    events: Vec<Event>,
+    /// What this update took from an address, in millionths, and by how many outflows.
+    pub(crate) taken: BTreeMap<Address, (i64, i64)>,
+    /// What it gave back to an address, in millionths.
+    pub(crate) returned: BTreeMap<Address, i64>,
+}
+
+impl Outflows {
+    pub(crate) fn new(snapshot: &Snapshot, now: Time) -> Self {
+        let all = snapshot.outflows.clone();
+        let at = all.iter().enumerate().map(|(at, outflow)| (outflow.id.clone(), at)).collect();
+        Self {
+            now,
+            known: all.len(),
+            all,
+            at,
+            moved: BTreeSet::new(),
+            cases: snapshot.outflow_cases.clone(),
+            changed_cases: BTreeSet::new(),
+            journals: Vec::new(),
+            events: Vec::new(),
+            taken: BTreeMap::new(),
+            returned: BTreeMap::new(),
+        }
+    }
+
+    /// Records what left an address of ours, or finds it again.
+    pub(crate) fn observe(&mut self, seen: Outflow) -> Result<(), PlanError> {
+        let Some(at) = self.at.get(&seen.id).copied() else {
+            self.at.insert(seen.id.clone(), self.all.len());
+            self.tell(EventKind::OutflowDetected, &seen, None, Vec::new());
+            self.all.push(seen);
+            return Ok(());
+        };
+        let Some(known) = self.all.get_mut(at) else { return Ok(()) };
+        if known.state.is_on_chain() {
+            return same(known, &seen);
+        }
+        let (order, round) = (known.order.clone(), known.round.saturating_add(1));
+        *known = Outflow { order, round, ..seen };
+        let known = known.clone();
+        self.moved.insert(at);
+        self.tell(EventKind::OutflowDetected, &known, None, Vec::new());
+        Ok(())
+    }
+
+    pub(crate) fn set(&mut self, at: usize, change: impl FnOnce(&mut Outflow)) {
+        if let Some(outflow) = self.all.get_mut(at) {
+            change(outflow);
+            self.moved.insert(at);
+        }
+    }
+
+    /// What could leave at the height of an outflow, after this update so far: what was there at
+    /// that height, and no more than is there now and final. Later money does not pay for it, least
+    /// of all what a reorg may take back, and what it takes may not be what a later outflow took.
+    pub(crate) fn available(&self, outflow: &Outflow, known: Held, arrived: &Arrived) -> i64 {
+        let (taken, _) = self.taken_from(&outflow.from);
+        let returned = self.returned.get(&outflow.from).copied().unwrap_or(0);
+        let then = known.then.saturating_add(arrived.up_to(&outflow.from, outflow.block.height));
+        let now = known.now.saturating_add(arrived.up_to(&outflow.from, u64::MAX));
+        let now = now.saturating_sub(arrived.unfinal.get(&outflow.from).copied().unwrap_or(0));
+        then.min(now.saturating_add(returned)).saturating_sub(taken)
+    }
+
+    pub(crate) fn taken_from(&self, address: &Address) -> (i64, i64) {
+        self.taken.get(address).copied().unwrap_or_default()
+    }
+
+    /// Why nobody needs to ask about this one, where the config or the books know.
+    pub(crate) fn explanation(
+        &self,
+        outflow: &Outflow,
+        treasury: &[Address],
+        refunds: &BTreeSet<(TxHash, Address)>,
+    ) -> Option<Explanation> {
+        if outflow.id.way == Way::Destroyed {
+            return Some(Explanation::Destroyed);
+        }
+        let direct = |outflow: &Outflow| {
+            if treasury.contains(&outflow.to) {
+                Some(Explanation::Treasury)
+            } else if refunds.contains(&(outflow.id.tx, outflow.to)) {
+                Some(Explanation::Refund)
+            } else {
+                None
+            }
+        };
+        let fee = || {
+            let mut sweeps = self.all.iter().filter(|other| direct(other).is_some());
+            sweeps.any(|sweep| outflow.is_fee_of(sweep)).then_some(Explanation::Fee)
+        };
+        direct(outflow).or_else(fee)
+    }
+
+    pub(crate) fn tell(
+        &mut self,
+        kind: EventKind,
+        outflow: &Outflow,
+        case: Option<CaseId>,
+        mut more: Vec<(&'static str, String)>,
+    ) {
+        let mut data = vec![
+            ("outflow", outflow.id.to_string()),
+            ("amount", outflow.amount.to_string()),
+            ("from", outflow.from.to_string()),
+            ("to", outflow.to.to_string()),
+            ("tx", outflow.id.tx.to_string()),
+            ("height", outflow.block.height.to_string()),
+        ];
+        data.append(&mut more);
+        self.events.push(Event {
+            kind,
+            at: self.now,
+            chain: Some(outflow.id.chain.clone()),
+            order: outflow.order.clone(),
+            deposit: None,
+            case,
+            data,
+        });
+    }
+
+    pub(crate) fn finish(mut self, changes: &mut Changes) {
+        for (at, outflow) in self.all.into_iter().enumerate() {
+            if at >= self.known || self.moved.contains(&at) {
+                changes.outflows.push(outflow);
+            }
+        }
+        let cases = self.cases.into_iter().enumerate();
+        let changed = cases.filter(|(at, _)| self.changed_cases.contains(at));
+        changes.cases.extend(changed.map(|(_, case)| case));
+        changes.journals.append(&mut self.journals);
+        changes.events.append(&mut self.events);
+    }
+}
+
+/// That what was seen of a recorded outflow is a repeated answer.
+fn same(recorded: &Outflow, seen: &Outflow) -> Result<(), PlanError> {
+    let differs = [
+        ("block", recorded.block != seen.block),
+        ("sender", recorded.from != seen.from),
+        ("receiver", recorded.to != seen.to),
+        ("value", recorded.raw != seen.raw),
+    ];
+    match differs.into_iter().find(|(_, differs)| *differs) {
+        None => Ok(()),
+        Some((what, _)) => Err(PlanError::OutflowContradiction { outflow: seen.id.clone(), what }),
+    }
+}
+
+/// The outflow that a transfer from one of our addresses is, if it moves anything: another token
+/// has no value in the books, an account that sends to itself loses nothing, and a transfer of
+/// zero is anybody's to make in our name.
+pub(crate) fn read(
+    rules: &ChainRules,
+    chain: &ChainName,
+    transfer: &Transfer,
+    order: Option<&OrderId>,
+) -> Result<Option<Outflow>, PlanError> {
+    let nothing = transfer.raw.is_zero() || transfer.from == transfer.to;
+    if nothing || transfer.token != rules.token {
+        return Ok(None);
+    }
+    let id = OutflowId { chain: chain.clone(), tx: transfer.tx, n: transfer.n, way: Way::Transfer };
+    let amount = rounded_up(transfer.raw, rules.decimals)
+        .map_err(|why| PlanError::OutflowValue { outflow: id.clone(), why })?;
+    Ok(Some(Outflow {
+        id,
+        order: order.cloned(),
+        from: transfer.from,
+        to: transfer.to,
+        raw: transfer.raw,
+        amount,
+        block: transfer.block,
+        time: transfer.time,
+        log_index: transfer.log_index,
+        state: OutflowState::Pending,
+        explained: None,
+        round: 1,
+    }))
+}
+
+/// The outflow that the destruction of what was at one of our addresses is, if anything was.
+pub(crate) fn destroyed(rules: &ChainRules, noted: &Noted) -> Result<Option<Outflow>, PlanError> {
+    let Noted { chain, notice, order, .. } = noted;
+    let What::Destroyed { from, raw } = notice.what else { return Ok(None) };
+    if raw.is_zero() {
+        return Ok(None);
+    }
+    let id = OutflowId { chain: chain.clone(), tx: notice.tx, n: notice.n, way: Way::Destroyed };
+    let amount = rounded_up(raw, rules.decimals)
+        .map_err(|why| PlanError::OutflowValue { outflow: id.clone(), why })?;
+    Ok(Some(Outflow {
+        id,
+        order: order.clone(),
+        from,
+        to: Address([0; 20]),
+        raw,
+        amount,
+        block: notice.block,
+        time: notice.time,
+        log_index: notice.log_index,
+        state: OutflowState::Pending,
+        explained: None,
+        round: 1,
+    }))
+}
