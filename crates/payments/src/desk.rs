@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::amount::Usdt;
 use crate::case::{Case, CaseId, CaseKind, Decision};
+use crate::chain::TxHash;
 use crate::changes::{Changes, Snapshot, Touched};
 use crate::deposit::{Deposit, DepositId, State};
 use crate::event::{Event, EventKind};
@@ -55,27 +56,25 @@ impl Desk {
         self.works.values_mut().try_for_each(&mut act)
     }
 
-    /// The deposits that may be seen at another address than their order's: a contract can pay
-    /// whom it likes by the block that runs it, and a reorg runs the same transaction again.
-    pub(crate) fn astray(&self) -> BTreeMap<DepositId, OrderId> {
+    /// Of these transactions, the deposits that may be seen at another address than their order's:
+    /// a contract can pay whom it likes by the block that runs it, and a reorg runs the same
+    /// transaction again.
+    pub(crate) fn astray(&self, txs: &BTreeSet<TxHash>) -> BTreeMap<DepositId, OrderId> {
         let mut astray = BTreeMap::new();
         for (order, work) in &self.works {
             let address = work.dossier.order.address;
             let gone = |deposit: &&Deposit| !deposit.state.is_on_chain() || deposit.to != address;
-            // Where a decision brought it from, it is found.
-            let arrived = work.dossier.deposits.iter().filter(|d| d.assigned.is_none());
-            let gone = arrived.filter(gone);
+            let gone = work.made_by(txs).filter(gone);
             astray.extend(gone.map(|deposit| (deposit.id.clone(), order.clone())));
         }
         astray
     }
 
-    /// Whose the deposits are that sit where they were recorded.
-    pub(crate) fn elsewhere(&self) -> BTreeMap<DepositId, OrderId> {
+    /// Of these transactions, whose the deposits are that sit where they were recorded.
+    pub(crate) fn elsewhere(&self, txs: &BTreeSet<TxHash>) -> BTreeMap<DepositId, OrderId> {
         let mut elsewhere = BTreeMap::new();
         for (order, work) in &self.works {
-            let arrived = work.dossier.deposits.iter().filter(|d| d.assigned.is_none());
-            let here = arrived.filter(|deposit| deposit.state.is_on_chain());
+            let here = work.made_by(txs).filter(|deposit| deposit.state.is_on_chain());
             elsewhere.extend(here.map(|deposit| (deposit.id.clone(), order.clone())));
         }
         elsewhere
@@ -222,6 +221,13 @@ impl Work {
 
     pub(crate) fn id(&self) -> OrderId {
         self.dossier.order.id.clone()
+    }
+
+    /// The deposits that these transactions made here; what a decision brought from another order
+    /// is found with that.
+    fn made_by(&self, txs: &BTreeSet<TxHash>) -> impl Iterator<Item = &Deposit> {
+        let arrived = self.dossier.deposits.iter().filter(|d| d.assigned.is_none());
+        arrived.filter(|deposit| txs.contains(&deposit.id.tx))
     }
 
     /// Records a transfer to this order's address, or finds it again.

@@ -4,11 +4,13 @@
 //! Never: anything but a function of its arguments.
 //! Why: everything that changes the books goes through here, so it can be run again over them.
 
+use std::collections::BTreeSet;
+
 use crate::adopt;
 use crate::amount::AmountError;
 use crate::case::CaseId;
 use crate::ceiling;
-use crate::chain::{ConnectError, Connection, Cursor, Scan, Transfer, connect, final_time};
+use crate::chain::{ConnectError, Connection, Cursor, Scan, Transfer, TxHash, connect, final_time};
 use crate::changes::{ChainRules, Changes, CursorMove, Finality, Rules, Snapshot, Update};
 use crate::contract;
 use crate::deposit::{Deposit, DepositId, State};
@@ -392,8 +394,8 @@ fn observe_all(
     if transfers.is_empty() {
         return Ok(());
     }
-    let astray = desk.astray();
-    let elsewhere = desk.elsewhere();
+    let txs: BTreeSet<TxHash> = transfers.iter().map(|transfer| transfer.tx).collect();
+    let (astray, elsewhere) = (desk.astray(&txs), desk.elsewhere(&txs));
     for transfer in transfers {
         if let Some(owner) = snapshot.owners.get(&transfer.from)
             && let Some(outflow) = outflows::read(rules, chain, transfer, owner.as_ref())?

@@ -37,6 +37,8 @@ pub(crate) struct Seal {
     cases: Vec<Arc<Case>>,
     balances: Balances,
     pub(crate) kept: BTreeMap<OrderId, Kept>,
+    /// Those of them that are neither paid nor over.
+    expiring: BTreeSet<OrderId>,
     /// What the deposits ask for less what the journals say: nothing, where all is right.
     nets: Nets,
     /// The cases that the deposits ask for less those that are open: none, where all is right.
@@ -87,13 +89,19 @@ impl World {
                 self.check_deposits(chain, looked, &news, &mut seal)?;
             }
             if about || news.outflows.iter().any(|(_, outflow)| outflow.id.chain == chain.name) {
-                self.check_outflows(chain, news.all)?;
+                self.check_outflows(chain, &news)?;
             }
         }
-        for (id, kept) in &seal.kept {
-            if news.all || news.orders.contains(id) {
-                self.check_facts(&kept.dossier)?;
-            }
+        for id in if news.all {
+            seal.kept.keys().collect()
+        } else {
+            news.orders.iter().collect::<Vec<_>>()
+        } {
+            let kept = seal.kept.get(id).ok_or("an order is gone")?;
+            self.check_facts(&kept.dossier)?;
+        }
+        for id in &seal.expiring {
+            let kept = seal.kept.get(id).ok_or("an order is gone")?;
             if looked == Some(&kept.dossier.order.chain) {
                 self.check_expiry(&kept.dossier)?;
             }
@@ -256,6 +264,12 @@ impl World {
             let dossier = self.memory.dossier(id).ok_or("an order is gone")?;
             if let Some(before) = seal.kept.get(id) {
                 check_turn(&before.dossier, dossier, self.chain(&order.chain).paused)?;
+            }
+            let over = dossier.paid.or(dossier.expired).or(dossier.cancelled);
+            if order.expires_at.is_some() && over.is_none() {
+                seal.expiring.insert(id.clone());
+            } else {
+                seal.expiring.remove(id);
             }
             let share = share_of(dossier, order)?;
             seal.count(&share, 1);

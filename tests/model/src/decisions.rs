@@ -3,6 +3,8 @@
 //! In: chances. Out: updates, most of which fit, and what must be true of those that were taken.
 //! Never: a rule taken from `payments`; when a decision may be taken is counted again.
 
+use std::sync::Arc;
+
 use payments::Update;
 use payments::address::Address;
 use payments::amount::Usdt;
@@ -23,21 +25,20 @@ use crate::transitions::World;
 impl World {
     /// A person says something about a case, or the chain is asked about a refund.
     pub(crate) fn decision(&mut self) -> Option<Update> {
-        let refunds: Vec<Case> = self.refunds().cloned().collect();
+        let refunds: Vec<Arc<Case>> = self.refunds().cloned().collect();
         if !refunds.is_empty() && self.random.chance(50) {
-            let case = self.random.pick(&refunds).clone();
+            let case = Arc::clone(self.random.pick(&refunds));
             return Some(self.refund_fact(&case));
         }
-        let open = self.memory.cases().iter().filter(|case| case.decision.is_none());
-        let open: Vec<Case> = open.map(|case| (**case).clone()).collect();
         let all = self.memory.cases();
+        let open: Vec<_> = all.iter().filter(|case| case.decision.is_none()).collect();
         if all.is_empty() {
             return None;
         }
         let case = if open.is_empty() || self.random.chance(10) {
             (**self.random.pick(all)).clone()
         } else {
-            self.random.pick(&open).clone()
+            (***self.random.pick(&open)).clone()
         };
         let by = (*self.random.pick(&["ann", "Ann ", "bob"])).to_owned();
         let why = "so".to_owned();
@@ -74,9 +75,8 @@ impl World {
         }
     }
 
-    fn refunds(&self) -> impl Iterator<Item = &Case> {
-        let cases = self.memory.cases().iter().map(AsRef::as_ref);
-        cases.filter(|case: &&Case| {
+    fn refunds(&self) -> impl Iterator<Item = &Arc<Case>> {
+        self.memory.cases().iter().filter(|case| {
             case.refund().is_some_and(|refund| refund.state != RefundState::Verified)
         })
     }

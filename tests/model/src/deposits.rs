@@ -5,7 +5,6 @@
 //! Why: a deposit too many is a double credit, one too few is a lost payment.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use payments::case::CaseKind;
 use payments::chain::Transfer;
@@ -87,11 +86,10 @@ impl World {
 
     /// Whether a transfer to us is in a final block, and recorded nowhere.
     pub(crate) fn is_lost(&self, transfer: &Transfer) -> bool {
-        let place = |deposit: &Arc<Deposit>| (deposit.id.tx, deposit.id.n);
-        let known = |deposit: &Arc<Deposit>| place(deposit) == (transfer.tx, transfer.n);
         let ours = self.memory.owners().contains_key(&transfer.to);
         let empty = transfer.raw.is_zero() || transfer.from == transfer.to;
-        ours && !empty && !self.memory.deposits().iter().any(known)
+        ours && !empty
+            && self.memory.deposits_by(&transfer.tx).all(|known| known.id.n != transfer.n)
     }
 
     /// Whether a transfer carries something to one of our addresses.

@@ -12,17 +12,16 @@ use payments::case::{Case, CaseKind};
 use payments::changes::{Changes, Update};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::event::Event;
-use payments::ledger::{Account, Asset, Entry, Journal};
+use payments::ledger::{Account, Asset, Journal};
 use payments::order::Dossier;
 use payments::outflow::{Outflow, OutflowState};
 use payments::plan;
 use payments::time::Time;
 
 use crate::batching;
-use crate::events::Told;
 use crate::memory::Memory;
 use crate::reference::{Chain, amount_of};
-use crate::shares::Nets;
+use crate::sums::Sums;
 use crate::transitions::World;
 
 /// A sentence about the books, and what looks whether it is true.
@@ -55,14 +54,11 @@ invariants! {
     the_order_of_batches_does_not_matter,
 }
 
-/// A history as it stands, with what is summed up of it once.
+/// A history as it stands, with what is summed up of it.
 pub(crate) struct Whole<'a> {
     world: &'a World,
     memory: &'a Memory,
-    /// Credits less debits of every account, by the journals.
-    nets: Nets,
-    /// Keys of journals that no other journal reverses.
-    live: BTreeSet<&'a str>,
+    sums: &'a Sums,
     /// Whether the history is over.
     over: bool,
 }
@@ -102,19 +98,22 @@ pub(crate) enum Decided {
 }
 
 impl World {
-    /// All twelve over all that there is, or one of them alone.
+    /// All twelve over all that there is, or one of them alone. What is summed up is summed up
+    /// from where the last look ended; at the end of a history, or where it is to be, from the
+    /// first row on.
     pub(crate) fn look_at_all(&mut self, only: Option<&str>, over: bool) -> Result<(), String> {
         self.run_again()?;
-        let whole = Whole::of(self, over);
+        let mut sums = std::mem::take(&mut self.sums);
+        if over || self.gaze.is_always_whole() {
+            sums = Sums::default();
+        }
+        sums.read(&self.memory);
+        let whole = Whole { world: self, memory: &self.memory, sums: &sums, over };
         for invariant in ALL.iter().filter(|one| only.is_none_or(|only| only == one.name)) {
             (invariant.holds)(&whole).map_err(|what| format!("{}: {what}", invariant.name))?;
         }
-        self.written = Written {
-            journals: self.memory.journals().to_vec(),
-            events: self.memory.events().to_vec(),
-            deposits: self.memory.deposits().to_vec(),
-            cases: self.memory.cases().to_vec(),
-        };
+        self.sums = sums;
+        self.written.follow(&self.memory);
         Ok(())
     }
 
@@ -123,7 +122,7 @@ impl World {
         self.run_again()?;
         same_books(&self.memory, &self.past.again)?;
         // What is one value need not be compared again.
-        self.past.again = self.memory.clone();
+        self.past.again.share(&self.memory);
         Ok(())
     }
 
@@ -149,39 +148,25 @@ impl World {
     }
 }
 
-impl<'a> Whole<'a> {
-    fn of(world: &'a World, over: bool) -> Self {
-        let memory = &world.memory;
-        let mut nets = Nets::new();
-        let mut live = BTreeSet::new();
-        for journal in memory.journals() {
-            live.insert(journal.key.as_str());
-            if let Some(undone) = journal.key.strip_prefix("reverse:") {
-                live.remove(undone);
-            }
-            for Entry { asset, debit, credit, amount } in &journal.entries {
-                let amount = i128::from(*amount);
-                *nets.entry((asset.clone(), debit.clone())).or_default() -= amount;
-                *nets.entry((asset.clone(), credit.clone())).or_default() += amount;
-            }
-        }
-        Self { world, memory, nets, live, over }
+impl Written {
+    fn follow(&mut self, memory: &Memory) {
+        follow(&mut self.journals, memory.journals());
+        follow(&mut self.events, memory.events());
+        follow(&mut self.deposits, memory.deposits());
+        follow(&mut self.cases, memory.cases());
     }
+}
 
-    fn net(&self, asset: Asset, account: Account) -> i128 {
-        self.nets.get(&(asset, account)).copied().unwrap_or(0)
-    }
+fn follow<T>(was: &mut Vec<Arc<T>>, is: &[Arc<T>]) {
+    was.truncate(is.len());
+    let same = was.iter_mut().zip(is);
+    same.filter(|(was, is)| !Arc::ptr_eq(was, is)).for_each(|(was, is)| was.clone_from(is));
+    was.extend_from_slice(&is[was.len()..]);
+}
 
+impl Whole<'_> {
     fn dossiers(&self) -> impl Iterator<Item = &Arc<Dossier>> {
         self.memory.orders().filter_map(|id| self.memory.dossier(id))
-    }
-
-    /// The journals of this kind that stand.
-    fn standing(&self, kind: &str) -> impl Iterator<Item = &Journal> {
-        let stands = move |journal: &&Arc<Journal>| {
-            journal.key.starts_with(kind) && self.live.contains(journal.key.as_str())
-        };
-        self.memory.journals().iter().filter(stands).map(AsRef::as_ref)
     }
 }
 
@@ -194,9 +179,10 @@ pub(crate) fn sits(deposit: &Deposit) -> bool {
 /// Of every asset as much is debited as is credited, and each balance is the sum of its journals.
 fn value_is_conserved_per_asset(whole: &Whole<'_>) -> Result<(), String> {
     let mut totals: BTreeMap<&Asset, i128> = BTreeMap::new();
-    for ((asset, account), sides) in &whole.memory.balances().0 {
+    for (at, sides) in &whole.memory.balances().0 {
+        let (asset, account) = at;
         *totals.entry(asset).or_default() += sides.credits - sides.debits;
-        let (kept, summed) = (sides.net(), whole.net(asset.clone(), account.clone()));
+        let (kept, summed) = (sides.net(), whole.sums.nets.get(at).copied().unwrap_or(0));
         if kept != summed {
             return Err(format!("{asset} {account} is kept as {kept} and adds up to {summed}"));
         }
@@ -205,7 +191,7 @@ fn value_is_conserved_per_asset(whole: &Whole<'_>) -> Result<(), String> {
         return Err(format!("of {asset} {left} come from nowhere"));
     }
     let kept = |at: &(Asset, Account)| whole.memory.balances().0.contains_key(at);
-    match whole.nets.keys().find(|at| !kept(at)) {
+    match whole.sums.nets.keys().find(|at| !kept(at)) {
         Some((asset, account)) => Err(format!("{asset} {account} has no balance")),
         None => Ok(()),
     }
@@ -214,38 +200,7 @@ fn value_is_conserved_per_asset(whole: &Whole<'_>) -> Result<(), String> {
 /// No entry takes an account past its bound, not even for a moment; credits are taken back from a
 /// customer by a reversal alone.
 fn accounts_keep_within_their_bounds(whole: &Whole<'_>) -> Result<(), String> {
-    let mut nets: BTreeMap<(&Asset, &Account), i128> = BTreeMap::new();
-    for journal in whole.memory.journals() {
-        for Entry { asset, debit, credit, amount } in &journal.entries {
-            let wrong = |what: &str| Err(format!("{} in journal {}", what, journal.key));
-            if *amount <= 0 {
-                return wrong("nothing is moved");
-            }
-            let taken = matches!(debit, Account::Customer(_));
-            if taken && !journal.key.starts_with("reverse:") {
-                return wrong("credits are taken from a customer");
-            }
-            for (account, by) in [(debit, -i128::from(*amount)), (credit, i128::from(*amount))] {
-                let net = nets.entry((asset, account)).or_default();
-                *net += by;
-                let wrong_side = match account {
-                    Account::Custody(..) => *net > 0,
-                    Account::Order(_) | Account::Suspense(_) => *net < 0,
-                    Account::Dust | Account::RefundsPayable => *net < 0,
-                    Account::Sales
-                    | Account::Fees
-                    | Account::Treasury(_)
-                    | Account::Kept
-                    | Account::Lost => false,
-                    Account::Issued | Account::Customer(_) => *asset != Asset::Credit,
-                };
-                if wrong_side {
-                    return wrong(&format!("{account} comes to {net}"));
-                }
-            }
-        }
-    }
-    Ok(())
+    whole.sums.within_bounds()
 }
 
 /// Journals and events stand as they were written, deposits stay who they are, decided cases stay
@@ -284,31 +239,7 @@ fn changed<T>(was: &[Arc<T>], is: &[Arc<T>], same: impl Fn(&T, &T) -> bool) -> O
 /// A key is used once; of the rounds of one cause one stands; a reversal undoes exactly what it
 /// names; a deposit sits on its chain once, and one decision counts it for one other order.
 fn nothing_happens_twice(whole: &Whole<'_>) -> Result<(), String> {
-    let mut journals: BTreeMap<&str, &Journal> = BTreeMap::new();
-    for journal in whole.memory.journals() {
-        if journals.insert(&journal.key, journal).is_some() {
-            return Err(format!("journal {} is written twice", journal.key));
-        }
-        let Some(undone) = journal.key.strip_prefix("reverse:") else { continue };
-        let undone = journals.get(undone);
-        let mirrors =
-            undone.is_some_and(|undone| undone.reversed(Time(0)).entries == journal.entries);
-        if !mirrors {
-            return Err(format!("{} does not undo what it names", journal.key));
-        }
-    }
-    let mut causes = BTreeSet::new();
-    for key in &whole.live {
-        let cause = key.split('#').next().unwrap_or_default();
-        // An order's excess is suspended with each grant; what a reorg moved is suspended anew.
-        if !key.starts_with("reverse:")
-            && !causes.insert(cause)
-            && !key.starts_with("suspend:")
-            && !key.starts_with("release:")
-        {
-            return Err(format!("{cause} stands twice"));
-        }
-    }
+    whole.sums.only_once()?;
     let mut once = BTreeSet::new();
     let mut on_chain = whole.memory.deposits().iter().filter(|d| d.state.is_on_chain());
     match on_chain.find(|deposit| !once.insert((&deposit.id, &deposit.assigned))) {
@@ -322,7 +253,7 @@ fn nothing_happens_twice(whole: &Whole<'_>) -> Result<(), String> {
 /// gone was received.
 fn each_final_deposit_has_one_disposition(whole: &Whole<'_>) -> Result<(), String> {
     let mut received: BTreeMap<&DepositId, Vec<&Journal>> = BTreeMap::new();
-    for journal in whole.standing("deposit:") {
+    for journal in whole.sums.standing("deposit:") {
         received
             .entry(journal.deposit.as_ref().ok_or("a receipt of nothing")?)
             .or_default()
@@ -376,7 +307,7 @@ fn each_final_deposit_has_one_disposition(whole: &Whole<'_>) -> Result<(), Strin
 fn custody_is_the_balance_on_chain(whole: &Whole<'_>) -> Result<(), String> {
     for chain in &whole.world.chains {
         let mut books: BTreeMap<_, i128> = BTreeMap::new();
-        for ((asset, account), net) in &whole.nets {
+        for ((asset, account), net) in &whole.sums.nets {
             if let Account::Custody(of, address) = account
                 && *of == chain.name
             {
@@ -397,7 +328,6 @@ fn custody_is_the_balance_on_chain(whole: &Whole<'_>) -> Result<(), String> {
             let amount = amount_of(transfer, &whole.world.rules[&chain.name]);
             *books.entry(transfer.to).or_default() -= amount;
         }
-        // Which transfers these are is looked at where they are recorded.
         let left = |outflow: &&Arc<Outflow>| {
             outflow.id.chain == chain.name && outflow.state == OutflowState::Booked
         };
@@ -407,6 +337,7 @@ fn custody_is_the_balance_on_chain(whole: &Whole<'_>) -> Result<(), String> {
         if let Some((address, by)) = books.iter().find(|(_, by)| **by != 0) {
             return Err(format!("{address} on {} is booked with {by} too much", chain.name));
         }
+        whole.world.check_all_outflows(chain)?;
     }
     Ok(())
 }
@@ -418,7 +349,7 @@ fn suspense_is_the_open_cases(whole: &Whole<'_>) -> Result<(), String> {
         let at = (Asset::Usdt(case.chain.clone()), case.kind);
         *held.entry(at).or_default() += i128::from(case.amount.micro());
     }
-    for ((asset, account), net) in &whole.nets {
+    for ((asset, account), net) in &whole.sums.nets {
         if let Account::Suspense(kind) = account {
             *held.entry((asset.clone(), *kind)).or_default() -= net;
         }
@@ -441,7 +372,7 @@ fn closed_orders_clear_to_zero(whole: &Whole<'_>) -> Result<(), String> {
         let waits: i128 = waits.map(|deposit| i128::from(deposit.amount.micro())).sum();
         for chain in &whole.world.chains {
             let asset = Asset::Usdt(chain.name.clone());
-            let left = whole.net(asset, Account::Order(order.id.clone()));
+            let left = whole.sums.net(asset, Account::Order(order.id.clone()));
             let wanted = if over || order.chain != chain.name { 0 } else { waits };
             if left != wanted {
                 return Err(format!("order {} is left with {left}, not {wanted}", order.id));
@@ -470,9 +401,8 @@ fn events_are_gapless_and_tell_all(whole: &Whole<'_>) -> Result<(), String> {
     if whole.world.told_through != whole.memory.events().len() {
         return Err("the numbers of the events have a gap".to_owned());
     }
-    let mut told = Told::default();
-    told.read(whole.memory.events())?;
-    told.is_all_of(whole.world)
+    whole.sums.follows()?;
+    whole.sums.told.is_all_of(whole.world)
 }
 
 /// What is booked is in a recorded block that was final for it, and each grant has something that
@@ -488,7 +418,7 @@ fn nothing_unfinal_or_uncanonical_is_credited(whole: &Whole<'_>) -> Result<(), S
         }
     }
     let mut granted: BTreeMap<_, i128> = BTreeMap::new();
-    for journal in whole.standing("paid:") {
+    for journal in whole.sums.standing("paid:") {
         let sold = journal.entries.iter().filter(|entry| entry.credit == Account::Sales);
         let sold: i128 = sold.map(|entry| i128::from(entry.amount)).sum();
         *granted.entry(journal.order.clone()).or_default() += sold;

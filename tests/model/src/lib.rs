@@ -29,6 +29,7 @@ pub mod random;
 mod reconcile;
 mod reference;
 mod shares;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod transitions;

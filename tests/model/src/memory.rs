@@ -6,6 +6,7 @@
 
 mod check;
 mod dump;
+mod places;
 mod remember;
 mod spoil;
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::case::{Case, CaseId};
-use payments::chain::Cursor;
+use payments::chain::{Cursor, TxHash};
 use payments::changes::{Changes, CursorMove, Touched};
 use payments::deposit::{Deposit, DepositId};
 use payments::event::Event;
@@ -26,6 +27,8 @@ use payments::name::{ChainName, OrderId};
 use payments::notice::{Noted, NoticeId};
 use payments::order::{Dossier, Order};
 use payments::outflow::{Outflow, OutflowId};
+
+use self::places::Places;
 
 /// Why a commit is refused. Nothing of it was written then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,18 +85,12 @@ pub struct Memory {
     owners: BTreeMap<Address, Option<OrderId>>,
     orders: BTreeMap<OrderId, Filed>,
     deposits: Vec<Arc<Deposit>>,
-    deposit_at: BTreeMap<(DepositId, Option<OrderId>), usize>,
     outflows: Vec<Arc<Outflow>>,
-    outflow_at: BTreeMap<OutflowId, usize>,
     notices: Vec<Arc<Noted>>,
-    notice_at: BTreeMap<NoticeId, usize>,
     cases: Vec<Arc<Case>>,
-    case_at: BTreeMap<CaseId, usize>,
     journals: Vec<Arc<Journal>>,
-    journal_at: BTreeMap<Arc<str>, usize>,
     events: Vec<Arc<Event>>,
-    /// Where the cases and journals that concern no order stand.
-    nobodys: (Vec<usize>, Vec<usize>),
+    places: Places,
     balances: Balances,
     empty_transfers: u64,
 }
@@ -157,6 +154,21 @@ impl Memory {
         Ok(Committed { generation, events: first..self.sequence() })
     }
 
+    /// Keeps one value where both books have the same, so that it is not compared again.
+    pub(crate) fn share(&mut self, other: &Self) {
+        share(&mut self.deposits, &other.deposits);
+        share(&mut self.outflows, &other.outflows);
+        share(&mut self.notices, &other.notices);
+        share(&mut self.cases, &other.cases);
+        share(&mut self.journals, &other.journals);
+        share(&mut self.events, &other.events);
+        for (id, filed) in &mut self.orders {
+            if let Some(of) = other.orders.get(id).filter(|of| of.dossier == filed.dossier) {
+                filed.dossier = Arc::clone(&of.dossier);
+            }
+        }
+    }
+
     fn sequence(&self) -> u64 {
         u64::try_from(self.events.len()).unwrap_or(u64::MAX)
     }
@@ -192,16 +204,18 @@ impl Memory {
     fn write_deposits(&mut self, changes: &Changes) {
         for deposit in &changes.recorded {
             let at = self.deposits.len();
-            self.deposit_at.insert((deposit.id.clone(), deposit.order.clone()), at);
+            self.places.deposits.insert((deposit.id.clone(), deposit.order.clone()), at);
             if let Some(filed) = deposit.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
                 filed.deposits.push(at);
             }
+            self.places.deposit(at, None, deposit);
             self.deposits.push(Arc::new(deposit.clone()));
         }
         for deposit in &changes.moved {
             let place = (deposit.id.clone(), deposit.order.clone());
-            if let Some(at) = self.deposit_at.get(&place) {
-                self.deposits[*at] = Arc::new(deposit.clone());
+            if let Some(at) = self.places.deposits.get(&place).copied() {
+                self.places.deposit(at, Some(&self.deposits[at]), deposit);
+                self.deposits[at] = Arc::new(deposit.clone());
             }
         }
     }
@@ -209,7 +223,8 @@ impl Memory {
     fn write_outflows(&mut self, changes: &Changes) {
         for outflow in &changes.outflows {
             let fresh = self.outflows.len();
-            let at = *self.outflow_at.entry(outflow.id.clone()).or_insert(fresh);
+            let at = *self.places.outflows.entry(outflow.id.clone()).or_insert(fresh);
+            self.places.outflow(at, self.outflows.get(at).map(AsRef::as_ref), outflow);
             match self.outflows.get_mut(at) {
                 Some(known) => *known = Arc::new(outflow.clone()),
                 None => self.outflows.push(Arc::new(outflow.clone())),
@@ -220,7 +235,8 @@ impl Memory {
     fn write_notices(&mut self, changes: &Changes) {
         for noted in &changes.notices {
             let fresh = self.notices.len();
-            let at = *self.notice_at.entry(noted.id()).or_insert(fresh);
+            let at = *self.places.notices.entry(noted.id()).or_insert(fresh);
+            self.places.notice(at, self.notices.get(at).map(AsRef::as_ref), noted);
             match self.notices.get_mut(at) {
                 Some(known) => *known = Arc::new(noted.clone()),
                 None => self.notices.push(Arc::new(noted.clone())),
@@ -230,16 +246,17 @@ impl Memory {
 
     fn write_cases(&mut self, changes: &Changes) {
         for case in &changes.cases {
-            if let Some(at) = self.case_at.get(&case.id) {
-                self.cases[*at] = Arc::new(case.clone());
+            if let Some(at) = self.places.cases.get(&case.id).copied() {
+                self.places.case(at, case);
+                self.cases[at] = Arc::new(case.clone());
                 continue;
             }
             let at = self.cases.len();
-            self.case_at.insert(case.id.clone(), at);
-            match case.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
-                Some(filed) => filed.cases.push(at),
-                None => self.nobodys.0.push(at),
+            self.places.cases.insert(case.id.clone(), at);
+            if let Some(filed) = case.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
+                filed.cases.push(at);
             }
+            self.places.case(at, case);
             self.cases.push(Arc::new(case.clone()));
         }
     }
@@ -247,11 +264,11 @@ impl Memory {
     fn write_journals(&mut self, changes: &Changes) {
         for journal in &changes.journals {
             let at = self.journals.len();
-            self.journal_at.insert(journal.key.as_str().into(), at);
-            match journal.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
-                Some(filed) => filed.journals.push(at),
-                None => self.nobodys.1.push(at),
+            self.places.journals.insert(journal.key.as_str().into(), at);
+            if let Some(filed) = journal.order.as_ref().and_then(|id| self.orders.get_mut(id)) {
+                filed.journals.push(at);
             }
+            self.places.journal(at, journal);
             self.journals.push(Arc::new(journal.clone()));
         }
     }
@@ -283,15 +300,28 @@ impl Memory {
 
     fn put_together(&mut self, order: &OrderId) {
         let Some(filed) = self.orders.get_mut(order) else { return };
+        let deposits = || filed.deposits.iter().map(|at| self.deposits[*at].as_ref());
+        let cases = || filed.cases.iter().map(|at| self.cases[*at].as_ref());
+        let journals = || filed.journals.iter().map(|at| self.journals[*at].as_ref());
+        // What nobody else looks at is written over.
+        if let Some(dossier) = Arc::get_mut(&mut filed.dossier) {
+            (dossier.version, dossier.paid) = (filed.version, filed.facts.paid);
+            (dossier.expired, dossier.cancelled) = (filed.facts.expired, filed.facts.cancelled);
+            follow(&mut dossier.deposits, deposits());
+            follow(&mut dossier.cases, cases());
+            let known = dossier.journals.len();
+            dossier.journals.extend(journals().skip(known).cloned());
+            return;
+        }
         filed.dossier = Arc::new(Dossier {
             order: filed.order.clone(),
             version: filed.version,
             paid: filed.facts.paid,
             expired: filed.facts.expired,
             cancelled: filed.facts.cancelled,
-            deposits: filed.deposits.iter().map(|at| (*self.deposits[*at]).clone()).collect(),
-            cases: filed.cases.iter().map(|at| (*self.cases[*at]).clone()).collect(),
-            journals: filed.journals.iter().map(|at| (*self.journals[*at]).clone()).collect(),
+            deposits: deposits().cloned().collect(),
+            cases: cases().cloned().collect(),
+            journals: journals().cloned().collect(),
         });
     }
 
@@ -303,7 +333,7 @@ impl Memory {
 
     /// A recorded deposit.
     pub fn deposit(&self, id: &DepositId) -> Option<&Deposit> {
-        let places = self.deposit_at.range((id.clone(), None)..);
+        let places = self.places.deposits.range((id.clone(), None)..);
         let places = places.take_while(|((known, _), _)| known == id);
         let arrived = places.filter_map(|(_, at)| self.deposits.get(*at));
         // What a decision counts for another order arrived once.
@@ -317,9 +347,15 @@ impl Memory {
         found.find(|deposit| deposit.state.is_on_chain()).or(Some(first))
     }
 
+    /// The deposits that one transaction made, on whatever chain.
+    pub fn deposits_by(&self, tx: &TxHash) -> impl Iterator<Item = &Deposit> {
+        let places = self.places.by_tx.get(tx).into_iter().flatten();
+        places.filter_map(|at| self.deposits.get(*at)).map(AsRef::as_ref)
+    }
+
     /// A recorded outflow.
     pub fn outflow(&self, id: &OutflowId) -> Option<&Outflow> {
-        self.outflow_at.get(id).and_then(|at| self.outflows.get(*at)).map(AsRef::as_ref)
+        self.places.outflows.get(id).and_then(|at| self.outflows.get(*at)).map(AsRef::as_ref)
     }
 
     /// All outflows in the order they were first recorded. One that is written again is another
@@ -367,5 +403,24 @@ impl Memory {
 
     fn sides(&self, asset: &Asset, account: &Account) -> Sides {
         self.balances.0.get(&(asset.clone(), account.clone())).copied().unwrap_or_default()
+    }
+}
+
+fn share<T: Eq>(list: &mut [Arc<T>], other: &[Arc<T>]) {
+    for (one, other) in list.iter_mut().zip(other) {
+        if !Arc::ptr_eq(one, other) && one == other {
+            *one = Arc::clone(other);
+        }
+    }
+}
+
+/// Makes a list what it should be, and copies only what is another.
+fn follow<'a, T: Clone + PartialEq + 'a>(list: &mut Vec<T>, wanted: impl Iterator<Item = &'a T>) {
+    for (at, wanted) in wanted.enumerate() {
+        match list.get_mut(at) {
+            Some(known) if known == wanted => {}
+            Some(known) => known.clone_from(wanted),
+            None => list.push(wanted.clone()),
+        }
     }
 }

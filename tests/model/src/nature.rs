@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use payments::address::Address;
 use payments::amount::{Credits, Usdt};
 use payments::chain::{Transfer, TxHash};
-use payments::changes::{Finality, FinalityRule};
+use payments::changes::{ChainRules, Finality, FinalityRule};
 use payments::name::{ChainName, CustomerId, OrderId};
 use payments::order::{Order, Policy, Price, Terms};
 use payments::time::Time;
@@ -33,6 +33,11 @@ impl World {
 
     pub(crate) fn chain_mut(&mut self, name: &ChainName) -> &mut Chain {
         self.chains.iter_mut().find(|chain| chain.name == *name).unwrap()
+    }
+
+    pub(crate) fn chain_and_rules(&mut self, name: &ChainName) -> (&mut Chain, &ChainRules) {
+        let chain = self.chains.iter_mut().find(|chain| chain.name == *name).unwrap();
+        (chain, &self.rules[name])
     }
 
     /// A block on the tip, with what is paid in it.
@@ -110,10 +115,10 @@ impl World {
 
     /// A transaction by which an address of ours is swept, robbed, or only slandered.
     fn sweep(&mut self, at: usize) -> Vec<Transfer> {
-        let chain = &self.chains[at];
         let ours = |address: &Address| self.memory.owners().contains_key(address);
-        let balances = chain.blocks[chain.tip()].balances.iter();
+        let balances = self.chains[at].balances();
         let full: Vec<(Address, U256)> = balances
+            .iter()
             .filter(|(at, raw)| ours(at) && !raw.is_zero())
             .map(|(a, r)| (*a, *r))
             .collect();

@@ -13,6 +13,7 @@ use payments::chain::Transfer;
 use payments::ledger::{Account, Asset};
 use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way};
 
+use crate::assertions::News;
 use crate::nature::{TOKEN, TREASURY};
 use crate::reference::{Chain, Seen};
 use crate::transitions::World;
@@ -20,21 +21,39 @@ use crate::transitions::World;
 impl World {
     /// Every shown transfer of the recorded chain that takes something from an address of ours is
     /// an outflow, once, and nothing else is; one is judged only at or below the final height.
-    /// Those that no look can change any more are looked at again now and then, with all others.
-    pub(crate) fn check_outflows(&self, chain: &Chain, all: bool) -> Result<(), String> {
-        let all = all || self.now % 16 == 0;
-        let news = chain.shown.news.iter().map(|(seen, _)| seen).filter(|s| chain.shown.has(s));
-        let some: BTreeSet<Seen> = match all {
-            true => chain.shown().copied().collect(),
-            false => chain.shown.open().chain(news).copied().collect(),
-        };
-        let mut shown = BTreeSet::new();
-        for seen in some.iter().filter(|seen| self.leaves(chain, seen)) {
-            shown.insert(self.check_outflow(chain, seen)?);
+    /// Those that no look can change any more are looked at again when their outflow is another
+    /// than before, and with all others where everything is.
+    pub(crate) fn check_outflows(&self, chain: &Chain, news: &News) -> Result<(), String> {
+        if news.all {
+            return self.check_all_outflows(chain);
         }
-        if !all {
-            return Ok(());
+        let seen = chain.shown.news.iter().map(|(seen, _)| seen);
+        let written = news.outflows.iter().map(|(_, outflow)| outflow);
+        let written = written.filter(|outflow| outflow.id.chain == chain.name);
+        let places: Vec<Seen> = written
+            .clone()
+            .filter_map(|o| Some((chain.find(&o.block.hash)?, o.id.tx, o.id.n, TOKEN)))
+            .collect();
+        let some: BTreeSet<&Seen> = chain.shown.open().chain(seen).chain(&places).collect();
+        let shown = some.into_iter().filter(|seen| chain.shown.has(seen));
+        let shown = shown.filter(|seen| self.leaves(chain, seen));
+        let shown: Result<BTreeSet<_>, _> =
+            shown.map(|seen| self.check_outflow(chain, seen)).collect();
+        let shown = shown?;
+        for outflow in written.filter(|outflow| outflow.state.is_on_chain()) {
+            if !shown.contains(&outflow.id) {
+                return Err(format!("outflow {} is not on the chain", outflow.id));
+            }
         }
+        Ok(())
+    }
+
+    /// Every one of them, and the cases about them.
+    pub(crate) fn check_all_outflows(&self, chain: &Chain) -> Result<(), String> {
+        let shown = chain.shown().filter(|seen| self.leaves(chain, seen));
+        let shown: Result<BTreeSet<_>, _> =
+            shown.map(|seen| self.check_outflow(chain, seen)).collect();
+        let shown = shown?;
         let here = |o: &&Arc<Outflow>| o.id.chain == chain.name && o.state.is_on_chain();
         if let Some(outflow) =
             self.memory.outflows().iter().filter(here).find(|o| !shown.contains(&o.id))
@@ -105,11 +124,12 @@ impl World {
     /// With everything shown, final and judged, custody is the balance: exactly with six decimals,
     /// and with more within what each transfer rounds (above it only where a deposit of less than
     /// that was missed and found again).
-    pub(crate) fn check_custody(&self) -> Result<(), String> {
-        for chain in &self.chains {
+    pub(crate) fn check_custody(&mut self) -> Result<(), String> {
+        for at in 0..self.chains.len() {
+            let balances = self.chains[at].balances().clone();
+            let chain = &self.chains[at];
             let decimals = self.rules[&chain.name].decimals;
             let unit = ruint::aliases::U256::from(10u8).pow((decimals - 6).try_into().unwrap());
-            let balances = &chain.blocks[chain.tip()].balances;
             let waits = |o: &&Arc<Outflow>| {
                 o.id.chain == chain.name
                     && matches!(o.state, OutflowState::Pending | OutflowState::Waiting)
@@ -118,7 +138,7 @@ impl World {
                 return Err(format!("outflow {} waits for ever", outflow.id));
             }
             for address in self.memory.owners().keys() {
-                let raw = balances.get(address).copied().unwrap_or_default();
+                let raw = balances.get(address);
                 let real = i128::try_from(raw / unit).unwrap();
                 let custody = self.custody(chain, address);
                 let ends =

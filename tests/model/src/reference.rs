@@ -5,7 +5,6 @@
 //! Why: two ways to one answer do not share a mistake.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
@@ -23,12 +22,51 @@ pub(crate) struct Block {
     pub(crate) header: Header,
     pub(crate) parent: Option<usize>,
     pub(crate) transfers: Vec<Transfer>,
-    /// What the token says of every account after this block; payers have all they need.
-    pub(crate) balances: Arc<BTreeMap<Address, U256>>,
+    /// What the token said of each account before this block changed it, the first change first.
+    before: Vec<(Address, U256)>,
 }
 
 /// A transfer as it was shown: its block, its transaction, its place, its token.
 pub(crate) type Seen = (usize, TxHash, u32, Address);
+
+/// What the token says of every account; payers have all they need.
+#[derive(Clone, Default)]
+pub(crate) struct Balances {
+    /// The block after which it says so.
+    at: usize,
+    now: BTreeMap<Address, U256>,
+}
+
+impl Balances {
+    /// Runs a transaction; one that sends what is not there fails, and moves nothing.
+    fn run(&mut self, transaction: &[Transfer], before: &mut Vec<(Address, U256)>) -> bool {
+        let known = before.len();
+        for transfer in transaction.iter().filter(|t| moves(t)) {
+            let from = self.get(&transfer.from);
+            let left =
+                if transfer.from == PAYER { Some(from) } else { from.checked_sub(transfer.raw) };
+            let Some(left) = left else {
+                for (address, raw) in before.drain(known..).rev() {
+                    self.now.insert(address, raw);
+                }
+                return false;
+            };
+            let to = self.get(&transfer.to);
+            before.extend([(transfer.from, from), (transfer.to, to)]);
+            self.now.insert(transfer.from, left);
+            self.now.insert(transfer.to, to + transfer.raw);
+        }
+        true
+    }
+
+    pub(crate) fn get(&self, address: &Address) -> U256 {
+        self.now.get(address).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Address, &U256)> {
+        self.now.iter()
+    }
+}
 
 /// How a chain and its nodes behave.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +94,7 @@ pub(crate) struct Chain {
     pub(crate) name: ChainName,
     pub(crate) habit: Habit,
     pub(crate) blocks: Vec<Block>,
+    balances: Balances,
     /// The blocks from genesis to the tip; the place is the height.
     pub(crate) truth: Vec<usize>,
     pub(crate) finalized: u64,
@@ -151,12 +190,8 @@ impl Chain {
         Self {
             name: ChainName::new(name).unwrap(),
             habit,
-            blocks: vec![Block {
-                header,
-                parent: None,
-                transfers: Vec::new(),
-                balances: Arc::default(),
-            }],
+            blocks: vec![Block { header, parent: None, transfers: Vec::new(), before: Vec::new() }],
+            balances: Balances::default(),
             truth: vec![0],
             finalized: 0,
             safe: 0,
@@ -180,16 +215,45 @@ impl Chain {
         let id = BlockId { height: below.id.height + 1, hash: hash_of(self.name.as_str(), at) };
         let time = Time(below.time.0 + seconds * 1000);
         let header = Header { id, parent: below.id.hash, time };
-        let mut balances = Arc::clone(&self.blocks[parent].balances);
-        let mut moved = Vec::new();
+        self.stand_at(parent);
+        let (mut moved, mut before) = (Vec::new(), Vec::new());
         for transaction in transfers.chunk_by(|one, other| one.tx == other.tx) {
-            if let Some(after) = after(&balances, transaction) {
-                balances = after;
+            if self.balances.run(transaction, &mut before) {
                 moved.extend(transaction.iter().map(|t| Transfer { block: id, time, ..t.clone() }));
             }
         }
-        self.blocks.push(Block { header, parent: Some(parent), transfers: moved, balances });
+        self.balances.at = at;
+        self.blocks.push(Block { header, parent: Some(parent), transfers: moved, before });
         at
+    }
+
+    /// What the token says of every account after the newest block.
+    pub(crate) fn balances(&mut self) -> &Balances {
+        self.stand_at(self.tip());
+        &self.balances
+    }
+
+    /// Brings the balances to where they are after a block.
+    fn stand_at(&mut self, to: usize) {
+        let mut again = Vec::new();
+        let mut next = to;
+        // A block's number is above its parent's.
+        while next != self.balances.at {
+            if next > self.balances.at {
+                again.push(next);
+                next = self.blocks[next].parent.unwrap();
+            } else {
+                let block = &self.blocks[self.balances.at];
+                for (address, raw) in block.before.iter().rev() {
+                    self.balances.now.insert(*address, *raw);
+                }
+                self.balances.at = block.parent.unwrap();
+            }
+        }
+        for at in again.into_iter().rev() {
+            self.balances.run(&self.blocks[at].transfers, &mut Vec::new());
+            self.balances.at = at;
+        }
     }
 
     pub(crate) fn id(&self, at: usize) -> BlockId {
@@ -367,22 +431,8 @@ impl Chain {
     }
 }
 
-/// The balances after a transaction; nothing where it sends what is not there.
-fn after(
-    balances: &Arc<BTreeMap<Address, U256>>,
-    transaction: &[Transfer],
-) -> Option<Arc<BTreeMap<Address, U256>>> {
-    let moving = |t: &&Transfer| t.token == TOKEN && t.from != t.to && !t.raw.is_zero();
-    let mut after = Arc::clone(balances);
-    for transfer in transaction.iter().filter(moving) {
-        let balances = Arc::make_mut(&mut after);
-        if transfer.from != PAYER {
-            let left = balances.get(&transfer.from)?.checked_sub(transfer.raw)?;
-            balances.insert(transfer.from, left);
-        }
-        *balances.entry(transfer.to).or_default() += transfer.raw;
-    }
-    Some(after)
+fn moves(transfer: &Transfer) -> bool {
+    transfer.token == TOKEN && transfer.from != transfer.to && !transfer.raw.is_zero()
 }
 
 /// A count as a height.

@@ -24,6 +24,7 @@ use crate::mutations::{Act, Mutation};
 use crate::nature::{TOKEN, TREASURY, address, finality};
 use crate::random::Random;
 use crate::reference::{Block, Chain, Habit, wide};
+use crate::sums::Sums;
 
 /// Orders of a shop that sells all the time.
 const MOST_ORDERS: usize = 1000;
@@ -31,15 +32,24 @@ const MOST_ORDERS: usize = 1000;
 const FEW_ORDERS: usize = 10;
 
 /// After how many steps all of the books is looked at.
-pub(crate) const WHOLE: u64 = 250;
+pub(crate) const WHOLE: u64 = 50;
 
 /// What is looked at after a step.
 #[derive(Clone, Copy)]
 pub(crate) enum Gaze {
     /// What the step changed, and after so many steps everything.
     Every(u64),
+    /// What the step changed, and nothing else.
+    Steps,
     /// Everything after every step, by this one invariant.
     Only(&'static str),
+}
+
+impl Gaze {
+    /// Whether nothing rests on an earlier look.
+    pub(crate) const fn is_always_whole(self) -> bool {
+        matches!(self, Self::Every(1))
+    }
 }
 
 /// A history on its way.
@@ -61,6 +71,8 @@ pub(crate) struct World {
     pub(crate) told_through: usize,
     /// The books when all of them was last looked at.
     pub(crate) written: Written,
+    /// What was summed up then.
+    pub(crate) sums: Sums,
     pub(crate) past: Past,
     /// When all of the books is looked at, and not what a step changed alone.
     pub(crate) gaze: Gaze,
@@ -122,6 +134,7 @@ impl World {
             customers: BTreeSet::new(),
             told_through: 0,
             written: Written::default(),
+            sums: Sums::default(),
             past: Past::from(memory.clone()),
             gaze: Gaze::Every(WHOLE),
             steps: 0,
@@ -231,11 +244,11 @@ impl World {
             return Err(format!("deposit {} waits for ever", deposit.id));
         }
         self.mutation = mutation;
-        let only = match self.gaze {
-            Gaze::Every(_) => None,
-            Gaze::Only(name) => Some(name),
-        };
-        self.look_at_all(only, true)
+        match self.gaze {
+            Gaze::Every(_) => self.look_at_all(None, true),
+            Gaze::Steps => Ok(()),
+            Gaze::Only(name) => self.look_at_all(Some(name), true),
+        }
     }
 
     /// Remembers, decides, writes, and checks.
@@ -282,6 +295,7 @@ impl World {
         self.steps += 1;
         match self.gaze {
             Gaze::Only(name) => self.look_at_all(Some(name), false),
+            Gaze::Steps => self.check_news(update, changes),
             Gaze::Every(steps) => {
                 self.check_news(update, changes)?;
                 if self.steps.is_multiple_of(steps) {
@@ -311,15 +325,16 @@ impl World {
         if !changes.is_empty() || changes.empty_transfers > 0 {
             self.past.steps.push(decided);
         }
-        let rules = self.rules.clone();
         match update {
             Update::Scan(scan) => {
                 if let Some(joined) = joined {
-                    self.chain_mut(&scan.chain).adopt(joined, scan, &rules[&scan.chain]);
+                    let (chain, rules) = self.chain_and_rules(&scan.chain);
+                    chain.adopt(joined, scan, rules);
                 }
             }
             Update::Rescan { chain, transfers, .. } => {
-                self.chain_mut(chain).feed(transfers, &rules[chain]);
+                let (chain, rules) = self.chain_and_rules(chain);
+                chain.feed(transfers, rules);
             }
             Update::Create(order) => {
                 self.customers.insert(order.customer.clone());

@@ -33,7 +33,7 @@ impl Memory {
         let mut after = After::new();
         for journal in &changes.journals {
             unread(&journal.order)?;
-            let taken = self.journal_at.contains_key(journal.key.as_str());
+            let taken = self.places.journals.contains_key(journal.key.as_str());
             if taken || !keys.insert(journal.key.clone()) {
                 return Err(Refused::KeyTaken(journal.key.clone()));
             }
@@ -86,14 +86,14 @@ impl Memory {
             unread(&deposit.order)?;
             // Mined again to another address, a transfer is another order's deposit as well.
             let place = (deposit.id.clone(), deposit.order.clone());
-            if self.deposit_at.contains_key(&place) || !new.insert(place) {
+            if self.places.deposits.contains_key(&place) || !new.insert(place) {
                 return Err(Refused::DepositKnown(deposit.id.clone()));
             }
         }
         for deposit in &changes.moved {
             unread(&deposit.order)?;
             let place = (deposit.id.clone(), deposit.order.clone());
-            if !self.deposit_at.contains_key(&place) {
+            if !self.places.deposits.contains_key(&place) {
                 return Err(Refused::DepositUnknown(deposit.id.clone()));
             }
         }
@@ -104,7 +104,7 @@ impl Memory {
     fn check_outflows(&self, changes: &Changes) -> Result<(), Refused> {
         use OutflowState::{Booked, Orphaned, Pending, Waiting};
         for new in &changes.outflows {
-            let Some(at) = self.outflow_at.get(&new.id) else { continue };
+            let Some(at) = self.places.outflows.get(&new.id) else { continue };
             let old = &self.outflows[*at];
             let what = |o: &Outflow| (o.from, o.to, o.raw, o.block);
             let booked = |o: &Outflow| (o.amount, o.explained);
@@ -130,7 +130,7 @@ impl Memory {
     /// A notice stays what it is while its block is there; mined again, it begins another round.
     fn check_notices(&self, changes: &Changes) -> Result<(), Refused> {
         for new in &changes.notices {
-            let Some(at) = self.notice_at.get(&new.id()) else { continue };
+            let Some(at) = self.places.notices.get(&new.id()) else { continue };
             let old = &self.notices[*at];
             let fits = match new.round.checked_sub(old.round) {
                 Some(0) => new.notice == old.notice && (new.orphaned || !old.orphaned),
@@ -151,7 +151,7 @@ impl Memory {
     ) -> Result<(), Refused> {
         for case in &changes.cases {
             unread(&case.order)?;
-            let known = self.case_at.get(&case.id).and_then(|at| self.cases.get(*at));
+            let known = self.places.cases.get(&case.id).and_then(|at| self.cases.get(*at));
             let Some(known) = known else { continue };
             let same = (known.kind, &known.order, &known.chain, known.opened_at)
                 == (case.kind, &case.order, &case.chain, case.opened_at);

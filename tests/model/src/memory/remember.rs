@@ -4,20 +4,24 @@
 //! Never: an order that the update cannot touch. Why: a rule that needs more than it is given
 //! must fail here, where a thousand histories look for it, before it fails on a disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use payments::address::Address;
-use payments::case::{CaseId, Resolution, Step, StepKind};
+use payments::case::{Case, CaseId, Resolution, Step, StepKind};
 use payments::chain::{Scan, Transfer, TxHash, final_time};
 use payments::changes::{Held, RefundFact, Snapshot, Update};
 use payments::deposit::{Deposit, DepositId, State};
-use payments::ledger::{Account, Asset, Journal};
+use payments::ledger::{Account, Asset};
 use payments::name::{ChainName, OrderId};
 use payments::notice::{Noted, Notice, What};
-use payments::outflow::{Outflow, OutflowState, Way};
+use payments::outflow::{Outflow, OutflowId, OutflowState, Way};
 
+use super::places::OfChain;
 use super::{Filed, Memory};
+
+/// Of a chain of which nothing is recorded.
+static NOTHING: OfChain = OfChain::NEW;
 
 impl Memory {
     /// What is remembered and may matter to `update`.
@@ -96,7 +100,7 @@ impl Memory {
     }
 
     fn remember_case(&self, id: &CaseId, snapshot: &mut Snapshot, orders: &mut BTreeSet<OrderId>) {
-        let Some(case) = self.case_at.get(id).map(|at| &self.cases[*at]) else { return };
+        let Some(case) = self.places.cases.get(id).map(|at| &self.cases[*at]) else { return };
         let fresh = || payments::chain::Cursor::new(case.chain.clone());
         snapshot.cursor = Some(self.cursors.get(&case.chain).cloned().unwrap_or_else(fresh));
         match &case.order {
@@ -104,9 +108,12 @@ impl Memory {
                 orders.insert(order.clone());
             }
             None => {
-                let about = |d: &&Arc<Deposit>| d.order.is_none() && case.deposits.contains(&d.id);
-                let about = self.deposits.iter().filter(about).map(|d| (**d).clone());
-                snapshot.unassigned = about.collect();
+                let about = |d: &&Deposit| d.order.is_none() && case.deposits.contains(&d.id);
+                let txs: BTreeSet<TxHash> = case.deposits.iter().map(|id| id.tx).collect();
+                let places = txs.iter().flat_map(|tx| self.places.by_tx.get(tx)).flatten();
+                let places: BTreeSet<&usize> = places.collect();
+                let about = places.into_iter().map(|at| self.deposits[*at].as_ref()).filter(about);
+                snapshot.unassigned = about.cloned().collect();
                 self.remember_nobodys(snapshot);
                 let bare = case.deposits.is_empty().then(|| (**case).clone());
                 snapshot.unassigned_cases.extend(bare);
@@ -116,13 +123,18 @@ impl Memory {
 
     /// The places of the transfers of a transaction that have paid a refund.
     pub(super) fn spent(&self, chain: &ChainName, tx: &TxHash) -> BTreeSet<u32> {
-        let cases = self.cases.iter().filter(|case| case.chain == *chain);
-        let steps = cases.flat_map(|case| &case.steps);
+        let steps = self.paid_by(chain, tx).flat_map(|case| &case.steps);
         let of_tx = |step: &Step| match &step.kind {
             StepKind::Verified { tx: of, n } if of == tx => Some(*n),
             _ => None,
         };
         steps.filter_map(of_tx).collect()
+    }
+
+    /// The cases whose refund a transaction is said to pay, or pays.
+    fn paid_by(&self, chain: &ChainName, tx: &TxHash) -> impl Iterator<Item = &Case> {
+        let of_chain = self.places.of(chain).and_then(|of_chain| of_chain.paying.get(tx));
+        of_chain.into_iter().flatten().map(|at| self.cases[*at].as_ref())
     }
 
     /// What was recorded as sent for refunds by one of `txs`, and where it is to arrive.
@@ -131,7 +143,7 @@ impl Memory {
         chain: &ChainName,
         txs: &BTreeSet<TxHash>,
     ) -> BTreeSet<(TxHash, Address)> {
-        let cases = self.cases.iter().filter(|case| case.chain == *chain);
+        let cases = txs.iter().flat_map(|tx| self.paid_by(chain, tx));
         let refunds = cases.filter_map(|case| Some((case.refund()?.to, &case.steps)));
         let sent = refunds.flat_map(|(to, steps)| steps.iter().map(move |step| (step, to)));
         let sent = sent.filter_map(|(step, to)| match &step.kind {
@@ -159,19 +171,25 @@ impl Memory {
         }
         let finalized = snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized);
         let finalized = finalized.map(|block| base.map_or(block.height, |b| b.min(block.height)));
-        let asked: BTreeSet<(TxHash, u32)> = transfers.iter().map(|t| (t.tx, t.n)).collect();
-        let is_asked = |deposit: &Deposit| asked.contains(&(deposit.id.tx, deposit.id.n));
-        for deposit in self.deposits.iter().filter(|deposit| deposit.id.chain == *chain) {
-            let open = deposit.state == State::Pending
-                || finalized.is_none_or(|finalized| deposit.block.height > finalized);
+        let of_chain = self.places.of(chain).unwrap_or(&NOTHING);
+        let row = &of_chain.deposits;
+        let open: BTreeSet<usize> =
+            row.above(finalized).chain(row.pending.iter().copied()).collect();
+        let by_tx = transfers.iter().filter_map(|t| Some((t.n, self.places.by_tx.get(&t.tx)?)));
+        let asked = by_tx.flat_map(|(n, places)| places.iter().map(move |at| (n, *at)));
+        let asked = asked.filter(|(n, at)| {
+            let id = &self.deposits[*at].id;
+            id.n == *n && id.chain == *chain
+        });
+        let asked: BTreeSet<usize> = asked.map(|(_, at)| at).collect();
+        for at in open.union(&asked) {
+            let (deposit, open) = (&self.deposits[*at], open.contains(at));
             match &deposit.order {
-                Some(order) if open || (is_asked(deposit) && self.is_astray(deposit)) => {
+                Some(order) if open || self.is_astray(deposit) => {
                     orders.insert(order.clone());
                 }
-                None if open || is_asked(deposit) => {
-                    snapshot.unassigned.push((**deposit).clone());
-                }
-                _ => {}
+                None => snapshot.unassigned.push((**deposit).clone()),
+                Some(_) => {}
             }
         }
         self.remember_nobodys(snapshot);
@@ -189,14 +207,17 @@ impl Memory {
     ) {
         let asked: BTreeSet<(TxHash, u32)> = notices.iter().map(|of| (of.tx, of.n)).collect();
         let left: BTreeSet<TxHash> = snapshot.outflows.iter().map(|of| of.id.tx).collect();
+        let of_chain = self.places.of(chain).unwrap_or(&NOTHING);
+        let txs = asked.iter().map(|(tx, _)| tx).chain(&left);
+        let by_tx = txs.flat_map(|tx| of_chain.noted.get(tx)).flatten().copied();
+        let places: BTreeSet<usize> = of_chain.notices.above(finalized).chain(by_tx).collect();
         let wanted = |noted: &&Noted| {
             let notice = &noted.notice;
-            noted.chain == *chain
-                && (finalized.is_none_or(|height| notice.block.height > height)
-                    || asked.contains(&(notice.tx, notice.n))
-                    || left.contains(&notice.tx))
+            finalized.is_none_or(|height| notice.block.height > height)
+                || asked.contains(&(notice.tx, notice.n))
+                || left.contains(&notice.tx)
         };
-        let found = self.notices.iter().map(AsRef::as_ref).filter(wanted);
+        let found = places.iter().map(|at| self.notices[*at].as_ref()).filter(wanted);
         snapshot.notices = found.cloned().collect();
     }
 
@@ -217,62 +238,62 @@ impl Memory {
             _ => None,
         });
         let destroyed: Vec<_> = destroyed.collect();
-        let by_transfer = ours().map(|t| (t.tx, t.n, Way::Transfer));
-        let by_notice = destroyed.iter().map(|(tx, n, ..)| (*tx, *n, Way::Destroyed));
-        let asked: BTreeSet<(TxHash, u32, Way)> = by_transfer.chain(by_notice).collect();
-        let of_chain = |deposit: &&Deposit| deposit.id.chain == *chain;
-        let deposits = || self.deposits.iter().map(AsRef::as_ref).filter(of_chain);
-        let pending = deposits().filter(|deposit| deposit.state == State::Pending);
-        let pending: BTreeSet<Address> = pending.map(|deposit| deposit.to).collect();
-        let wanted = |outflow: &&Outflow| {
-            let from = &outflow.from;
-            outflow.id.chain == *chain
-                && (outflow.state == OutflowState::Pending
-                    || finalized.is_none_or(|height| outflow.block.height > height)
-                    || asked.contains(&(outflow.id.tx, outflow.id.n, outflow.id.way))
-                    || (outflow.state == OutflowState::Waiting
-                        && (pending.contains(from) || snapshot.owners.contains_key(from))))
+        let id = |tx, n, way| OutflowId { chain: chain.clone(), tx, n, way };
+        let by_transfer = ours().map(|t| id(t.tx, t.n, Way::Transfer));
+        let by_notice = destroyed.iter().map(|(tx, n, ..)| id(*tx, *n, Way::Destroyed));
+        let asked = by_transfer.chain(by_notice);
+        let asked = asked.filter_map(|id| self.places.outflows.get(&id).copied());
+        let of_chain = self.places.of(chain).unwrap_or(&NOTHING);
+        let pending = of_chain.deposits.pending.iter().map(|at| self.deposits[*at].to);
+        let pending: BTreeSet<Address> = pending.collect();
+        let awaited = |at: &usize| {
+            let from = self.outflows[*at].from;
+            pending.contains(&from) || snapshot.owners.contains_key(&from)
         };
-        let outflows = self.outflows.iter().map(AsRef::as_ref).filter(wanted).cloned();
+        let row = &of_chain.outflows;
+        let open = row.above(finalized).chain(row.pending.iter().copied()).chain(asked);
+        let places: BTreeSet<usize> =
+            open.chain(of_chain.waiting.iter().copied().filter(awaited)).collect();
+        let outflows = places.iter().map(|at| (*self.outflows[*at]).clone());
         let outflows: Vec<Outflow> = outflows.collect();
         orders.extend(outflows.iter().filter_map(|outflow| outflow.order.clone()));
         let unowned = outflows.iter().filter(|outflow| outflow.order.is_none());
-        let cases: BTreeSet<CaseId> = unowned.map(Outflow::case).collect();
-        let cases = self.cases.iter().filter(|case| cases.contains(&case.id));
-        snapshot.outflow_cases = cases.map(|case| (**case).clone()).collect();
+        let cases = unowned.filter_map(|outflow| self.places.cases.get(&outflow.case()).copied());
+        let cases: BTreeSet<usize> = cases.collect();
+        snapshot.outflow_cases = cases.iter().map(|at| (*self.cases[*at]).clone()).collect();
         let txs = outflows.iter().map(|outflow| outflow.id.tx).chain(ours().map(|t| t.tx));
         snapshot.refunds = self.refunds_sent(chain, &txs.collect());
         let places = outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
         let places = places.chain(destroyed.iter().map(|(_, _, from, height)| (*from, *height)));
         for (sender, height) in places.chain(ours().map(|t| (t.from, t.block.height))) {
-            let owner = self.owners.get(&sender).and_then(Option::as_ref);
-            let booked = || {
-                deposits().filter(|deposit| {
-                    deposit.to == sender
-                        && (deposit.order.is_none() || deposit.order.as_ref() == owner)
-                        && deposit.state.is_on_chain()
-                        && deposit.state != State::Pending
-                })
-            };
-            let above = booked().filter(|deposit| deposit.block.height > height);
-            let above: i128 = above.map(|deposit| i128::from(deposit.amount.micro())).sum();
-            let (asset, custody) =
-                (Asset::Usdt(chain.clone()), Account::Custody(chain.clone(), sender));
-            let taken = self.outflows.iter().filter(|outflow| {
-                outflow.id.chain == *chain
-                    && outflow.from == sender
-                    && outflow.state == OutflowState::Booked
-            });
-            let left: Vec<_> = taken.collect();
-            let taken = left.iter().filter(|outflow| outflow.block.height > height);
-            let taken: i128 = taken.map(|outflow| i128::from(outflow.amount.micro())).sum();
-            let now = -self.net(&asset, &custody);
-            let micro = |sum: i128| i64::try_from(sum).unwrap();
-            let rounded = i64::try_from(left.len() + booked().count()).unwrap();
-            let held = Held { then: micro(now - above + taken), now: micro(now), rounded };
+            let held = self.held(chain, sender, height);
             snapshot.held.insert((sender, height), held);
         }
         snapshot.outflows = outflows;
+    }
+
+    /// What could leave an address at a height.
+    fn held(&self, chain: &ChainName, sender: Address, height: u64) -> Held {
+        let of_chain = self.places.of(chain).unwrap_or(&NOTHING);
+        let owner = self.owners.get(&sender).and_then(Option::as_ref);
+        let arrived = of_chain.deposits.at(&sender).map(|at| &self.deposits[at]);
+        let booked = arrived.filter(|deposit| {
+            (deposit.order.is_none() || deposit.order.as_ref() == owner)
+                && deposit.state.is_on_chain()
+                && deposit.state != State::Pending
+        });
+        let booked: Vec<_> = booked.collect();
+        let above = booked.iter().filter(|deposit| deposit.block.height > height);
+        let above: i128 = above.map(|deposit| i128::from(deposit.amount.micro())).sum();
+        let taken = of_chain.outflows.at(&sender).map(|at| &self.outflows[at]);
+        let left: Vec<_> = taken.filter(|o| o.state == OutflowState::Booked).collect();
+        let taken = left.iter().filter(|outflow| outflow.block.height > height);
+        let taken: i128 = taken.map(|outflow| i128::from(outflow.amount.micro())).sum();
+        let custody = Account::Custody(chain.clone(), sender);
+        let now = -self.net(&Asset::Usdt(chain.clone()), &custody);
+        let micro = |sum: i128| i64::try_from(sum).unwrap();
+        let rounded = i64::try_from(left.len() + booked.len()).unwrap();
+        Held { then: micro(now - above + taken), now: micro(now), rounded }
     }
 
     /// Whether a deposit may be seen at another address than its order's.
@@ -287,13 +308,17 @@ impl Memory {
     /// Cases and journals of the unassigned deposits, each list the oldest first.
     fn remember_nobodys(&self, snapshot: &mut Snapshot) {
         let ids: BTreeSet<&DepositId> = snapshot.unassigned.iter().map(|d| &d.id).collect();
-        let cases = self.nobodys.0.iter().map(|at| self.cases[*at].as_ref());
+        let at = |index: &BTreeMap<DepositId, BTreeSet<usize>>| -> BTreeSet<usize> {
+            ids.iter().filter_map(|id| index.get(id)).flatten().copied().collect()
+        };
+        let cases = at(&self.places.nobodys_cases);
+        let cases = cases.iter().map(|at| self.cases[*at].as_ref());
         let about = cases.filter(|case| case.deposits.iter().any(|id| ids.contains(id)));
-        snapshot.unassigned_cases = about.cloned().collect();
-        let journals = self.nobodys.1.iter().map(|at| self.journals[*at].as_ref());
-        let about =
-            |journal: &&Journal| journal.deposit.as_ref().is_some_and(|id| ids.contains(id));
-        snapshot.unassigned_journals = journals.filter(about).cloned().collect();
+        let about: Vec<Case> = about.cloned().collect();
+        let journals = at(&self.places.nobodys_journals);
+        let journals = journals.iter().map(|at| (*self.journals[*at]).clone());
+        snapshot.unassigned_journals = journals.collect();
+        snapshot.unassigned_cases = about;
     }
 
     fn remember_expiring(&self, scan: &Scan, orders: &mut BTreeSet<OrderId>) {
