@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
-use payments::address::Address;
+use payments::address::{Address, Spelling};
 use payments::chain::{BlockHash, Cursor, Transfer, TxHash};
 use payments::name::ChainName;
 use payments::notice::{Notice, What};
@@ -66,6 +66,8 @@ pub(super) struct Gather<'a> {
     pub(super) cursor: Cursor,
     /// Whether a balance can be asked for as it was after one block.
     pub(super) pinned_balances: bool,
+    /// How addresses are spelled there.
+    pub(super) spelling: Spelling,
     pub(super) progress: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -108,7 +110,8 @@ impl Gather<'_> {
                 seen.transfers = transfers;
             } else {
                 let name = &self.nodes.first().map(|(name, _)| name.clone()).unwrap_or_default();
-                compare(&mut seen, (name, endpoint), &transfers);
+                let spell = |address: Address| address.spell(self.spelling);
+                compare(&mut seen, (name, endpoint), &transfers, spell);
             }
         }
         for transfer in &seen.transfers {
@@ -322,7 +325,7 @@ impl Gather<'_> {
                 Some(first) if *first != raw => {
                     let what =
                         format!("one endpoint tells a balance of {first}, {endpoint} of {raw}");
-                    let subject = format!("balance:{}", address.evm());
+                    let subject = format!("balance:{}", address.spell(self.spelling));
                     seen.disagreements.push(Disagreement { subject, what });
                 }
                 Some(_) => {}
@@ -356,7 +359,10 @@ impl Gather<'_> {
                 }
                 match back(&later, address, at, seen.cut.height) {
                     Some(raw) => break Ok(raw),
-                    None if attempt >= MOVED => break Err(format!("{address} moves all the time")),
+                    None if attempt >= MOVED => {
+                        let address = address.spell(self.spelling);
+                        break Err(format!("{address} moves all the time"));
+                    }
                     None => attempt = attempt.saturating_add(1),
                 }
                 match self.again(|| node.balances(std::slice::from_ref(&address), seen.cut)).await {
@@ -462,13 +468,19 @@ fn back(later: &[Transfer], address: Address, at: trc20::Balance, cut: u64) -> O
 }
 
 /// What two endpoints tell of the same blocks.
-fn compare(seen: &mut Seen, (one, other): (&str, &str), told: &[Transfer]) {
+fn compare(
+    seen: &mut Seen,
+    (one, other): (&str, &str),
+    told: &[Transfer],
+    spell: impl Fn(Address) -> String,
+) {
     let place = |t: &Transfer| (t.tx, t.n, t.token, t.block, t.to, t.from, t.raw);
     let first: BTreeSet<_> = seen.transfers.iter().map(place).collect();
     let second: BTreeSet<_> = told.iter().map(place).collect();
     for (only, by) in [(first.difference(&second), one), (second.difference(&first), other)] {
         for (tx, n, _, block, to, ..) in only {
-            let what = format!("only {by} has the transfer to {to} in block {}", block.height);
+            let (to, height) = (spell(*to), block.height);
+            let what = format!("only {by} has the transfer to {to} in block {height}");
             let subject = format!("transfer:{tx}:{n}:{by}");
             seen.disagreements.push(Disagreement { subject, what });
         }

@@ -34,7 +34,10 @@ pub(super) async fn compare(
         }),
     };
     let rules = (*opened.books.rules).clone();
-    let frame = Frame { rules, cursors, ledger_seq, unacknowledged, known: known.clone() };
+    let configured = opened.config.chains.iter();
+    let spellings = configured.map(|(name, chain)| (name.clone(), chain.node.spelling())).collect();
+    let known = known.clone();
+    let frame = Frame { rules, spellings, cursors, ledger_seq, unacknowledged, known };
     let mut comparison = Comparison::new(&frame, observed);
     let mut after = 0;
     while let Some((dossiers, last)) = reading.orders(after).await? {
@@ -73,7 +76,7 @@ pub(super) async fn compare(
     reading.end().await?;
     let mut report = comparison.finish();
     report.findings.extend(broken(opened).await?);
-    report.settle(known);
+    report.settle(&frame.known);
     Ok(report)
 }
 

@@ -195,7 +195,7 @@ impl Page<'_> {
                 id.chain.to_string(),
                 self.view.tx(&id.chain, &id.tx),
                 id.n.to_string(),
-                id.other_token.map(|token| token.evm()).unwrap_or_default(),
+                id.other_token.map(|of| self.view.spelled(&id.chain, &of)).unwrap_or_default(),
                 line.order.as_ref().map(ToString::to_string).unwrap_or_default(),
                 line.height.to_string(),
                 line.amount.to_string(),

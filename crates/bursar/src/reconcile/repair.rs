@@ -35,8 +35,9 @@ pub(super) async fn repair(
     for finding in &report.findings {
         let (code, key) = (finding.code, &finding.key);
         match (report.lost.get(&finding.id), &finding.chain, code.left_alone()) {
-            (Some(transfer), Some(_), _) if only_say => {
+            (Some(transfer), Some(chain), _) if only_say => {
                 let whose = if code == Code::ChainOnly { transfer.to } else { transfer.from };
+                let whose = opened.view.spelled(chain, &whose);
                 done.told.push(format!("would ingest {key}: {whose}"));
             }
             (Some(transfer), Some(chain), _) => {

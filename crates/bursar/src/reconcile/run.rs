@@ -274,8 +274,8 @@ async fn one_chain<'a>(
     let watched = store.watch(&mut state).await?;
     let keep = Keep { store: store.clone(), run: asked.run };
     let pinned_balances = matches!(chain.node, config::Node::Evm(_));
-    let gather =
-        Gather { name, nodes, watched, keep, cursor, pinned_balances, progress: &progress };
+    let (spelling, progress) = (chain.node.spelling(), &progress);
+    let gather = Gather { name, nodes, watched, keep, cursor, pinned_balances, spelling, progress };
     let seen = gather.all(&bounds, &holders).await?;
     Ok(Some((name.clone(), seen.map(|seen| (seen, gather)))))
 }

@@ -19,6 +19,13 @@ impl Comparison<'_> {
     /// An outflow of the books: below the first height that was read it is known by them alone.
     pub fn outflow(&mut self, outflow: &Outflow) {
         let from = self.chains.get(&outflow.id.chain).map(|index| index.seen.from);
+        // Of less than a millionth nothing may be booked, so no journal need say it.
+        if let Some(index) = self.chains.get_mut(&outflow.id.chain)
+            && outflow.state.is_on_chain()
+            && amount(outflow.raw, index.decimals) == 0
+        {
+            index.explain(outflow.id.tx, outflow.id.n);
+        }
         if outflow.state.is_on_chain() && from.is_some_and(|from| outflow.block.height < from) {
             let held = self.held.entry((outflow.id.chain.clone(), outflow.from)).or_default();
             held.left = held.left.saturating_add(outflow.raw);
@@ -42,8 +49,9 @@ impl Comparison<'_> {
                 }
                 let micro = |raw| amount(raw, index.decimals);
                 let wanted = wanted.unwrap_or_default();
+                let spelled = self.frame.spell(name, address);
                 let what = format!(
-                    "the token says that {address} holds {}, its transfers make {}",
+                    "the token says that {spelled} holds {}, its transfers make {}",
                     text(micro(*found)),
                     text(micro(wanted))
                 );
@@ -56,15 +64,16 @@ impl Comparison<'_> {
             let told = wrong.iter().any(|(name, of, ..)| name == chain && of == address);
             if differs && !told {
                 let (booked, expected) = (text(held.booked), text(held.expected));
+                let spelled = self.frame.spell(chain, address);
                 let what = format!(
-                    "the custody account of {address} has {booked}, its deposits {expected}"
+                    "the custody account of {spelled} has {booked}, its deposits {expected}"
                 );
                 let size = held.booked.saturating_sub(held.expected).saturating_abs();
                 wrong.push((chain.clone(), *address, what, size));
             }
         }
         for (chain, address, what, size) in wrong {
-            let key = format!("{chain}:{}", address.evm());
+            let key = format!("{chain}:{}", self.frame.spell(&chain, &address));
             if let Some(finding) = self.find(Code::BalanceDiffers, key, what) {
                 finding.chain = Some(chain);
                 finding.amount = size;

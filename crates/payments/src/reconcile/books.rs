@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::address::{Address, Spelling};
 use crate::case::Case;
 use crate::chain::Cursor;
 use crate::changes::Rules;
@@ -23,6 +24,8 @@ use super::report::FindingId;
 pub struct Frame {
     /// The rules of every chain that is compared.
     pub rules: Rules,
+    /// How each chain spells addresses, where it is not as EVM chains do.
+    pub spellings: BTreeMap<ChainName, Spelling>,
     /// How far each chain is recorded.
     pub cursors: BTreeMap<ChainName, Cursor>,
     /// The last journal of these books.
@@ -31,6 +34,13 @@ pub struct Frame {
     pub unacknowledged: Option<Unacknowledged>,
     /// The as-of time of the run that first saw a discrepancy.
     pub known: BTreeMap<FindingId, Time>,
+}
+
+impl Frame {
+    /// An address as people on `chain` write it.
+    pub(super) fn spell(&self, chain: &ChainName, address: &Address) -> String {
+        address.spell(self.spellings.get(chain).copied().unwrap_or(Spelling::Evm))
+    }
 }
 
 /// Events that were told and not acknowledged.

@@ -1,6 +1,6 @@
 //! The side of the chain: deposits without a transfer, transfers without a deposit.
 //!
-//! In: a deposit, or what no deposit accounted for. Out: findings C1xx, B502 and B504.
+//! In: a deposit, or what no deposit accounted for. Out: findings C1xx, B502, B503 and B504.
 //! Never: a finding about a block above the cut-off; what comes later is timing.
 //! Why: a lost payment is the worst there is, a made-up one comes next.
 
@@ -34,7 +34,8 @@ impl Comparison<'_> {
             }
             for event in &seen.token_events {
                 let key = format!("{chain}:{}:{}", event.tx, event.log_index);
-                let about = event.address.map(|address| format!(" {address}")).unwrap_or_default();
+                let spelled = |address| format!(" {}", self.frame.spell(chain, &address));
+                let about = event.address.map(spelled).unwrap_or_default();
                 let what = format!("the token's owner: {}{about}", event.what);
                 if let Some(finding) = self.find(Code::TokenAdmin, key, what) {
                     finding.chain = Some(chain.clone());
@@ -69,7 +70,8 @@ impl Comparison<'_> {
             return match (other, deposit.id.other_token) {
                 (Some((other, received)), _) => {
                     *received = true;
-                    let what = format!("on chain it is of the token {}", other.token);
+                    let token = self.frame.spell(&deposit.id.chain, &other.token);
+                    let what = format!("on chain it is of the token {token}");
                     self.find_deposit(Code::TokenNotAllowed, deposit, what);
                     Some(Code::TokenNotAllowed)
                 }
@@ -94,6 +96,7 @@ impl Comparison<'_> {
     fn same(&mut self, deposit: &Deposit, transfer: &Transfer, decimals: u8) -> Option<Code> {
         let amount = Usdt::from_raw(transfer.raw, decimals).ok();
         let foreign = deposit.id.other_token.is_some();
+        let spell = |address| self.frame.spell(&deposit.id.chain, address);
         let differs = [
             (
                 "value",
@@ -101,8 +104,8 @@ impl Comparison<'_> {
                 deposit.raw.to_string(),
                 transfer.raw.to_string(),
             ),
-            ("receiver", deposit.to != transfer.to, deposit.to.evm(), transfer.to.evm()),
-            ("sender", deposit.from != transfer.from, deposit.from.evm(), transfer.from.evm()),
+            ("receiver", deposit.to != transfer.to, spell(&deposit.to), spell(&transfer.to)),
+            ("sender", deposit.from != transfer.from, spell(&deposit.from), spell(&transfer.from)),
             (
                 "amount",
                 !foreign && amount != Some(deposit.amount),
@@ -188,9 +191,9 @@ impl Comparison<'_> {
                     lost.push((Code::ChainOnly, id.clone(), transfer.clone(), micro));
                 }
                 let sent = *sent || self.outflows.contains(&format!("sweep:{id}"));
-                // Below a millionth it is nothing in the books.
-                if ours(&transfer.from) && !sent && other.is_none() && micro > 0 {
-                    lost.push((Code::UnexplainedOutflow, id, transfer.clone(), micro));
+                if ours(&transfer.from) && !sent && other.is_none() {
+                    let code = if micro > 0 { Code::UnexplainedOutflow } else { Code::DustOutflow };
+                    lost.push((code, id, transfer.clone(), micro));
                 }
             }
         }
@@ -200,22 +203,21 @@ impl Comparison<'_> {
     }
 
     fn lost(&mut self, code: Code, id: &DepositId, transfer: &Transfer, micro: i128) {
+        let spell = |address| self.frame.spell(&id.chain, address);
+        let (from, to, height) =
+            (spell(&transfer.from), spell(&transfer.to), transfer.block.height);
+        // Less than a millionth is nothing in the books, and is said by what the chain has.
+        let size = if micro > 0 {
+            text(micro)
+        } else {
+            format!("{} base units, less than a millionth,", transfer.raw)
+        };
         let (address, what) = if code == Code::ChainOnly {
-            let what = format!(
-                "{} reached {} in block {}, and no deposit says so",
-                text(micro),
-                transfer.to,
-                transfer.block.height
-            );
+            let what = format!("{size} reached {to} in block {height}, and no deposit says so");
             (transfer.to, what)
         } else {
-            let what = format!(
-                "{} left {} for {} in block {}, and nothing says why",
-                text(micro),
-                transfer.from,
-                transfer.to,
-                transfer.block.height
-            );
+            let what =
+                format!("{size} left {from} for {to} in block {height}, and nothing says why");
             (transfer.from, what)
         };
         self.held.entry((id.chain.clone(), address)).or_default().named = true;

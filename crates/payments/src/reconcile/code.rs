@@ -155,6 +155,8 @@ codes! {
     BalanceDiffers = "B501" "BALANCE_DIFFERS" Critical,
     /// Money left an address of ours and nobody said why.
     UnexplainedOutflow = "B502" "UNEXPLAINED_OUTFLOW" Critical,
+    /// Less than a millionth left an address of ours and nobody said why.
+    DustOutflow = "B503" "DUST_OUTFLOW" Low,
     /// The token's owner did something that concerns us.
     TokenAdmin = "B504" "TOKEN_ADMIN" High,
     /// Debits and credits of an asset differ.
@@ -273,6 +275,7 @@ impl Code {
             Self::UnexplainedOutflow => {
                 "find out who signed it: only you hold the keys; --repair records what was missed"
             }
+            Self::DustOutflow => "find out who signed it, little as it is; --repair records it",
             Self::TokenAdmin => "read the issuer's notice before anything is credited",
             Self::AssetUnbalanced
             | Self::ProjectionDiffers

@@ -42,6 +42,13 @@ impl Index<'_> {
         let at = *self.at.get(place)?;
         Some((at, self.seen.transfers.get(at)?))
     }
+
+    /// An outflow of the books accounts for this transfer of the configured token.
+    pub(super) fn explain(&mut self, tx: TxHash, n: u32) {
+        if let Some(sent) = self.at.get(&(tx, n, None)).and_then(|at| self.sent.get_mut(*at)) {
+            *sent = true;
+        }
+    }
 }
 
 /// What the books have of one address on one chain.

@@ -6,6 +6,7 @@
 
 mod clean;
 mod faults;
+mod leaving;
 mod seeding;
 
 use std::collections::BTreeMap;

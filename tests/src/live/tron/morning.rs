@@ -101,13 +101,25 @@ async fn an_outflow_that_was_missed_is_ingested() {
     // As long as it is hidden, the balance shows it.
     let (code, report) = shop.reconcile(&[]).await;
     assert_eq!((code, codes(&report)), (1, vec!["B501"]), "{report:#}");
-    assert_eq!(report["discrepancies"][0]["amount"], "30.00");
+    let found = &report["discrepancies"][0];
+    assert_eq!(found["amount"], "30.00");
+    let ours_spelled = text(&order["address"]);
+    assert!(ours_spelled.starts_with('T'), "{order:#}");
+    assert_eq!(found["key"], format!("tron:{ours_spelled}"));
+    let says = format!("the token says that {ours_spelled} holds 70.00, its transfers make 100.00");
+    assert_eq!(found["what"], says);
+    let shown = shop.bursar(&["reconcile", "show", &text(&found["id"])[..12]]).await;
+    assert_eq!(shown["what"], says);
     assert_eq!(report["discrepancies"][0]["repairable"], false);
     shop.node.heal();
     let (code, report) = shop.reconcile(&["--repair", "--dry-run"]).await;
     assert_eq!((code, codes(&report)), (1, vec!["B502"]), "{report:#}");
     assert_eq!(report["discrepancies"][0]["repairable"], true);
-    assert!(text(&report["repair"][0]).starts_with("would ingest tron:"), "{report:#}");
+    let (would, left) = (text(&report["repair"][0]), text(&report["discrepancies"][0]["what"]));
+    assert!(would.starts_with("would ingest tron:") && would.ends_with(ours_spelled), "{would}");
+    let thief_spelled = payments::address::Address([0x66; 20]).tron();
+    let says = format!("30.00 left {ours_spelled} for {thief_spelled} in block ");
+    assert!(left.starts_with(&says), "{left}");
     let (code, report) = shop.reconcile(&["--repair"]).await;
     assert!(text(&report["repair"][0]).starts_with("ingested: tron:"), "{report:#}");
     // It is in the books now, and only a person can say why.
