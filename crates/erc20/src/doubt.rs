@@ -24,6 +24,9 @@ const FEW: usize = 64;
 /// block has about half of its bits set: it is wrong about an address in one of 8, and is asked
 /// about 2 of them. A bloom of which an eighth is set is asked about all 64.
 const BLOCKS_AN_ALARM: u64 = 4;
+/// And about what the issuer says where it would be wrong in at most one of so many: a notice left
+/// out is told by the next one and by the contract itself, a payment by nothing.
+const BLOCKS_A_RUMOUR: u64 = 128;
 /// How many bits a bloom has, and how many of them one address sets.
 const BITS: u64 = 2_048;
 const BITS_EACH: u32 = 3;
@@ -96,26 +99,27 @@ fn made_up(bloom: &Bloom, told: &[&Row]) -> bool {
 fn left_out(bloom: &Bloom, told: &[&Row], few: &[(Address, Bloom)]) -> bool {
     let heard =
         |address: &Address| told.iter().any(|row| row.to == *address || row.from == *address);
-    tells(bloom, few.len())
+    tells(bloom, few.len(), BLOCKS_AN_ALARM)
         && few.iter().any(|(address, topic)| bloom.contains(topic) && !heard(address))
 }
 
 /// The bloom speaks of something that the token's issuer says, and no log does.
 fn unheard(bloom: &Bloom, noticed: &[&What], token: &Token) -> bool {
     let mut spoken = token.notices_in(bloom).peekable();
-    if spoken.peek().is_none() || !tells(bloom, TOPICS.len()) {
+    if spoken.peek().is_none() || !tells(bloom, TOPICS.len(), BLOCKS_A_RUMOUR) {
         return false;
     }
     let heard = |kind: usize| noticed.iter().any(|what| what.kinds().contains(&kind));
     !spoken.all(heard)
 }
 
-/// Whether what a bloom says about so many addresses is worth a proof.
-fn tells(bloom: &Bloom, addresses: usize) -> bool {
+/// Whether what a bloom says about so many addresses or topics is worth a proof: it is wrong in at
+/// most one of `blocks`.
+fn tells(bloom: &Bloom, addresses: usize, blocks: u64) -> bool {
     let set: u64 = bloom.iter().map(|byte| u64::from(byte.count_ones())).sum();
     let wrong = set.saturating_pow(BITS_EACH);
     let wrong = wrong.saturating_mul(u64::try_from(addresses).unwrap_or(u64::MAX));
-    wrong.saturating_mul(BLOCKS_AN_ALARM) <= BITS.saturating_pow(BITS_EACH)
+    wrong.saturating_mul(blocks) <= BITS.saturating_pow(BITS_EACH)
 }
 
 /// The bloom of an account as a topic.
@@ -139,7 +143,8 @@ mod tests {
     fn a_fuller_bloom_is_asked_about_fewer() {
         for (bytes, most) in [(32, 128), (64, 16), (128, 2), (161, 1), (162, 0), (256, 0)] {
             let bloom = with_bits(bytes);
-            let told = (0..=200).filter(|addresses| tells(&bloom, *addresses)).max();
+            let told =
+                (0..=200).filter(|addresses| tells(&bloom, *addresses, BLOCKS_AN_ALARM)).max();
             assert_eq!(told, Some(most), "{bytes} of 256 bytes are set");
         }
     }

@@ -15,7 +15,7 @@ use crate::pool::Pool;
 use crate::read::{self, Stretch};
 
 /// Windows that are already there are joined up to this many blocks.
-const JOINED_BLOCKS: usize = 4_096;
+pub(crate) const JOINED_BLOCKS: usize = 4_096;
 /// And up to this many Transfers.
 const JOINED_ROWS: usize = 100_000;
 
@@ -48,6 +48,8 @@ pub(crate) struct Wanted {
     pub(crate) span: u64,
     /// How many windows are under way at once.
     pub(crate) in_flight: usize,
+    /// From how many blocks on no further window is joined.
+    pub(crate) joined: usize,
 }
 
 impl Far {
@@ -63,7 +65,7 @@ impl Far {
         }
         self.fill(pool, wanted);
         let mut whole = self.first().await?;
-        while whole.blocks.len() < JOINED_BLOCKS && whole.rows.len() < JOINED_ROWS {
+        while whole.blocks.len() < wanted.joined && whole.rows.len() < JOINED_ROWS {
             let ready = self.windows.front().is_some_and(|window| window.task.is_finished());
             if !ready {
                 break;

@@ -16,13 +16,17 @@ use crate::config::{Config, Start};
 use crate::doorbell::{Doorbell, Ringer};
 use crate::endpoint::Endpoint;
 use crate::error::{BoxError, Error};
-use crate::far::{Far, Wanted};
+use crate::far::{Far, JOINED_BLOCKS, Wanted};
 use crate::near::{self, Ground, Lost, Standing};
 use crate::pool::{Exhausted, Pool};
 use crate::read::{self, Stretch};
 use crate::refusal::Refusal;
 use crate::settle;
 use crate::view::{self, View};
+
+/// Transfers of ours that one scan is meant to hold at most. Its commit keeps everybody else who
+/// writes waiting, and its memory is used again by the next one while it is still there.
+const OURS: usize = 4_096;
 
 /// A chain, read through its endpoints.
 pub struct Source {
@@ -39,6 +43,8 @@ struct Progress {
     view: Option<View>,
     /// The last finalized block above the scanned stretch that was compared between endpoints.
     compared: Option<BlockId>,
+    /// How many blocks held [`OURS`], by the last scan; none where it held nothing of ours.
+    dense: Option<usize>,
 }
 
 impl Source {
@@ -100,6 +106,8 @@ impl Source {
         let watch = refresh().await.map_err(Error::Watch)?;
         let Standing { base, stretch } = standing;
         let stretch = settle::believed(&self.pool, stretch, &watch).await?;
+        let dense = stretch.blocks.len().saturating_mul(OURS).checked_div(stretch.rows.len());
+        self.progress.lock().await.dense = dense;
         let top = stretch.blocks.last().map_or(0, |top| top.header.id.height);
         Ok(Scan {
             chain: self.config.chain.clone(),
@@ -171,7 +179,8 @@ impl Source {
         if let Some(to) = final_height.filter(|height| *height >= ground.next) {
             let span = view.leader.span().blocks();
             let in_flight = self.config.in_flight;
-            let wanted = Wanted { from: ground.next, to, span, in_flight };
+            let joined = progress.dense.unwrap_or(JOINED_BLOCKS).min(JOINED_BLOCKS);
+            let wanted = Wanted { from: ground.next, to, span, in_flight, joined };
             let stretch = progress.far.next(&self.pool, wanted).await?;
             let first = stretch.blocks.first();
             let follows = first.is_some_and(|first| {
