@@ -73,6 +73,9 @@ fn hint(position: &Option<usize>, found: &Option<char>) -> String {
 }
 
 impl Address {
+    /// Where a contract sends what it burns; nobody has its key.
+    pub const NOBODY: Self = Self([0; 20]);
+
     /// Parses either spelling.
     ///
     /// # Errors
@@ -239,19 +242,24 @@ fn double_sha256(bytes: &[u8]) -> [u8; 32] {
 /// Lower-case hex digits of `bytes`, without a prefix.
 #[must_use]
 pub fn lower_hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-    nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
+    text.extend(nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)));
+    text
 }
 
 /// Exactly `N` bytes from hex digits without a prefix; `None` for anything else.
 #[must_use]
 pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    if digits.len() != N.checked_mul(2)? || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+    let digits = digits.as_bytes();
+    if digits.len() != N.checked_mul(2)? {
         return None;
     }
+    let nibble = |digit: &u8| u8::try_from(char::from(*digit).to_digit(16)?).ok();
     let mut out = [0u8; N];
-    for (byte, pair) in out.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = nibble(high)? << 4 | nibble(low)?;
     }
     Some(out)
 }

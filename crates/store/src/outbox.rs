@@ -77,7 +77,11 @@ impl Store {
         let mut binds = Binds::default();
         binds.text(order.to_string())?;
         binds.int(i64::from(limit))?;
-        let newest = "SELECT * FROM events WHERE order_id = $1 ORDER BY seq DESC LIMIT $2";
+        let newest = "SELECT * FROM (\
+            SELECT * FROM events WHERE order_id = $1 AND deposit IS NULL \
+            UNION ALL SELECT * FROM events WHERE order_id = $1 AND deposit IN \
+                (SELECT seq FROM deposits WHERE order_id = $1)) AS e \
+            ORDER BY seq DESC LIMIT $2";
         self.told(newest, binds).await
     }
 

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 
 /// Rows of a chunk, largest first.
-const SIZES: [usize; 4] = [256, 64, 8, 1];
+const SIZES: [usize; 5] = [1024, 256, 64, 8, 1];
 /// Parts the fields of a packed row.
 pub(crate) const FIELD: char = '\u{1f}';
 /// Parts packed rows.
