@@ -12,9 +12,6 @@ use crate::error::{Error, input};
 use crate::open::Opened;
 use crate::output::Output;
 
-/// The exit code of books that are not those the witness saw.
-const BROKEN: u8 = 4;
-
 /// Keeps it.
 ///
 /// # Errors
@@ -24,20 +21,19 @@ pub(crate) async fn run(opened: &Opened, asked: &EventsAck, output: Output) -> R
     let store = &opened.books.store;
     let head = asked.head.as_deref().map(read).transpose()?;
     let (through, last) = (asked.through, store.last_event().await?);
-    let broken = |why: String| Error::Exit { code: BROKEN, why };
     match (through > last, head) {
         (true, None) => {
             let why = format!("{through} is above {last}, the last event there is");
             return Err(input("--through", why));
         }
         (true, Some(_)) => {
-            return Err(broken(format!(
+            return Err(Error::broken(format!(
                 "the billing service has event {through}, and the books end with {last}: they are \
                  not the newest; stop, keep a copy"
             )));
         }
         (false, Some(head)) if store.head_told(through).await? != Some(head) => {
-            return Err(broken(format!(
+            return Err(Error::broken(format!(
                 "with event {through} the billing service was told of the log {head}, and the \
                  books have another; stop, keep a copy"
             )));

@@ -10,6 +10,11 @@ use payments::name::ChainName;
 
 use crate::node::{Meaning, NodeError};
 
+/// The exit code of a reconciliation whose evidence is not complete.
+pub(crate) const INCOMPLETE: u8 = 3;
+/// The exit code of books that do not agree with themselves, or are others than they should be.
+const BROKEN: u8 = 4;
+
 /// Why a command stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -60,6 +65,11 @@ impl From<PlanError> for Error {
 }
 
 impl Error {
+    /// Books that nobody should go on with.
+    pub(crate) const fn broken(why: String) -> Self {
+        Self::Exit { code: BROKEN, why }
+    }
+
     /// What a chain's nodes said, with the chain's name.
     pub(crate) fn chain(chain: &ChainName, source: impl Into<NodeError>) -> Self {
         Self::Chain { chain: chain.to_string(), source: Box::new(source.into()) }

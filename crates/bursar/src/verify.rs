@@ -15,9 +15,6 @@ use crate::error::Error;
 use crate::open::Opened;
 use crate::output::{Output, fields, table};
 
-/// The exit code of books that do not agree with themselves.
-const BROKEN: u8 = 4;
-
 /// What books alone cannot show.
 pub(crate) const NOT_PROVED: [&str; 6] = [
     "that the chain says the same: `bursar reconcile` compares it",
@@ -86,9 +83,9 @@ fn tell(found: &Verified, sealed: Option<&Sealed>, output: Output) -> Result<(),
     })?;
     match findings.len() {
         0 => Ok(()),
-        found => Err(Error::Exit {
-            code: BROKEN,
-            why: format!("the books are broken: {found} findings; keep a copy of them as they are"),
-        }),
+        found => {
+            let why = "keep a copy of them as they are";
+            Err(Error::broken(format!("the books are broken: {found} findings; {why}")))
+        }
     }
 }

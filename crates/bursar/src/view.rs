@@ -218,8 +218,7 @@ impl View {
         if !dossier.cases.is_empty() {
             text.push_str("\ncases\n");
             text.push_str(&cases_text(&dossier.cases));
-            let open = dossier.cases.iter().filter(|case| case.decision.is_none());
-            for recovery in open.filter_map(|case| self.recovery(order, case)) {
+            for recovery in dossier.open_cases().filter_map(|case| self.recovery(order, case)) {
                 text.push_str(&format!("  {}\n", recovery.words));
             }
         }

@@ -382,7 +382,7 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         }
         let n = self.noticed;
         self.noticed = n.saturating_add(1);
-        let (from, to) = (Address([0; 20]), Address([0; 20]));
+        let (from, to) = (Address::NOBODY, Address::NOBODY);
         let (other, tx, data) = (None, log.transaction_hash, log.data);
         (self.each)(&Log { at, other, notice, from, to, n, log_index, tx, data })
     }

@@ -191,8 +191,8 @@ fn row(log: &ReceiptLog, token: &Token) -> Option<Row> {
             notice: Some(what),
             n: 0,
             log_index: 0,
-            from: Address([0; 20]),
-            to: Address([0; 20]),
+            from: Address::NOBODY,
+            to: Address::NOBODY,
             tx: [0; 32],
             raw: [0; 32],
         });

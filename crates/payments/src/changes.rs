@@ -61,6 +61,14 @@ pub struct ChainRules {
     pub bounds: Bounds,
 }
 
+impl ChainRules {
+    /// The line of the confirmation rules for this amount; none where the finalized height decides.
+    #[must_use]
+    pub fn finality_of(&self, amount: Usdt) -> Option<&FinalityRule> {
+        self.finality.iter().find(|rule| rule.up_to.is_none_or(|up_to| amount <= up_to))
+    }
+}
+
 /// What one hour may bring before a person looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -228,6 +236,8 @@ pub struct Snapshot {
     /// The places of transfers that have paid a refund already, of the transaction that a fact
     /// about a refund names.
     pub spent: BTreeSet<u32>,
+    /// What left, where a decided case is about an outflow.
+    pub left: Option<Usdt>,
     /// Recorded outflows of the chain that are pending, above the finalized height, or among the
     /// update's transfers; and those that wait for a deposit, where their sender is an end of one
     /// of the update's transfers or has a pending deposit on this chain. In the order of recording.

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::address::Address;
 use crate::chain::Transfer;
 use crate::changes::{ChainRules, Changes, CursorMove, Snapshot};
 use crate::desk::Desk;
@@ -16,9 +15,6 @@ use crate::notice::{Noted, Notice, NoticeId, What};
 use crate::outflow::Outflow;
 use crate::outflows;
 use crate::plan::PlanError;
-
-/// Where a contract sends what it burns.
-const NOBODY: Address = Address([0; 20]);
 
 /// The notices that an update may touch.
 #[derive(Clone)]
@@ -42,11 +38,8 @@ impl Issuer {
     /// both.
     pub(crate) fn burnt(&self, outflow: &Outflow) -> bool {
         let mut standing = self.all.iter().filter(|noted| !noted.orphaned);
-        standing.any(|noted| {
-            let what = What::Destroyed { from: outflow.from, raw: outflow.raw };
-            let same = (noted.notice.tx, noted.notice.what) == (outflow.id.tx, what);
-            same && outflow.to == NOBODY
-        })
+        let Outflow { id, from, to, raw, .. } = outflow;
+        standing.any(|noted| noted.notice.is_burnt_by(id.tx, [*from, *to], *raw))
     }
 
     /// Whether the contract itself has said this of a later block, so that it was heeded.
@@ -86,11 +79,8 @@ impl Desk {
             let order = owner.and_then(Clone::clone);
             let (chain, notice) = (chain.clone(), notice.clone());
             let seen = Noted { chain, notice, order, orphaned: false, round: 1 };
-            let burnt = transfers.iter().any(|transfer| {
-                let what = What::Destroyed { from: transfer.from, raw: transfer.raw };
-                let same = (transfer.tx, what) == (seen.notice.tx, seen.notice.what);
-                same && transfer.to == NOBODY && transfer.token == rules.token
-            });
+            let mut own = transfers.iter().filter(|transfer| transfer.token == rules.token);
+            let burnt = own.any(|t| seen.notice.is_burnt_by(t.tx, [t.from, t.to], t.raw));
             let lost = outflows::destroyed(rules, &seen)?.filter(|_| !burnt);
             self.observe_notice(seen)?;
             if let Some(lost) = lost {

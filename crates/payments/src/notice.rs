@@ -212,6 +212,13 @@ impl Notice {
     pub fn is_asked(&self) -> bool {
         self.tx.0 == self.block.hash.0
     }
+
+    /// Whether a transfer of the token is how it burnt what is destroyed here: some contracts log
+    /// both.
+    #[must_use]
+    pub fn is_burnt_by(&self, tx: TxHash, [from, to]: [Address; 2], raw: U256) -> bool {
+        to == Address::NOBODY && self.tx == tx && self.what == What::Destroyed { from, raw }
+    }
 }
 
 /// Who a notice is. Written `chain:txhash:n`.

@@ -135,6 +135,11 @@ pub struct Dossier {
 }
 
 impl Dossier {
+    /// The cases that nobody has decided about.
+    pub fn open_cases(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter().filter(|case| case.decision.is_none())
+    }
+
     /// A new order of which nothing else is recorded.
     #[must_use]
     pub const fn new(order: Order) -> Self {

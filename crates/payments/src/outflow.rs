@@ -10,7 +10,7 @@ use ruint::aliases::U256;
 
 use crate::address::Address;
 use crate::amount::{AmountError, Usdt};
-use crate::case::{CaseId, CaseKind};
+use crate::case::{Case, CaseId, CaseKind};
 use crate::chain::{BlockId, TxHash};
 use crate::ledger::{Account, Entry, Journal};
 use crate::name::{ChainName, OrderId};
@@ -56,6 +56,13 @@ impl fmt::Display for OutflowId {
 }
 
 impl OutflowId {
+    /// The outflow that a case of [`Outflow::case`] is about; `None` of any other case.
+    #[must_use]
+    pub fn of_case(case: &Case) -> Option<Self> {
+        let (_, subject) = case.id.0.split_once(':').filter(|_| case.kind.is_about_an_outflow())?;
+        Self::parse(subject.split('#').next()?)
+    }
+
     /// Parses what [`fmt::Display`] writes; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -226,7 +226,7 @@ pub(crate) fn destroyed(rules: &ChainRules, noted: &Noted) -> Result<Option<Outf
         id,
         order: order.clone(),
         from,
-        to: Address([0; 20]),
+        to: Address::NOBODY,
         raw,
         amount,
         block: notice.block,

@@ -258,11 +258,7 @@ impl<'a> View<'a> {
         if self.finalized.is_some_and(|finalized| height <= finalized) {
             return true;
         }
-        let rule = self
-            .rules
-            .finality
-            .iter()
-            .find(|rule| rule.up_to.is_none_or(|up_to| deposit.amount <= up_to));
+        let rule = self.rules.finality_of(deposit.amount);
         match rule.map_or(Finality::Finalized, |rule| rule.finality) {
             Finality::Finalized => false,
             Finality::Safe => self.safe.is_some_and(|safe| height <= safe),

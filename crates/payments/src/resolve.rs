@@ -210,7 +210,9 @@ fn needs_two(
     above: Option<Usdt>,
 ) -> bool {
     let order = case.order.as_ref().and_then(|id| snapshot.dossiers.get(id)).map(|d| &d.order);
-    goes_elsewhere(order, case, resolution) || above.is_some_and(|above| case.amount > above)
+    // A case about an outflow holds nothing, and who says what it was may be who took it.
+    let at_stake = snapshot.left.map_or(case.amount, |left| left.max(case.amount));
+    goes_elsewhere(order, case, resolution) || above.is_some_and(|above| at_stake > above)
 }
 
 /// Whether money is to be sent where the order does not say.

@@ -183,17 +183,9 @@ pub(crate) async fn read_steps(
 
 /// The case of an id, whole.
 pub(crate) async fn case(link: &mut Link<'_>, id: &CaseId) -> Result<Option<(i64, Case)>, Error> {
-    let text = packed(&row::CASE, "FROM cases AS c WHERE c.id = $1") + PACKED_END;
     let mut binds = Binds::default();
     binds.text(printable(&id.0))?;
-    let mut found = Numbered::new();
-    link.select(text, binds, |line| {
-        let (seq, case) = row::case(line)?;
-        found.insert(seq, case);
-        Ok(())
-    })
-    .await?;
-    load::case_deposits(link, &mut found).await?;
+    let mut found = load::cases_from(link, "FROM cases AS c WHERE c.id = $1", binds).await?;
     Ok(found.pop_first())
 }
 

@@ -22,7 +22,7 @@ use crate::load::{self, Numbered};
 use crate::outflows;
 use crate::reading::Reading;
 use crate::row::{self, Fields};
-use crate::sql::{Binds, PACKED_END, packed};
+use crate::sql::Binds;
 
 /// Rows of a part.
 const PART: i64 = 512;
@@ -94,13 +94,8 @@ impl Reading {
         let from = "FROM (SELECT * FROM deposits WHERE order_id IS NULL AND seq > $1 \
             ORDER BY seq LIMIT $2) AS d";
         let mut link = self.link();
-        let mut found = Numbered::new();
-        link.select(packed(&row::DEPOSIT, from) + PACKED_END, part(after)?, |line| {
-            let (seq, deposit) = row::deposit(line)?;
-            found.insert(seq, deposit);
-            Ok(())
-        })
-        .await?;
+        let read = (row::DEPOSIT.as_slice(), from);
+        let found = load::numbered(&mut link, read, part(after)?, row::deposit).await?;
         let Some(last) = found.keys().next_back().copied() else { return Ok(None) };
         let seqs: Vec<i64> = found.keys().copied().collect();
         let (cases, journals) = load::of_deposits(&mut link, &seqs).await?;
@@ -125,17 +120,7 @@ impl Reading {
         let from = "FROM (SELECT * FROM cases WHERE order_id IS NULL AND seq > $1 AND NOT EXISTS \
             (SELECT 1 FROM case_deposits AS x WHERE x.case_seq = cases.seq) \
             ORDER BY seq LIMIT $2) AS c";
-        let mut link = self.link();
-        let mut found = Numbered::new();
-        link.select(packed(&row::CASE, from) + PACKED_END, part(after)?, |line| {
-            let (seq, case) = row::case(line)?;
-            found.insert(seq, case);
-            Ok(())
-        })
-        .await?;
-        let Some(last) = found.keys().next_back().copied() else { return Ok(None) };
-        load::case_deposits(&mut link, &mut found).await?;
-        Ok(Some((found.into_values().collect(), u64::try_from(last).unwrap_or(0))))
+        Ok(paged(load::cases_from(&mut self.link(), from, part(after)?).await?))
     }
 
     /// The outflows after number `after` whose blocks are part of their chain.
@@ -145,9 +130,7 @@ impl Reading {
     pub async fn outflows(&mut self, after: u64) -> Result<Option<(Vec<Outflow>, u64)>, Error> {
         let from = "FROM (SELECT * FROM outflows WHERE seq > $1 AND state <> 'orphaned' \
             ORDER BY seq LIMIT $2) AS w";
-        let found = outflows::page(&mut self.link(), from, part(after)?).await?;
-        let Some(last) = found.keys().next_back().copied() else { return Ok(None) };
-        Ok(Some((found.into_values().collect(), u64::try_from(last).unwrap_or(0))))
+        Ok(paged(outflows::page(&mut self.link(), from, part(after)?).await?))
     }
 
     /// The journals after number `after` that are with neither: of no order and no deposit of
@@ -161,17 +144,7 @@ impl Reading {
             (s.order_id IS NULL AND (x.seq IS NULL OR x.order_id IS NOT NULL)) \
             OR (s.order_id IS NOT NULL AND (o.id IS NULL OR o.version = 0))) \
             ORDER BY s.seq LIMIT $2) AS j LEFT JOIN deposits AS d ON d.seq = j.deposit";
-        let mut link = self.link();
-        let mut found = Numbered::new();
-        link.select(packed(&row::JOURNAL, from) + PACKED_END, part(after)?, |line| {
-            let (seq, journal) = row::journal(line)?;
-            found.insert(seq, journal);
-            Ok(())
-        })
-        .await?;
-        let Some(last) = found.keys().next_back().copied() else { return Ok(None) };
-        load::entries(&mut link, &mut found).await?;
-        Ok(Some((found.into_values().collect(), u64::try_from(last).unwrap_or(0))))
+        Ok(paged(load::journals_from(&mut self.link(), from, part(after)?).await?))
     }
 
     /// Our addresses that may hold something on a chain: those that were imported, whose past is
@@ -215,6 +188,12 @@ impl Reading {
         let height: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;
         Ok(height.and_then(|height| u64::try_from(height).ok()))
     }
+}
+
+/// What a page holds, and the number of its last; none where it is empty.
+fn paged<T>(found: Numbered<T>) -> Option<(Vec<T>, u64)> {
+    let last = found.keys().next_back().copied()?;
+    Some((found.into_values().collect(), u64::try_from(last).unwrap_or(0)))
 }
 
 fn part(after: u64) -> Result<Binds, Error> {

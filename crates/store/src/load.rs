@@ -250,7 +250,8 @@ async fn deposits<T>(
     Ok(found)
 }
 
-async fn cases<T>(
+/// The cases that `bulk` finds by these keys, whole.
+pub(crate) async fn cases<T>(
     link: &mut Link<'_>,
     bulk: &Bulk,
     keys: &[T],
@@ -268,10 +269,7 @@ async fn cases<T>(
 }
 
 /// Adds the deposits of these cases, in their places, and what was done about them.
-pub(crate) async fn case_deposits(
-    link: &mut Link<'_>,
-    cases: &mut Numbered<Case>,
-) -> Result<(), Error> {
+async fn case_deposits(link: &mut Link<'_>, cases: &mut Numbered<Case>) -> Result<(), Error> {
     let seqs: Vec<i64> = cases.keys().copied().collect();
     let mut places = BTreeMap::new();
     link.read(&DEPOSITS_OF_CASES, &seqs, by_number, |line| {
@@ -306,6 +304,45 @@ async fn journals<T>(
     Ok(found)
 }
 
+/// The rows that `from` selects, each with the number that orders it.
+pub(crate) async fn numbered<T>(
+    link: &mut Link<'_>,
+    (columns, from): (&[&str], &str),
+    binds: Binds,
+    read: impl Fn(&str) -> Result<(i64, T), Error>,
+) -> Result<Numbered<T>, Error> {
+    let mut found = Numbered::new();
+    link.select(packed(columns, from) + PACKED_END, binds, |line| {
+        let (seq, value) = read(line)?;
+        found.insert(seq, value);
+        Ok(())
+    })
+    .await?;
+    Ok(found)
+}
+
+/// The cases that `from` selects as `c`, whole.
+pub(crate) async fn cases_from(
+    link: &mut Link<'_>,
+    from: &str,
+    binds: Binds,
+) -> Result<Numbered<Case>, Error> {
+    let mut found = numbered(link, (&row::CASE, from), binds, row::case).await?;
+    case_deposits(link, &mut found).await?;
+    Ok(found)
+}
+
+/// The journals that `from` selects as `j` with their deposits as `d`, whole.
+pub(crate) async fn journals_from(
+    link: &mut Link<'_>,
+    from: &str,
+    binds: Binds,
+) -> Result<Numbered<Journal>, Error> {
+    let mut found = numbered(link, (&row::JOURNAL, from), binds, row::journal).await?;
+    entries(link, &mut found).await?;
+    Ok(found)
+}
+
 /// The journals that fit, whole.
 pub(crate) async fn journals_where(
     link: &mut Link<'_>,
@@ -316,22 +353,11 @@ pub(crate) async fn journals_where(
     let from = format!(
         "FROM journals AS j LEFT JOIN deposits AS d ON d.seq = j.deposit {condition} {end}"
     );
-    let mut found = Numbered::new();
-    link.select(packed(&row::JOURNAL, &from) + PACKED_END, binds, |line| {
-        let (seq, journal) = row::journal(line)?;
-        found.insert(seq, journal);
-        Ok(())
-    })
-    .await?;
-    entries(link, &mut found).await?;
-    Ok(found)
+    journals_from(link, &from, binds).await
 }
 
 /// Adds the entries of these journals, in their order.
-pub(crate) async fn entries(
-    link: &mut Link<'_>,
-    journals: &mut Numbered<Journal>,
-) -> Result<(), Error> {
+async fn entries(link: &mut Link<'_>, journals: &mut Numbered<Journal>) -> Result<(), Error> {
     let seqs: Vec<i64> = journals.keys().copied().collect();
     let mut lines = Vec::new();
     link.read(&ENTRIES, &seqs, by_number, |line| {

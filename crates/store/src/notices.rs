@@ -15,7 +15,7 @@ use payments::notice::{Noted, Notice, NoticeId, What};
 
 use crate::Store;
 use crate::error::Error;
-use crate::load::Numbered;
+use crate::load::{self, Numbered};
 use crate::row::{self, Fields, hex, signed};
 use crate::sql::{Binds, Bulk, Link, PACKED_END, packed};
 
@@ -67,15 +67,8 @@ impl Store {
         binds.text(key)?;
         binds.int(TOLD)?;
         let mut connection = self.reader().await?;
-        let mut found = Numbered::new();
-        self.link(&mut connection)
-            .select(packed(&NOTICE, from) + PACKED_END, binds, |line| {
-                let (seq, noted) = noted(line)?;
-                found.insert(seq, noted);
-                Ok(())
-            })
-            .await?;
-        Ok(found.into_values().collect())
+        let mut link = self.link(&mut connection);
+        Ok(load::numbered(&mut link, (&NOTICE, from), binds, noted).await?.into_values().collect())
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use payments::address::Address;
+use payments::amount::Usdt;
 use payments::case::{Case, CaseId};
 use payments::chain::{BlockId, Transfer, TxHash};
 use payments::changes::{Held, Snapshot};
@@ -95,14 +96,7 @@ pub(crate) async fn page(
     from: &str,
     binds: Binds,
 ) -> Result<Numbered<Outflow>, Error> {
-    let mut found = Numbered::new();
-    link.select(packed(&OUTFLOW, from) + PACKED_END, binds, |line| {
-        let (seq, outflow) = outflow(line)?;
-        found.insert(seq, outflow);
-        Ok(())
-    })
-    .await?;
-    Ok(found)
+    load::numbered(link, (&OUTFLOW, from), binds, outflow).await
 }
 
 fn outflow(line: &str) -> Result<(i64, Outflow), Error> {
@@ -279,7 +273,9 @@ pub(crate) async fn fill(
 ) -> Result<(), Error> {
     let unowned = snapshot.outflows.iter().filter(|outflow| outflow.order.is_none());
     let ids: Vec<CaseId> = unowned.map(Outflow::case).collect();
-    snapshot.outflow_cases = by_id(link, &ids).await?;
+    let by_id = |binds: &mut Binds, id: &CaseId| binds.text(id.0.clone());
+    let cases = load::cases(link, &CASES, &ids, by_id).await?;
+    snapshot.outflow_cases = cases.into_values().collect();
     let mut wanted: BTreeSet<(Address, u64)> =
         snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height)).collect();
     wanted.extend(seen.left(snapshot).map(|left| (left.from, left.height)));
@@ -304,24 +300,6 @@ pub(crate) async fn fill(
         Ok(())
     })
     .await
-}
-
-async fn by_id(link: &mut Link<'_>, ids: &[CaseId]) -> Result<Vec<Case>, Error> {
-    let mut found = Numbered::new();
-    link.read(
-        &CASES,
-        ids,
-        |binds, id| binds.text(id.0.clone()),
-        |line| {
-            let (seq, case) = row::case(line)?;
-            found.insert(seq, case);
-            Ok(())
-        },
-    )
-    .await?;
-    load::case_deposits(link, &mut found).await?;
-    cases::read_steps(link, &mut found).await?;
-    Ok(found.into_values().collect())
 }
 
 static CASES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
@@ -365,6 +343,15 @@ static HELD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
             AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS rounded \
         FROM v) AS lines",
 });
+
+/// What left by the outflow that a case is about, where it is about one.
+pub(crate) async fn amount(link: &mut Link<'_>, case: &Case) -> Result<Option<Usdt>, Error> {
+    let Some(id) = OutflowId::of_case(case) else { return Ok(None) };
+    let mut binds = Binds::default();
+    binds.text(id.to_string())?;
+    let found = page(link, "FROM outflows AS w WHERE w.id = $1", binds).await?;
+    Ok(found.into_values().next().map(|outflow| outflow.amount))
+}
 
 /// The orders of these outflows.
 pub(crate) fn orders(outflows: &Numbered<Outflow>) -> impl Iterator<Item = OrderId> + '_ {

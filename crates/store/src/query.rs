@@ -195,17 +195,10 @@ impl Store {
     }
 
     async fn deposits(&self, from: &str, binds: Binds) -> Result<Vec<Deposit>, Error> {
-        let mut found = Numbered::new();
         let mut connection = self.reader().await?;
-        let text = packed(&row::DEPOSIT, from) + PACKED_END;
-        self.link(&mut connection)
-            .select(text, binds, |line| {
-                let (seq, deposit) = row::deposit(line)?;
-                found.insert(seq, deposit);
-                Ok(())
-            })
-            .await?;
-        Ok(found.into_values().collect())
+        let read = (row::DEPOSIT.as_slice(), from);
+        let mut link = self.link(&mut connection);
+        Ok(load::numbered(&mut link, read, binds, row::deposit).await?.into_values().collect())
     }
 
     /// A case with its number.
@@ -223,16 +216,8 @@ impl Store {
         from: &str,
         binds: Binds,
     ) -> Result<Vec<(u64, Case)>, Error> {
-        let mut found = Numbered::new();
         let mut transaction = self.reading().await?;
-        let mut link = self.link(&mut transaction);
-        link.select(packed(&row::CASE, from) + PACKED_END, binds, |line| {
-            let (seq, case) = row::case(line)?;
-            found.insert(seq, case);
-            Ok(())
-        })
-        .await?;
-        load::case_deposits(&mut link, &mut found).await?;
+        let found = load::cases_from(&mut self.link(&mut transaction), from, binds).await?;
         transaction.commit().await?;
         Ok(numbered(found))
     }

@@ -195,14 +195,7 @@ impl Parts {
         base: Option<u64>,
     ) -> Result<Self, Error> {
         let cursor = load::cursor(link, chain).await?;
-        // A height is never below zero, so -1 is below every deposit.
-        let finalized = match cursor.finalized {
-            Some(block) => {
-                let height = base.map_or(block.height, |base| base.min(block.height));
-                row::signed("chains", "finalized_height", chain, height)?
-            }
-            None => -1,
-        };
+        let finalized = floor(&cursor, base)?;
         let mut parts = Self::default();
         parts.snapshot.cursor = Some(cursor);
         let from = "FROM (SELECT order_id FROM deposits WHERE chain = $1 AND height > $2 UNION \
@@ -222,14 +215,8 @@ impl Parts {
         if unassigned {
             let from = "FROM deposits AS d WHERE d.order_id IS NULL AND d.chain = $1 \
                 AND (d.height > $2 OR d.state = 'pending')";
-            let text = packed(&row::DEPOSIT, from) + PACKED_END;
-            let found = &mut parts.unassigned;
-            link.select(text, above(chain, finalized)?, |line| {
-                let (seq, deposit) = row::deposit(line)?;
-                found.insert(seq, deposit);
-                Ok(())
-            })
-            .await?;
+            let (read, binds) = ((row::DEPOSIT.as_slice(), from), above(chain, finalized)?);
+            parts.unassigned = load::numbered(link, read, binds, row::deposit).await?;
         }
         Ok(parts)
     }
@@ -242,6 +229,7 @@ impl Parts {
             return Ok(parts);
         };
         parts.snapshot.cursor = Some(load::cursor(link, &case.chain).await?);
+        parts.snapshot.left = outflows::amount(link, &case).await?;
         match &case.order {
             Some(order) => {
                 parts.wanted.insert(order.clone());
@@ -307,13 +295,8 @@ impl Parts {
         seen: Seen<'_>,
         base: Option<u64>,
     ) -> Result<(), Error> {
-        let finalized = match self.snapshot.cursor.as_ref().and_then(|cursor| cursor.finalized) {
-            Some(block) => {
-                let height = base.map_or(block.height, |base| base.min(block.height));
-                row::signed("chains", "finalized_height", chain, height)?
-            }
-            None => -1,
-        };
+        let cursor = self.snapshot.cursor.as_ref();
+        let finalized = cursor.map_or(Ok(-1), |cursor| floor(cursor, base))?;
         let found = outflows::touched(link, chain, finalized, seen, &self.snapshot).await?;
         self.wanted.extend(outflows::orders(&found));
         self.snapshot.outflows = found.into_values().collect();
@@ -352,6 +335,14 @@ impl Parts {
             ..self.snapshot
         })
     }
+}
+
+/// The height up to which a chain takes nothing back, or `base` where that is lower. A height is
+/// never below zero, so -1 is below every deposit.
+fn floor(cursor: &Cursor, base: Option<u64>) -> Result<i64, Error> {
+    let Some(block) = cursor.finalized else { return Ok(-1) };
+    let height = base.map_or(block.height, |base| base.min(block.height));
+    row::signed("chains", "finalized_height", &cursor.chain, height)
 }
 
 fn above(chain: &ChainName, height: i64) -> Result<Binds, Error> {

@@ -388,7 +388,7 @@ impl Reader {
     }
 
     const fn notice(&self, notice: Option<What>, log_index: u64, tx: TxHash) -> Row {
-        let nobody = Address([0; 20]);
+        let nobody = Address::NOBODY;
         Row {
             at: self.at,
             other: None,

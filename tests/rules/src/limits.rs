@@ -22,6 +22,40 @@ fn exactly_the_bound_needs_nobody_else() {
 }
 
 #[test]
+fn who_took_it_does_not_say_alone_what_it_was() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.memory.import(&[address("pool")]);
+    world.mine("ethereum", &[pay("t1", "A", "100"), pay("t2", "pool", "30")]);
+    let left = [pay("t3", "thief", "10").from("A"), pay("t4", "thief", "20").from("pool")];
+    world.mine("ethereum", &left);
+    world.all_final("ethereum");
+    for (subject, bound) in [("t3", "9.999999"), ("t4", "19.999999")] {
+        let case = of("unexplained_outflow", "ethereum", subject);
+        let mut says = |by| {
+            let rules = world.rules.get_mut(&chain("ethereum")).unwrap();
+            rules.bounds.two_person_above = Some(usdt(bound));
+            let changes = world.says(by, &case, Resolution::Dismiss).unwrap();
+            let case = changes.cases.into_iter().find(|known| known.id == case);
+            case.map(|case| (case.steps.len(), case.decision.is_some()))
+        };
+        assert_eq!(says("ann"), Some((1, false)), "{subject}");
+        assert_eq!(says("ann"), None, "{subject}");
+        assert_eq!(says("bob"), Some((1, true)), "{subject}");
+    }
+    // At the bound one person is enough.
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    world.mine("ethereum", &[pay("t3", "thief", "10").from("A")]);
+    world.all_final("ethereum");
+    world.rules.get_mut(&chain("ethereum")).unwrap().bounds.two_person_above = Some(usdt("10"));
+    let case = of("unexplained_outflow", "ethereum", "t3");
+    let changes = world.says("ann", &case, Resolution::Dismiss).unwrap();
+    assert!(changes.cases[0].decision.is_some());
+}
+
+#[test]
 fn a_decision_about_an_order_leaves_the_cursor_of_its_chain_alone() {
     let (mut world, case) = World::paid_twice();
     // The order has a version, and a look at its chain need not be planned again.

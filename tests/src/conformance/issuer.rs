@@ -69,15 +69,16 @@ pub(super) fn is_asked(diary: Vec<(Update, Time)>) -> Vec<(Update, Time)> {
 
 fn answers(block: BlockId, time: Time, accounts: &[Address]) -> Answers {
     let spice = place(block);
-    let listed = |(at, account): (usize, &Address)| (*account, (at + spice) % 5 == 0);
+    let listed = |(at, account): (usize, &Address)| (*account, (at + spice).is_multiple_of(5));
     Answers {
         block,
         time,
-        paused: (spice % 4 > 0).then_some(spice % 4 == 1),
+        paused: (!spice.is_multiple_of(4)).then_some(spice % 4 == 1),
         // A deprecated token stops the chain, and with it what the history would do.
         deprecated: Some(None),
-        fee: (spice % 3 > 0).then(|| (u32::from(spice % 3 == 1), U256::from(spice))),
-        blacklisted: (spice % 7 > 0).then(|| accounts.iter().enumerate().map(listed).collect()),
+        fee: (!spice.is_multiple_of(3)).then(|| (u32::from(spice % 3 == 1), U256::from(spice))),
+        blacklisted: (!spice.is_multiple_of(7))
+            .then(|| accounts.iter().enumerate().map(listed).collect()),
     }
 }
 

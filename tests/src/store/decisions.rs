@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bursar::Error;
 use bursar::books::Books;
 use bursar::clock::Clock;
-use payments::Update;
 use payments::address::Address;
 use payments::amount::Usdt;
 use payments::case::{Case, CaseKind, RefundState, Resolution};
@@ -15,9 +14,12 @@ use payments::deposit::State;
 use payments::lookup::{Mined, Transaction};
 use payments::outflow::{Explanation, OutflowState};
 use payments::time::Time;
+use payments::{Update, plan};
 use store::{CaseFilter, OutflowFilter, Store};
 
-use super::shop::{address, header, id, opened, order, planned, record, rules, scan, transfer};
+use super::shop::{
+    address, chain, header, id, opened, order, planned, record, rules, scan, transfer,
+};
 use super::{Place, on_both};
 
 on_both!(
@@ -27,6 +29,7 @@ on_both!(
     a_refund_is_followed_to_its_end,
     a_refund_from_a_deposit_address_needs_nobody,
     a_proposal_is_kept_and_taken_back,
+    a_proposal_about_what_nobody_owns_is_remembered_once,
     a_reassigned_deposit_is_found_by_its_transaction,
 );
 
@@ -173,6 +176,29 @@ async fn a_proposal_is_kept_and_taken_back(place: Place) {
     record(store, &withdraw).await.unwrap();
     let known = store.case(&case.id).await.unwrap().unwrap().1;
     assert_eq!((known.proposal(), known.steps.len()), (None, 2));
+}
+
+async fn a_proposal_about_what_nobody_owns_is_remembered_once(place: Place) {
+    let store = &place.store;
+    opened(store).await;
+    let left = transfer(&header(3, 0), 9, Address([0xcd; 20]), "5");
+    let left = Transfer { from: address("pool"), ..left };
+    let Update::Scan(mut mined) = scan(3..=3, 0, &[], Some(3)) else { unreachable!() };
+    mined.transfers = vec![left.clone()];
+    record(store, &Update::Scan(mined)).await.unwrap();
+    let asked = store.cases(true, 0, 10).await.unwrap().into_iter();
+    let mut asked = asked.filter(|(_, case)| case.kind == CaseKind::UnexplainedOutflow);
+    let (_, case) = asked.next().unwrap();
+    let mut strict = rules();
+    strict.get_mut(&chain()).unwrap().bounds.two_person_above = Some(Usdt::ZERO);
+    let update = resolve(&case, Resolution::Dismiss, "ann");
+    let snapshot = store.snapshot(&update).await.unwrap();
+    store.commit(&plan(&strict, &snapshot, &update, Time(1_000_000)).unwrap()).await.unwrap();
+    let known = store.case(&case.id).await.unwrap().unwrap().1;
+    assert_eq!((known.order.as_ref(), known.steps.len()), (None, 1));
+    let transfers = vec![left];
+    let again = Update::Rescan { chain: chain(), transfers, notices: Vec::new() };
+    assert_eq!(store.snapshot(&again).await.unwrap().outflow_cases, [known]);
 }
 
 async fn a_reassigned_deposit_is_found_by_its_transaction(place: Place) {

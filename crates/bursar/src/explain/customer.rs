@@ -34,11 +34,7 @@ pub(super) async fn customer(opened: &Opened, name: &str, output: Output) -> Res
     }
     let credits = micro(credits.unwrap_or_default());
     let cursors = store.cursors().await?;
-    let next = |dossier: &Dossier| {
-        let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
-        let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
-        next_step(dossier, stalled, home.and_then(|cursor| cursor.paused.as_deref()))
-    };
+    let next = |dossier: &Dossier| next_step(dossier, &cursors);
     let values = orders.iter().map(|dossier| {
         json!({
             "id": dossier.order.id.as_str(),
@@ -84,6 +80,5 @@ pub(super) async fn customer(opened: &Opened, name: &str, output: Output) -> Res
 }
 
 fn open_cases(dossier: &Dossier) -> Vec<&'static str> {
-    let open = dossier.cases.iter().filter(|case| case.decision.is_none());
-    open.map(|case| case.kind.word()).collect()
+    dossier.open_cases().map(|case| case.kind.word()).collect()
 }

@@ -138,9 +138,7 @@ const fn was_judged(deposit: &Deposit) -> bool {
 
 /// The line of the confirmation rules that fits a deposit: how many it asks for, and its words.
 fn finality(rules: &ChainRules, deposit: &Deposit) -> (Option<u64>, String) {
-    let fits = rules.finality.iter();
-    let mut fits = fits.filter(|rule| rule.up_to.is_none_or(|up_to| deposit.amount <= up_to));
-    let rule = fits.next();
+    let rule = rules.finality_of(deposit.amount);
     let bound = rule.and_then(|rule| rule.up_to);
     let bound = bound.map_or_else(String::new, |up_to| format!(" (up to {up_to} USDT)"));
     match rule.map_or(Finality::Finalized, |rule| rule.finality) {

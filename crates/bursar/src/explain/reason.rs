@@ -4,6 +4,7 @@
 //! Never: a decision. Why: support reads these words to a customer.
 
 use payments::case::CaseKind;
+use payments::chain::Cursor;
 use payments::deposit::{Deposit, State};
 use payments::order::{Dossier, Status};
 
@@ -63,10 +64,10 @@ fn held(dossier: &Dossier, deposit: &Deposit, kind: CaseKind) -> String {
     }
 }
 
-pub(super) fn next_step(dossier: &Dossier, stalled: Option<&str>, paused: Option<&str>) -> String {
-    let open = || dossier.cases.iter().filter(|case| case.decision.is_none());
+/// What is to be done about an order, in a sentence; `cursors` are those of all chains.
+pub(super) fn next_step(dossier: &Dossier, cursors: &[Cursor]) -> String {
     // What left the address says nothing about what arrived there.
-    let held = open().filter(|case| !case.kind.is_about_an_outflow());
+    let held = dossier.open_cases().filter(|case| !case.kind.is_about_an_outflow());
     let kinds: Vec<&str> = held.map(|case| case.kind.word()).collect();
     if !kinds.is_empty() {
         return format!(
@@ -74,20 +75,21 @@ pub(super) fn next_step(dossier: &Dossier, stalled: Option<&str>, paused: Option
             kinds.join(", ")
         );
     }
-    if open().next().is_some() {
-        let destroyed = open().any(|case| case.kind == CaseKind::DestroyedFunds);
+    if dossier.open_cases().next().is_some() {
+        let destroyed = dossier.open_cases().any(|case| case.kind == CaseKind::DestroyedFunds);
         return match destroyed {
             true => "a person asks the token's issuer why it destroyed what was at the address.",
             false => "a person says what took the money from its address.",
         }
         .to_owned();
     }
-    if let Some(why) = paused {
+    let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
+    if let Some(why) = home.and_then(|cursor| cursor.paused.as_deref()) {
         let chain = &dossier.order.chain;
         let resume = format!("`bursar chain resume {chain}` lets it go on");
         return format!("crediting on {chain} is paused: {why}. {resume}.");
     }
-    if let Some(why) = stalled {
+    if let Some(why) = home.and_then(|cursor| cursor.stalled.as_deref()) {
         return format!(
             "{} cannot be read on: {why}. Nothing is lost; it is tried again.",
             dossier.order.chain

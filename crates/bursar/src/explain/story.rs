@@ -140,10 +140,7 @@ impl Story {
         let left = outflows::from(opened, dossier.order.address).await?;
         self.tell_outflows(opened, &left);
         self.tell_notices(opened, &dossier.order.address).await?;
-        let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
-        let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
-        let paused = home.and_then(|cursor| cursor.paused.as_deref());
-        let next = next_step(dossier, stalled, paused);
+        let next = next_step(dossier, &cursors);
         self.text.push_str(&feed.text());
         self.line(&format!("\nWhat to do: {next}"));
         let mut value = opened.view.order_json(dossier, &cursors);

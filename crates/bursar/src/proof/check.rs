@@ -34,9 +34,8 @@ pub async fn verify(config: &Path, asked: &ProofVerify, output: Output) -> Resul
     let compared = !asked.alone && config.exists();
     if compared {
         let opened = Opened::open(config).await?;
-        against(&opened, &report).await?.map_err(|why| Error::Exit {
-            code: 4,
-            why: format!("the books are not those of {}: {why}", asked.file.display()),
+        against(&opened, &report).await?.map_err(|why| {
+            Error::broken(format!("the books are not those of {}: {why}", asked.file.display()))
         })?;
     }
     let as_of = &report.as_of;

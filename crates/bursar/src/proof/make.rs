@@ -131,10 +131,10 @@ pub async fn make(
     })?;
     match findings.len() {
         0 => Ok(()),
-        found => Err(Error::Exit {
-            code: 4,
-            why: format!("the books are broken: {found} findings; the report counts them"),
-        }),
+        found => {
+            let why = "the report counts them";
+            Err(Error::broken(format!("the books are broken: {found} findings; {why}")))
+        }
     }
 }
 

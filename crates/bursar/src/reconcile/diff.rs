@@ -12,13 +12,10 @@ use store::{Run, Sighting};
 
 use super::print::short;
 use crate::clock::rfc3339;
-use crate::error::{Error, input};
+use crate::error::{Error, INCOMPLETE, input};
 use crate::open::Opened;
 use crate::output::{Output, table};
 use crate::view::micro;
-
-/// The exit code of a run that could not read everything.
-const INCOMPLETE: u8 = 3;
 
 /// `bursar reconcile runs`
 pub(super) async fn runs(opened: &Opened, limit: u32, output: Output) -> Result<(), Error> {

@@ -439,11 +439,10 @@ fn moved(stretch: Stretch) -> Vec<Transfer> {
     let Stretch { mut transfers, notices, .. } = stretch;
     for notice in notices {
         let What::Destroyed { from, raw } = notice.what else { continue };
-        let nobody = Address([0; 20]);
-        let burnt = |t: &Transfer| (t.tx, t.from, t.to, t.raw) == (notice.tx, from, nobody, raw);
+        let burnt = |t: &Transfer| notice.is_burnt_by(t.tx, [t.from, t.to], t.raw);
         if !transfers.iter().any(burnt) {
             let Notice { tx, n, log_index, block, time, .. } = notice;
-            let (token, to) = (nobody, nobody);
+            let (token, to) = (Address::NOBODY, Address::NOBODY);
             transfers.push(Transfer { tx, n, log_index, block, time, token, from, to, raw });
         }
     }

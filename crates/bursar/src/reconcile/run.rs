@@ -22,7 +22,7 @@ use super::gather::{Bounds, Gather, Keep};
 use super::options::{Format, Run};
 use super::{matching, print, repair};
 use crate::config::{self, Chain};
-use crate::error::{Error, input};
+use crate::error::{Error, INCOMPLETE, input};
 use crate::node::Node;
 use crate::open::Opened;
 use crate::output::Output;
@@ -57,7 +57,7 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let done = tokio::select! {
         biased;
-        _ = told(stopped) => Err(Error::Exit { code: 3, why: "stopped before its end".to_owned() }),
+        _ = told(stopped) => Err(Error::Exit { code: INCOMPLETE, why: "stopped before its end".to_owned() }),
         done = whole(opened, options, output) => done,
     };
     done.map_err(internal)

@@ -15,7 +15,6 @@ use super::journals::Booked;
 use super::observed::{Observed, Seen};
 use super::report::{CutOff, Disposition, Finding, Line, Report};
 use crate::address::Address;
-use crate::amount::Usdt;
 use crate::case::{Case, CaseKind, Resolution};
 use crate::chain::{Transfer, TxHash};
 use crate::changes::Finality;
@@ -326,8 +325,7 @@ impl<'a> Comparison<'a> {
             return true;
         }
         let Some(rules) = self.frame.rules.get(&deposit.id.chain) else { return false };
-        let fits = |up_to: Option<Usdt>| up_to.is_none_or(|up_to| deposit.amount <= up_to);
-        let rule = rules.finality.iter().find(|rule| fits(rule.up_to));
+        let rule = rules.finality_of(deposit.amount);
         let last = cursor.and_then(|cursor| cursor.last()).map(|header| header.id.height);
         let tip = last.max(seen.map(|seen| seen.tip)).unwrap_or(0);
         let tip = tip.saturating_add(rules.max_reorg);
@@ -473,6 +471,7 @@ fn count(len: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::amount::Usdt;
     use crate::case::CaseId;
     use crate::name::OrderId;
     use crate::time::Time;

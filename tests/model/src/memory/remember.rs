@@ -103,6 +103,8 @@ impl Memory {
         let Some(case) = self.places.cases.get(id).map(|at| &self.cases[*at]) else { return };
         let fresh = || payments::chain::Cursor::new(case.chain.clone());
         snapshot.cursor = Some(self.cursors.get(&case.chain).cloned().unwrap_or_else(fresh));
+        let about = OutflowId::of_case(case).and_then(|id| self.outflow(&id));
+        snapshot.left = about.map(|outflow| outflow.amount);
         match &case.order {
             Some(order) => {
                 orders.insert(order.clone());
