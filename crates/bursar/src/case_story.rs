@@ -9,18 +9,22 @@ use payments::case::{Case, CaseKind, RefundState, Resolution, StepKind};
 use payments::chain::Cursor;
 use payments::deposit::{Deposit, State};
 use payments::order::Dossier;
+use payments::outflow::Outflow;
 use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
 use crate::config::Chain;
 use crate::error::Error;
 use crate::open::Opened;
+use crate::outflows;
 
 /// A case with what is known around it.
 pub(crate) struct CaseStory {
     pub(crate) case: Case,
     dossier: Option<Dossier>,
     deposits: Vec<Deposit>,
+    /// What left, where it is about that.
+    left: Option<Outflow>,
     cursor: Cursor,
 }
 
@@ -55,7 +59,8 @@ impl CaseStory {
             }
         };
         let cursor = store.cursor(&case.chain).await?;
-        Ok(Self { case, dossier, deposits, cursor })
+        let left = outflows::of_case(opened, &case).await?;
+        Ok(Self { case, dossier, deposits, left, cursor })
     }
 
     pub(crate) fn json(&self, opened: &Opened) -> Value {
@@ -65,6 +70,9 @@ impl CaseStory {
             let waits = self.waits_for();
             fields.insert("decidable".to_owned(), json!(waits.is_none()));
             fields.insert("waits_for".to_owned(), json!(waits));
+            if let Some(left) = &self.left {
+                fields.insert("left".to_owned(), outflows::as_json(&opened.view, left));
+            }
             let ways = self.ways(opened).into_iter().map(|way| {
                 json!({
                     "resolution": way.resolution,
@@ -79,7 +87,7 @@ impl CaseStory {
 
     pub(crate) fn text(&self, opened: &Opened) -> String {
         let case = &self.case;
-        let (kind, amount, at) = (case.kind.word(), case.amount, rfc3339(case.opened_at));
+        let (kind, amount, at) = (case.kind.word(), self.at_stake(), rfc3339(case.opened_at));
         let mut lines = vec![format!("Case {}: {kind} of {amount} USDT, opened {at}.", case.id)];
         lines.extend(self.transactions(opened));
         for step in &case.steps {
@@ -120,9 +128,10 @@ impl CaseStory {
         lines.join("\n") + "\n"
     }
 
-    /// The transfers it is about; of a duplicate also those that had paid the order.
+    /// What left, and the transfers it is about; of a duplicate also those that had paid the order.
     fn transactions(&self, opened: &Opened) -> Vec<String> {
         let mut lines = Vec::new();
+        lines.extend(self.left.as_ref().map(|left| outflows::sentence(&opened.view, left)));
         for deposit in &self.deposits {
             let about = self.case.deposits.contains(&deposit.id);
             let word = match (about, self.case.kind, deposit.state) {
@@ -210,6 +219,9 @@ impl CaseStory {
             "credit" => ("", self.credit_effect()),
             "refund" => return self.refund_way(opened, &start),
             "reassign" => (" --order ORDER", "counts it for that order instead".to_owned()),
+            _ if self.left.is_some() => {
+                ("", "closes the case; TEXT says for ever what took the money".to_owned())
+            }
             _ if case.amount.is_zero() => ("", "closes the case; it holds nothing".to_owned()),
             _ => ("", format!("keeps {} USDT and credits nothing", case.amount)),
         };
@@ -257,11 +269,16 @@ impl CaseStory {
         Way { resolution: "refund", command, effect }
     }
 
+    /// What it is about, in USDT: what it holds, or what left.
+    fn at_stake(&self) -> Usdt {
+        self.left.as_ref().map_or(self.case.amount, |left| left.amount.max(self.case.amount))
+    }
+
     /// That the amount alone asks for a second person.
     fn bound(&self, opened: &Opened) -> &'static str {
         let rules = opened.books.rules.get(&self.case.chain);
         let above = rules.and_then(|rules| rules.bounds.two_person_above);
-        if above.is_some_and(|above| self.case.amount > above) {
+        if above.is_some_and(|above| self.at_stake() > above) {
             "; above the bound: a second person confirms it"
         } else {
             ""

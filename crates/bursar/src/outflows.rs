@@ -5,8 +5,9 @@
 
 use clap::{Args, Subcommand};
 use payments::address::Address;
+use payments::case::Case;
 use payments::chain::TxHash;
-use payments::outflow::{Explanation, Outflow, OutflowState};
+use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState};
 use serde_json::{Value, json};
 use store::OutflowFilter;
 
@@ -87,6 +88,15 @@ pub(crate) async fn from(opened: &Opened, sender: Address) -> Result<Vec<Outflow
 /// When the database fails.
 pub(crate) async fn of_tx(opened: &Opened, tx: TxHash) -> Result<Vec<Outflow>, Error> {
     all(opened, &OutflowFilter { tx: Some(tx), ..OutflowFilter::default() }).await
+}
+
+/// What a case is about, where it is about what left.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn of_case(opened: &Opened, case: &Case) -> Result<Option<Outflow>, Error> {
+    let Some(id) = OutflowId::of_case(case) else { return Ok(None) };
+    Ok(of_tx(opened, id.tx).await?.into_iter().find(|outflow| outflow.id == id))
 }
 
 async fn all(opened: &Opened, filter: &OutflowFilter) -> Result<Vec<Outflow>, Error> {

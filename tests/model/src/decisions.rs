@@ -15,6 +15,7 @@ use payments::deposit::{DepositId, State};
 use payments::lookup::{Mined, Transaction};
 use payments::name::OrderId;
 use payments::order::Dossier;
+use payments::outflow::OutflowId;
 use payments::time::Time;
 use payments::{PlanError, plan};
 
@@ -187,7 +188,9 @@ impl World {
             _ => false,
         };
         let above = self.rules[&case.chain].bounds.two_person_above;
-        let two = stated || above.is_some_and(|above| case.amount > above);
+        let left = OutflowId::of_case(case).and_then(|id| self.memory.outflow(&id));
+        let at_stake = left.map_or(case.amount, |left| left.amount);
+        let two = stated || above.is_some_and(|above| at_stake > above);
         let person = |name: &str| name.trim().to_lowercase();
         match case.steps.last() {
             Some(step) if step.kind == StepKind::Proposed(resolution.clone()) => {
