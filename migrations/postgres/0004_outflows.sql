@@ -40,6 +40,22 @@ CREATE TRIGGER outflows_states BEFORE UPDATE ON outflows
             (OLD.state = 'orphaned' AND NEW.state <> 'orphaned')
             OR (OLD.state = 'booked' AND NEW.state NOT IN ('booked', 'orphaned'))
             OR (OLD.state = 'booked' AND NEW.state = 'booked'
-                AND (NEW.amount <> OLD.amount OR NEW.explained IS DISTINCT FROM OLD.explained))
+                AND NEW.amount <> OLD.amount)
             OR (OLD.state = 'waiting' AND NEW.state = 'pending'))))
     EXECUTE FUNCTION refuse_change('a state does not go back');
+
+-- Why nobody needs to ask stays said. That one was sent for a refund may be recorded afterwards.
+CREATE FUNCTION outflow_explained() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.explained IS NOT NULL OR NEW.explained IS DISTINCT FROM 'refund' OR NOT EXISTS (
+        SELECT 1 FROM case_steps AS s JOIN cases AS c ON c.seq = s.case_seq
+        WHERE s.word = 'sent' AND s.tx = substr(OLD.id, length(OLD.chain) + 2, 66)
+        AND c.chain = OLD.chain AND c.refund_to = OLD.receiver) THEN
+        RAISE EXCEPTION 'outflows: an explanation does not change';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER outflows_explained BEFORE UPDATE OF explained ON outflows
+    FOR EACH ROW WHEN (NEW.round = OLD.round AND OLD.state = 'booked' AND NEW.state = 'booked'
+        AND NEW.explained IS DISTINCT FROM OLD.explained)
+    EXECUTE FUNCTION outflow_explained();

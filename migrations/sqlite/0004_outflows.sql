@@ -38,6 +38,16 @@ WHEN NEW.round < OLD.round OR NEW.round > OLD.round + 1 OR (NEW.round = OLD.roun
     (OLD.state = 'orphaned' AND NEW.state <> 'orphaned')
     OR (OLD.state = 'booked' AND NEW.state NOT IN ('booked', 'orphaned'))
     OR (OLD.state = 'booked' AND NEW.state = 'booked'
-        AND (NEW.amount <> OLD.amount OR NEW.explained IS NOT OLD.explained))
+        AND NEW.amount <> OLD.amount)
     OR (OLD.state = 'waiting' AND NEW.state = 'pending')))
 BEGIN SELECT RAISE(ABORT, 'outflows: a state does not go back'); END;
+
+-- Why nobody needs to ask stays said. That one was sent for a refund may be recorded afterwards.
+CREATE TRIGGER outflows_explained BEFORE UPDATE OF explained ON outflows
+WHEN NEW.round = OLD.round AND OLD.state = 'booked' AND NEW.state = 'booked'
+    AND NEW.explained IS NOT OLD.explained
+    AND NOT (OLD.explained IS NULL AND NEW.explained = 'refund' AND EXISTS (
+        SELECT 1 FROM case_steps AS s JOIN cases AS c ON c.seq = s.case_seq
+        WHERE s.word = 'sent' AND s.tx = substr(OLD.id, length(OLD.chain) + 2, 66)
+        AND c.chain = OLD.chain AND c.refund_to = OLD.receiver))
+BEGIN SELECT RAISE(ABORT, 'outflows: an explanation does not change'); END;

@@ -240,7 +240,8 @@ pub struct Snapshot {
     pub left: Option<Usdt>,
     /// Recorded outflows of the chain that are pending, above the finalized height, or among the
     /// update's transfers; and those that wait for a deposit, where their sender is an end of one
-    /// of the update's transfers or has a pending deposit on this chain. In the order of recording.
+    /// of the update's transfers or has a pending deposit on this chain. Where a refund is said to
+    /// be sent, those of that transaction. In the order of recording.
     pub outflows: Vec<Outflow>,
     /// Recorded notices of the chain that are above the finalized height, or among the update's
     /// notices, or in the transaction of one of those outflows; where the contract was asked, all

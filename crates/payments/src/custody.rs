@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 
 use crate::address::Address;
 use crate::amount::Usdt;
-use crate::case::{Case, Decision};
+use crate::case::{Case, CaseId, Decision};
+use crate::chain::TxHash;
 use crate::changes::Snapshot;
 use crate::deposit::{Deposit, State};
 use crate::desk::Desk;
 use crate::event::EventKind;
 use crate::ledger::{Account, Journal};
 use crate::name::ChainName;
-use crate::outflow::{Explanation, Outflow, OutflowState};
+use crate::outflow::{Explanation, Outflow, OutflowState, Way};
 use crate::plan::{PlanError, View};
 
 /// What this update's deposits did to the custody of an address, by the height of their blocks,
@@ -68,13 +69,34 @@ impl Desk {
                 outflow.explained = None;
             });
             self.outflows.tell(EventKind::OutflowOrphaned, &outflow, None, Vec::new());
-            self.close_outflow_case(&outflow);
+            self.close_outflow_case(&outflow, "its transfer is no longer part of the chain");
         }
     }
 
-    fn close_outflow_case(&mut self, outflow: &Outflow) {
+    /// Explains what was judged before anybody recorded that it was sent for a refund. Where the
+    /// money went is booked as it would have been.
+    pub(crate) fn explain_refund(
+        &mut self,
+        chain: &ChainName,
+        (tx, to): (TxHash, Address),
+        refunded: &CaseId,
+    ) {
+        for at in 0..self.outflows.all.len() {
+            let Some(outflow) = self.outflows.all.get(at).cloned() else { continue };
+            let judged = matches!(outflow.state, OutflowState::Booked | OutflowState::Waiting);
+            let sent = (&outflow.id.chain, outflow.id.tx, outflow.to) == (chain, tx, to)
+                && outflow.id.way == Way::Transfer;
+            if !(judged && sent && outflow.explained.is_none()) {
+                continue;
+            }
+            self.outflows.set(at, |outflow| outflow.explained = Some(Explanation::Refund));
+            let why = format!("it was sent for the refund of {refunded}, recorded afterwards");
+            self.close_outflow_case(&outflow, &why);
+        }
+    }
+
+    fn close_outflow_case(&mut self, outflow: &Outflow, why: &str) {
         let id = outflow.case();
-        let why = "its transfer is no longer part of the chain";
         if let Some(order) = &outflow.order {
             if let Ok(work) = self.work(order) {
                 work.close_cases(why, |case| case.id == id);

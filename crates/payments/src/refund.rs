@@ -5,8 +5,8 @@
 //! Why: what is promised back is owed until the chain says that it was sent.
 
 use crate::case::{Case, CaseId, ITSELF, Refund, RefundState, Step, StepKind};
-use crate::chain::TxHash;
-use crate::changes::{ChainRules, Changes, RefundFact, Rules, Snapshot};
+use crate::chain::{Cursor, TxHash};
+use crate::changes::{ChainRules, Changes, CursorMove, RefundFact, Rules, Snapshot};
 use crate::deposit::State;
 use crate::desk::{Desk, is_round_of};
 use crate::event::EventKind;
@@ -159,8 +159,21 @@ fn add(
     now: Time,
 ) -> Result<Changes, PlanError> {
     let mut desk = Desk::new(snapshot, now);
+    let sent = match &step.kind {
+        StepKind::Sent(tx) => Some(*tx),
+        _ => None,
+    };
     note(desk.keeper(case)?, case, refund, kind, step);
-    Ok(guarded(snapshot, case, desk.finish()))
+    if let Some(tx) = sent {
+        desk.explain_refund(&case.chain, (tx, refund.to), &case.id);
+    }
+    let mut changes = guarded(snapshot, case, desk.finish());
+    if !changes.outflows.is_empty() {
+        let cursor = snapshot.cursor.clone();
+        let cursor = cursor.unwrap_or_else(|| Cursor::new(case.chain.clone()));
+        changes.cursor = Some(CursorMove::still(&cursor));
+    }
+    Ok(changes)
 }
 
 /// Writes down that a refund is said to be sent, or that it was not.

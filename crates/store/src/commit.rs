@@ -81,13 +81,14 @@ impl Store {
         point!("commit.recorded");
         move_deposits(&mut link, &changes.moved).await?;
         point!("commit.moved");
-        outflows::write(&mut link, &changes.outflows).await?;
-        point!("commit.outflows");
         notices::write(&mut link, &changes.notices).await?;
         point!("commit.notices");
         let numbers = numbers(&mut link, changes, first.deposits).await?;
         write_cases(&mut link, &changes.cases, first.cases, &numbers).await?;
         point!("commit.cases");
+        // Behind the steps of refunds, by which one may be explained.
+        outflows::write(&mut link, &changes.outflows).await?;
+        point!("commit.outflows");
         let log = first.log.clone();
         let log =
             write_journals(&mut link, &changes.journals, first.journals, &numbers, log).await?;

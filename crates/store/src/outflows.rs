@@ -263,6 +263,36 @@ static WAITING: LazyLock<Bulk> = LazyLock::new(|| {
     list("waiting outflows", "FROM outflows AS w WHERE w.state = 'waiting' AND w.sender")
 });
 
+/// The outflows of a transaction of `chain`, by the order of recording.
+pub(crate) async fn of_tx(
+    link: &mut Link<'_>,
+    chain: &ChainName,
+    tx: &TxHash,
+) -> Result<Numbered<Outflow>, Error> {
+    let mut found = Numbered::new();
+    let text = packed(&OUTFLOW, "FROM outflows AS w WHERE w.id > $1 AND w.id < $2") + PACKED_END;
+    let mut binds = Binds::default();
+    binds.text(format!("{chain}:{tx}:"))?;
+    binds.text(format!("{chain}:{tx};"))?;
+    link.select(text, binds, |line| {
+        let (seq, outflow) = outflow(line)?;
+        found.insert(seq, outflow);
+        Ok(())
+    })
+    .await?;
+    Ok(found)
+}
+
+/// The cases of the snapshot's outflows that no order owns.
+pub(crate) async fn fill_cases(link: &mut Link<'_>, snapshot: &mut Snapshot) -> Result<(), Error> {
+    let unowned = snapshot.outflows.iter().filter(|outflow| outflow.order.is_none());
+    let ids: Vec<CaseId> = unowned.map(Outflow::case).collect();
+    let by_id = |binds: &mut Binds, id: &CaseId| binds.text(id.0.clone());
+    let cases = load::cases(link, &CASES, &ids, by_id).await?;
+    snapshot.outflow_cases = cases.into_values().collect();
+    Ok(())
+}
+
 /// The cases of those outflows that no order owns, and what could leave each sender at the height
 /// of each outflow and of each transfer from an address of ours.
 pub(crate) async fn fill(
@@ -271,11 +301,7 @@ pub(crate) async fn fill(
     seen: Seen<'_>,
     snapshot: &mut Snapshot,
 ) -> Result<(), Error> {
-    let unowned = snapshot.outflows.iter().filter(|outflow| outflow.order.is_none());
-    let ids: Vec<CaseId> = unowned.map(Outflow::case).collect();
-    let by_id = |binds: &mut Binds, id: &CaseId| binds.text(id.0.clone());
-    let cases = load::cases(link, &CASES, &ids, by_id).await?;
-    snapshot.outflow_cases = cases.into_values().collect();
+    fill_cases(link, snapshot).await?;
     let mut wanted: BTreeSet<(Address, u64)> =
         snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height)).collect();
     wanted.extend(seen.left(snapshot).map(|left| (left.from, left.height)));

@@ -153,10 +153,17 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
             let mut parts = Parts::of_case(link, case).await?;
             let (RefundFact::Sent(tx) | RefundFact::Seen(tx, _) | RefundFact::GivenUp(tx, _)) =
                 fact;
-            if let Some(cursor) = &parts.snapshot.cursor {
-                parts.snapshot.spent = cases::spent(link, &cursor.chain, tx).await?;
+            if let Some(chain) = parts.snapshot.cursor.as_ref().map(|cursor| cursor.chain.clone()) {
+                parts.snapshot.spent = cases::spent(link, &chain, tx).await?;
+                if let RefundFact::Sent(tx) = fact {
+                    let found = outflows::of_tx(link, &chain, tx).await?;
+                    parts.wanted.extend(outflows::orders(&found));
+                    parts.snapshot.outflows = found.into_values().collect();
+                }
             }
-            parts.finish(link).await
+            let mut snapshot = parts.finish(link).await?;
+            outflows::fill_cases(link, &mut snapshot).await?;
+            Ok(snapshot)
         }
     }
 }

@@ -14,6 +14,7 @@ mod ahead;
 mod bounds;
 mod contract;
 mod examples;
+mod explained;
 mod issuer;
 mod leaving;
 mod limits;

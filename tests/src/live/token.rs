@@ -13,6 +13,7 @@ on_both_engines!(
     what_is_destroyed_is_lost_when_that_is_final,
     a_deprecated_token_stops_crediting_until_a_person_resumes_it,
     what_leaves_is_swept_or_a_case,
+    a_refund_that_is_recorded_late_needs_nobody_any_more,
     a_sweep_that_a_reorg_takes_back_is_booked_where_it_is_mined_again,
 );
 
@@ -169,6 +170,40 @@ async fn what_leaves_is_swept_or_a_case(engine: Engine) {
     assert_eq!(shop.balances().await["treasury:ethereum"], "-130.00");
     daemon.stop().await;
     shop.audit(&[("SWEPT", "10000.00"), ("ROBBED", "10000.00")]).await;
+}
+
+async fn a_refund_that_is_recorded_late_needs_nobody_any_more(engine: Engine) {
+    let shop = Shop::with(quick(engine)).await;
+    let mut daemon = shop.watching().await;
+    let from = shop.paid(&mut daemon, &["TWICE"]).await[0];
+    shop.pay(from, 100 * USDT).await;
+    shop.settle(&mut daemon).await;
+    let duplicate = text(&shop.show("TWICE").await["cases"][0]["id"]).to_owned();
+    let home = STRANGER.to_string();
+    let decide = ["case", "resolve", &duplicate, "refund", "--to", &home, "--fee", "0.80"];
+    for by in ["ann", "bob"] {
+        let who = ["--by", by, "--why", "paid twice"];
+        shop.bursar(&[&decide[..], &who[..]].concat()).await;
+    }
+    // From the address that it came to, and nobody writes it down.
+    let sent = shop.send(from, STRANGER, 99_200_000).await;
+    shop.settle(&mut daemon).await;
+    let order = shop.show("TWICE").await;
+    assert_eq!(text(&order["cases"][1]["kind"]), "unexplained_outflow", "{order}");
+    assert!(order["cases"][1]["decision"].is_null(), "{order}");
+    let sent = sent.to_string();
+    shop.bursar(&["refund", "sent", &duplicate, "--tx", &sent, "--by", "ann"]).await;
+    let order = shop.show("TWICE").await;
+    assert_eq!(text(&order["outflows"][0]["explained"]), "refund", "{order}");
+    assert_eq!(list(&shop.bursar(&["case", "list"]).await["cases"]).len(), 0);
+    shop.settle(&mut daemon).await;
+    daemon.told("refund.verified", "TWICE").await;
+    daemon.stop().await;
+    let events = shop.audit(&[("TWICE", "10000.00")]).await;
+    let ended = events.iter().find(|event| {
+        event.kind.word() == "case.resolved" && event.data.contains("recorded afterwards")
+    });
+    assert!(ended.is_some(), "why it ended is told");
 }
 
 // before   .. n [sweep]  n+1 []

@@ -28,6 +28,7 @@ on_both!(
     a_thousand_at_once_decide_what_nobody_owns_once,
     a_refund_is_followed_to_its_end,
     a_refund_from_a_deposit_address_needs_nobody,
+    a_refund_recorded_late_ends_its_case,
     a_proposal_is_kept_and_taken_back,
     a_proposal_about_what_nobody_owns_is_remembered_once,
     a_reassigned_deposit_is_found_by_its_transaction,
@@ -161,6 +162,42 @@ async fn a_refund_from_a_deposit_address_needs_nobody(place: Place) {
     let open = store.cases(true, 0, 10).await.unwrap();
     let asked = open.iter().filter(|(_, case)| case.kind == CaseKind::UnexplainedOutflow);
     assert_eq!(asked.count(), 1);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+/// The same, recorded as sent when it is booked and somebody is asked about it already.
+async fn a_refund_recorded_late_ends_its_case(place: Place) {
+    let store = &place.store;
+    let case = paid_twice(store).await;
+    for by in ["ann", "bob"] {
+        record(store, &resolve(&case, refund(), by)).await.unwrap();
+    }
+    let Update::Scan(mut mined) = scan(5..=5, 0, &[], None) else { unreachable!() };
+    let pays = transfer(&header(5, 0), 9, Address([0xbb; 20]), "99.20");
+    let tx = pays.tx;
+    mined.transfers = vec![Transfer { from: address("A"), ..pays }];
+    record(store, &Update::Scan(mined)).await.unwrap();
+    record(store, &scan(6..=6, 0, &[], Some(6))).await.unwrap();
+    let explained = async || {
+        let left = store.outflows(&OutflowFilter::default(), 0, 10).await.unwrap();
+        let [(_, left)] = left.as_slice() else { panic!("{left:?}") };
+        assert_eq!(left.state, OutflowState::Booked);
+        left.explained
+    };
+    assert_eq!(explained().await, None);
+    let asked = async || {
+        let open = store.cases(true, 0, 10).await.unwrap().into_iter();
+        let mut asked = open.filter(|(_, case)| case.kind == CaseKind::UnexplainedOutflow);
+        asked.next().map(|(_, case)| case.id)
+    };
+    let about = asked().await.expect("somebody is asked");
+    let by = "ann".to_owned();
+    let fact = Update::Refund { case: case.id.clone(), by, fact: RefundFact::Sent(tx) };
+    record(store, &fact).await.unwrap();
+    assert_eq!(explained().await, Some(Explanation::Refund));
+    assert_eq!(asked().await, None);
+    let ended = store.case(&about).await.unwrap().unwrap().1.decision.unwrap();
+    assert!(ended.why.contains("recorded afterwards"), "{ended:?}");
     assert_eq!(store.verify().await.unwrap(), []);
 }
 

@@ -9,7 +9,7 @@ use payments::case::{Case, StepKind};
 use payments::changes::Changes;
 use payments::ledger::{Account, Asset, Entry, Journal, Sides};
 use payments::name::OrderId;
-use payments::outflow::{Outflow, OutflowState};
+use payments::outflow::{Explanation, Outflow, OutflowState};
 
 use super::{Memory, Refused};
 
@@ -110,7 +110,7 @@ impl Memory {
             let booked = |o: &Outflow| (o.amount, o.explained);
             let states = match (old.state, new.state) {
                 (Orphaned, state) => state == Orphaned,
-                (Booked, Booked) => booked(old) == booked(new),
+                (Booked, Booked) => booked(old) == booked(new) || self.explains(changes, old, new),
                 (Booked, state) => state == Orphaned,
                 (Waiting, Pending) => false,
                 _ => true,
@@ -125,6 +125,19 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Whether it became known that a booked outflow was sent for a refund.
+    fn explains(&self, changes: &Changes, old: &Outflow, new: &Outflow) -> bool {
+        let known = self.cases.iter().map(AsRef::as_ref).chain(&changes.cases);
+        let mut of_chain = known.filter(|case| case.chain == old.id.chain);
+        let sent = of_chain.any(|case| {
+            let mut steps = case.steps.iter();
+            let sent = steps.any(|step| step.kind == StepKind::Sent(old.id.tx));
+            sent && case.refund().is_some_and(|refund| refund.to == old.to)
+        });
+        let said = (old.explained, new.explained) == (None, Some(Explanation::Refund));
+        sent && said && old.amount == new.amount
     }
 
     /// A notice stays what it is while its block is there; mined again, it begins another round.

@@ -72,8 +72,12 @@ impl Memory {
                 self.remember_case(case, &mut snapshot, &mut orders);
                 let (RefundFact::Sent(tx) | RefundFact::Seen(tx, _) | RefundFact::GivenUp(tx, _)) =
                     fact;
-                if let Some(cursor) = &snapshot.cursor {
-                    snapshot.spent = self.spent(&cursor.chain, tx);
+                let chain = snapshot.cursor.as_ref().map(|cursor| cursor.chain.clone());
+                if let Some(chain) = chain {
+                    snapshot.spent = self.spent(&chain, tx);
+                    if let RefundFact::Sent(tx) = fact {
+                        self.remember_sent(&chain, *tx, &mut snapshot, &mut orders);
+                    }
                 }
             }
             Update::Asked { chain, answers } => {
@@ -259,10 +263,7 @@ impl Memory {
         let outflows = places.iter().map(|at| (*self.outflows[*at]).clone());
         let outflows: Vec<Outflow> = outflows.collect();
         orders.extend(outflows.iter().filter_map(|outflow| outflow.order.clone()));
-        let unowned = outflows.iter().filter(|outflow| outflow.order.is_none());
-        let cases = unowned.filter_map(|outflow| self.places.cases.get(&outflow.case()).copied());
-        let cases: BTreeSet<usize> = cases.collect();
-        snapshot.outflow_cases = cases.iter().map(|at| (*self.cases[*at]).clone()).collect();
+        snapshot.outflow_cases = self.outflow_cases(&outflows);
         let txs = outflows.iter().map(|outflow| outflow.id.tx).chain(ours().map(|t| t.tx));
         snapshot.refunds = self.refunds_sent(chain, &txs.collect());
         let places = outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
@@ -296,6 +297,31 @@ impl Memory {
         let micro = |sum: i128| i64::try_from(sum).unwrap();
         let rounded = i64::try_from(left.len() + booked.len()).unwrap();
         Held { then: micro(now - above + taken), now: micro(now), rounded }
+    }
+
+    /// What left by a transaction, with its orders and its cases.
+    fn remember_sent(
+        &self,
+        chain: &ChainName,
+        tx: TxHash,
+        snapshot: &mut Snapshot,
+        orders: &mut BTreeSet<OrderId>,
+    ) {
+        let first = OutflowId { chain: chain.clone(), tx, n: 0, way: Way::Transfer };
+        let of_tx = self.places.outflows.range(first..);
+        let of_tx = of_tx.take_while(|(id, _)| (&id.chain, id.tx) == (chain, tx));
+        let places: BTreeSet<usize> = of_tx.map(|(_, at)| *at).collect();
+        snapshot.outflows = places.iter().map(|at| (*self.outflows[*at]).clone()).collect();
+        orders.extend(snapshot.outflows.iter().filter_map(|outflow| outflow.order.clone()));
+        snapshot.outflow_cases = self.outflow_cases(&snapshot.outflows);
+    }
+
+    /// The cases of these outflows that no order owns.
+    fn outflow_cases(&self, outflows: &[Outflow]) -> Vec<Case> {
+        let unowned = outflows.iter().filter(|outflow| outflow.order.is_none());
+        let cases = unowned.filter_map(|outflow| self.places.cases.get(&outflow.case()).copied());
+        let cases: BTreeSet<usize> = cases.collect();
+        cases.iter().map(|at| (*self.cases[*at]).clone()).collect()
     }
 
     /// Whether a deposit may be seen at another address than its order's.

@@ -1,0 +1,132 @@
+//! A refund that is sent from a deposit address, and recorded as sent only afterwards.
+
+use payments::Update;
+use payments::case::CaseId;
+use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way};
+
+use super::resolve::{of, refund};
+use super::world::{Pay, World, address, chain, pay, says, tx};
+
+/// Order A paid twice and the second payment to be refunded; what `left` is in block 3.
+fn sent_first(left: &[Pay]) -> (World, CaseId) {
+    let (mut world, case) = World::paid_twice();
+    world.says("ann", &case, refund("back", "0.80")).unwrap();
+    world.mine("ethereum", left);
+    world.skip();
+    (world, case)
+}
+
+fn outflow(world: &World, n: u32) -> Outflow {
+    let id = OutflowId { chain: chain("ethereum"), tx: tx("t3"), n, way: Way::Transfer };
+    world.memory.outflow(&id).unwrap().clone()
+}
+
+fn open(world: &World) -> usize {
+    world.memory.cases().iter().filter(|case| case.decision.is_none()).count()
+}
+
+#[test]
+fn its_case_ends_when_the_transaction_is_recorded() {
+    let (mut world, case) = sent_first(&[pay("t3", "back", "99.20").from("A")]);
+    world.all_final("ethereum");
+    assert_eq!((outflow(&world, 0).explained, open(&world)), (None, 1));
+    let balances = world.balances();
+    world.skip();
+    world.sent(&case, "t3").unwrap();
+    says(
+        &world.news(),
+        "refund.sent A ethereum:t2:0 duplicate:ethereum:t2:0 tx=t3 to=@back amount=99.20 fee=0.80 \
+         by=ann
+        case.resolved A unexplained_outflow:ethereum:t3:0 kind=unexplained_outflow why=it was sent \
+         for the refund of duplicate:ethereum:t2:0, recorded afterwards",
+    );
+    let outflow = outflow(&world, 0);
+    assert_eq!(outflow.state, OutflowState::Booked);
+    assert_eq!((outflow.explained, open(&world)), (Some(Explanation::Refund), 0));
+    assert_eq!(world.balances(), balances, "where it went was booked already");
+    // And the chain's word about it is still to come.
+    world.skip();
+    world.seen(&case, ("t3", 3), |_| {}).unwrap();
+    assert!(world.news().contains("refund.verified"));
+}
+
+#[test]
+fn what_else_left_by_that_transaction_is_still_unexplained() {
+    let left = [pay("t3", "back", "99.20").from("A"), pay("t3", "thief", "5").from("A").nth(1)];
+    let (mut world, case) = sent_first(&left);
+    world.all_final("ethereum");
+    world.sent(&case, "t3").unwrap();
+    assert_eq!(outflow(&world, 0).explained, Some(Explanation::Refund));
+    assert_eq!((outflow(&world, 1).explained, open(&world)), (None, 1));
+}
+
+#[test]
+fn another_transaction_explains_nothing() {
+    let (mut world, case) = sent_first(&[pay("t3", "back", "99.20").from("A")]);
+    world.all_final("ethereum");
+    world.sent(&case, "t4").unwrap();
+    assert_eq!((outflow(&world, 0).explained, open(&world)), (None, 1));
+}
+
+#[test]
+fn what_a_person_said_of_it_stays_said() {
+    let (mut world, case) = sent_first(&[pay("t3", "back", "99.20").from("A")]);
+    world.all_final("ethereum");
+    let asked = of("unexplained_outflow", "ethereum", "t3");
+    world.says("bob", &asked, payments::case::Resolution::Dismiss).unwrap();
+    world.sent(&case, "t3").unwrap();
+    assert_eq!(outflow(&world, 0).explained, Some(Explanation::Refund));
+    let cases = world.memory.cases();
+    let said = cases.iter().find(|case| case.id == asked).unwrap().decision.clone().unwrap();
+    assert_eq!(said.by, "bob");
+}
+
+#[test]
+fn one_that_waits_for_a_missing_deposit_is_explained_and_waits_on() {
+    let (mut world, case) = sent_first(&[pay("t3", "back", "500").from("A")]);
+    world.all_final("ethereum");
+    assert_eq!(outflow(&world, 0).state, OutflowState::Waiting);
+    world.sent(&case, "t3").unwrap();
+    let outflow = outflow(&world, 0);
+    assert_eq!(outflow.state, OutflowState::Waiting);
+    assert_eq!((outflow.explained, open(&world)), (Some(Explanation::Refund), 0));
+}
+
+#[test]
+fn it_may_be_sent_from_an_address_of_another_order_or_of_nobody() {
+    for (from, order) in [("B", true), ("pool", false)] {
+        let (mut world, case) = World::paid_twice();
+        world.memory.import(&[address("pool")]);
+        if order {
+            world.order("B", |_| {});
+        }
+        world.says("ann", &case, refund("back", "0.80")).unwrap();
+        world.mine("ethereum", &[pay("t5", from, "100")]);
+        world.mine("ethereum", &[pay("t3", "back", "99.20").from(from)]);
+        world.all_final("ethereum");
+        let before = open(&world);
+        world.sent(&case, "t3").unwrap();
+        assert_eq!(outflow(&world, 0).explained, Some(Explanation::Refund));
+        assert_eq!(open(&world), before - 1, "{from}");
+    }
+}
+
+#[test]
+fn a_branch_that_takes_it_away_begins_anew() {
+    let (mut world, case) = sent_first(&[pay("t3", "back", "99.20").from("A")]);
+    world.all_final("ethereum");
+    world.sent(&case, "t3").unwrap();
+    world.lose("ethereum", 2);
+    assert_eq!(
+        (outflow(&world, 0).state, outflow(&world, 0).explained),
+        (OutflowState::Orphaned, None)
+    );
+    world.mine("ethereum", &[pay("t3", "back", "99.20").from("A")]);
+    world.all_final("ethereum");
+    let outflow = outflow(&world, 0);
+    assert_eq!((outflow.state, outflow.round), (OutflowState::Booked, 2));
+    assert_eq!((outflow.explained, open(&world)), (Some(Explanation::Refund), 0));
+    let by = "ann".to_owned();
+    let fact = payments::changes::RefundFact::Sent(tx("t3"));
+    assert!(world.apply(&Update::Refund { case, by, fact }).unwrap().is_empty());
+}
