@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use payments::address::Address;
-use payments::chain::{BlockId, Cursor, Header, Scan, Transfer, TxHash};
+use payments::chain::{BlockHash, BlockId, Cursor, Header, Scan, Transfer, TxHash};
 use payments::lookup::Transaction;
 use payments::time::Time;
 use payments::watch::WatchSet;
@@ -181,29 +181,50 @@ impl Source {
 }
 
 /// The headers from recorded ground up to the solidified height, and the ground they stand on:
-/// blocks recorded above the solidified one may have been replaced, its own never.
+/// blocks recorded above the solidified one may have been replaced, its own never by the rules of
+/// the chain. Where it was, nothing can be read until a person says which branch is real.
 async fn standing(
     pool: &Pool,
     ground: &Ground,
     (solidified, claimed): (u64, BlockId),
 ) -> Result<(Option<Ground>, Stretch), Error> {
+    let Some(lowest) = ground.kept.first().copied() else {
+        let headers = headers(pool, ground.next, solidified).await?;
+        return Ok((Some(ground.clone()), Stretch { headers, rows: Vec::new() }));
+    };
     if solidified < ground.next {
         // A branch that was recorded may have been longer than what is solidified of its rival.
-        let replaced = ground.at(claimed.height).is_some_and(|kept| kept.id != claimed);
-        if !replaced || ground.kept.len() < 2 {
+        if ground.at(claimed.height).is_none_or(|kept| kept.id == claimed) {
             return Ok((Some(ground.clone()), Stretch::default()));
+        }
+        if claimed.height == lowest.id.height {
+            return Err(replaced(ground, lowest.id, claimed.hash));
         }
     } else {
         let headers = headers(pool, ground.next, solidified).await?;
-        let first = headers.first().map(|first| first.parent);
-        if first == ground.last().map(|last| last.hash) || ground.kept.len() < 2 {
+        let parent = headers.first().map(|first| first.parent);
+        if parent.is_none_or(|parent| ground.last().is_none_or(|last| last.hash == parent)) {
             return Ok((Some(ground.clone()), Stretch { headers, rows: Vec::new() }));
         }
     }
-    let lowest = ground.kept.first().copied();
-    let next = lowest.map_or(ground.next, |first| first.id.height.saturating_add(1));
+    let next = lowest.id.height.saturating_add(1);
     let headers = self::headers(pool, next, solidified).await?;
-    Ok((Some(Ground::fresh(lowest, next)), Stretch { headers, rows: Vec::new() }))
+    match headers.first() {
+        Some(first) if first.parent != lowest.id.hash => {
+            Err(replaced(ground, lowest.id, first.parent))
+        }
+        _ => Ok((Some(Ground::fresh(Some(lowest), next)), Stretch { headers, rows: Vec::new() })),
+    }
+}
+
+/// The error of a chain that leaves the recorded one below its lowest block.
+fn replaced(ground: &Ground, lowest: BlockId, found: BlockHash) -> Error {
+    let (height, recorded) = (lowest.height, lowest.hash);
+    if ground.recorded && ground.below.is_none() {
+        return Error::BelowFinalized { height, recorded, found: Some(found) };
+    }
+    let why = "the chain changed while scanning began".to_owned();
+    Error::Unread { height, why }
 }
 
 async fn headers(pool: &Pool, from: u64, to: u64) -> Result<Vec<Header>, Error> {

@@ -3,6 +3,7 @@
 //! In: blocks, fork switches, restarts, an index that forgets. Out: what `--json` says, asserted.
 //! Never: a sleep. Why: the second chain is held to the standard of the first.
 
+mod adopt;
 mod contract;
 mod morning;
 mod networks;
