@@ -54,7 +54,9 @@ pub(super) fn is_asked(diary: Vec<(Update, Time)>) -> Vec<(Update, Time)> {
             accounts.push(order.address);
         }
         let about = match &update {
-            Update::Scan(scan) if step % 3 == 0 => scan.finalized.map(|block| (scan, block)),
+            Update::Scan(scan) if step.is_multiple_of(3) => {
+                scan.finalized.map(|block| (scan, block))
+            }
             _ => None,
         };
         let about = about.map(|(scan, block)| {
