@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use payments::amount::Usdt;
-use payments::case::{Case, CaseKind};
+use payments::case::{Case, CaseKind, RefundState};
 use payments::changes::{Changes, Update};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::event::Event;
@@ -237,15 +237,31 @@ fn changed<T>(was: &[Arc<T>], is: &[Arc<T>], same: impl Fn(&T, &T) -> bool) -> O
 }
 
 /// A key is used once; of the rounds of one cause one stands; a reversal undoes exactly what it
-/// names; a deposit sits on its chain once, and one decision counts it for one other order.
+/// names; a deposit sits on its chain once, and where a decision counts it for one other order, it
+/// counts no more where it came from.
 fn nothing_happens_twice(whole: &Whole<'_>) -> Result<(), String> {
     whole.sums.only_once()?;
     let mut once = BTreeSet::new();
     let mut on_chain = whole.memory.deposits().iter().filter(|d| d.state.is_on_chain());
-    match on_chain.find(|deposit| !once.insert((&deposit.id, &deposit.assigned))) {
-        Some(twice) => Err(format!("deposit {} is on its chain twice", twice.id)),
-        None => Ok(()),
+    if let Some(twice) = on_chain.find(|d| !once.insert((&d.id, &d.assigned))) {
+        return Err(format!("deposit {} is on its chain twice", twice.id));
     }
+    let by_id = |case: &'_ Arc<Case>| (case.id.clone(), Arc::clone(case));
+    let decided = whole.memory.cases().iter().filter(|case| case.decision.is_some());
+    let decided: BTreeMap<_, _> = decided.map(by_id).collect();
+    let counted = whole.memory.deposits().iter().filter(|d| d.state.is_on_chain());
+    for deposit in counted {
+        let Some(case) = deposit.assigned.as_ref().and_then(|case| decided.get(case)) else {
+            continue;
+        };
+        // Of an excess the rest still counts where it came from.
+        let left = |d: &&Deposit| (&d.id, &d.order) == (&deposit.id, &case.order);
+        let mut left = whole.memory.deposits_by(&deposit.id.tx).filter(left);
+        if case.kind != CaseKind::Overpaid && left.any(|d| d.state != State::Reassigned) {
+            return Err(format!("deposit {} counts for two orders", deposit.id));
+        }
+    }
+    Ok(())
 }
 
 /// Each transfer that was shown on the recorded chain is one deposit; each that is booked was
@@ -342,7 +358,8 @@ fn custody_is_the_balance_on_chain(whole: &Whole<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// What waits for a person is what the open cases say, kind by kind and chain by chain.
+/// What waits for a person is what the open cases say, kind by kind and chain by chain; what is
+/// payable is the refunds that no chain has shown.
 fn suspense_is_the_open_cases(whole: &Whole<'_>) -> Result<(), String> {
     let mut held: BTreeMap<(Asset, CaseKind), i128> = BTreeMap::new();
     for case in whole.memory.cases().iter().filter(|case| case.decision.is_none()) {
@@ -354,12 +371,21 @@ fn suspense_is_the_open_cases(whole: &Whole<'_>) -> Result<(), String> {
             *held.entry((asset.clone(), *kind)).or_default() -= net;
         }
     }
-    match held.iter().find(|(_, by)| **by != 0) {
-        Some(((asset, kind), by)) => {
-            Err(format!("the cases {} of {asset} ask for {by} more", kind.word()))
-        }
-        None => Ok(()),
+    if let Some(((asset, kind), by)) = held.iter().find(|(_, by)| **by != 0) {
+        return Err(format!("the cases {} of {asset} ask for {by} more", kind.word()));
     }
+    for chain in &whole.world.chains {
+        let of_chain = whole.memory.cases().iter().filter(|case| case.chain == chain.name);
+        let refunds = of_chain.filter_map(|case| case.refund());
+        let owed = refunds.filter(|refund| refund.state != RefundState::Verified);
+        let owed: i128 = owed.map(|refund| i128::from(refund.net.micro())).sum();
+        let asset = Asset::Usdt(chain.name.clone());
+        let payable = whole.sums.net(asset, Account::RefundsPayable);
+        if payable != owed {
+            return Err(format!("{payable} are payable on {} and {owed} owed", chain.name));
+        }
+    }
+    Ok(())
 }
 
 /// Of an order that is over nothing is left on its account; of one that is open, what it waits

@@ -6,10 +6,10 @@
 use payments::amount::Usdt;
 use payments::case::{CaseKind, Decision, Resolution};
 use payments::chain::Scan;
-use payments::changes::Changes;
+use payments::changes::{Changes, Rules};
 use payments::deposit::{Deposit, State};
 use payments::event::{Event, EventKind};
-use payments::ledger::{Account, Journal};
+use payments::ledger::{Account, Asset, Entry, Journal};
 use payments::name::CustomerId;
 use payments::time::Time;
 
@@ -32,6 +32,8 @@ pub(crate) enum Act {
     Plan(fn(&mut Changes, &Memory, &mut Random) -> bool),
     /// What is written already.
     Books(fn(&mut Memory, &mut Random) -> bool),
+    /// What the rules decide by.
+    Terms(fn(&mut Rules)),
     /// What the rules decided about a chain that is read in large portions.
     Portion(fn(&mut Changes, &Scan)),
 }
@@ -58,6 +60,7 @@ mutations! {
         Books a_decided_case_is_opened_again;
     nothing_happens_twice:
         Plan a_grant_is_doubled,
+        Plan a_reassigned_deposit_counts_for_both,
         Books a_journal_is_written_again;
     each_final_deposit_has_one_disposition:
         Plan a_journal_is_dropped,
@@ -69,12 +72,15 @@ mutations! {
         Plan a_deposit_is_booked_at_another_address,
         Plan a_deposit_is_booked_a_millionth_short;
     suspense_is_the_open_cases:
+        Plan a_refund_leaves_suspense_twice,
+        Plan a_refund_is_verified_and_not_booked,
         Plan a_suspended_deposit_is_of_another_kind,
         Plan a_case_is_forgotten,
         Plan a_case_is_closed_by_nobody,
         Plan a_case_holds_too_little;
     closed_orders_clear_to_zero: Plan an_order_keeps_a_millionth;
     the_books_are_the_rules_run_again:
+        Terms one_person_is_enough,
         Plan a_remainder_is_lost,
         Plan a_final_deposit_stays_pending,
         Plan an_order_expires_too_early,
@@ -83,6 +89,7 @@ mutations! {
         Plan the_cursor_is_ahead_of_what_is_final,
         Plan the_cursor_does_not_move;
     events_are_gapless_and_tell_all:
+        Plan a_dismissed_case_credits,
         Plan a_grant_goes_to_another_customer,
         Plan a_grant_is_a_millionth_too_large,
         Plan an_orphan_keeps_its_credits,
@@ -197,12 +204,7 @@ fn a_pending_deposit_is_credited(changes: &mut Changes, _: &Memory, random: &mut
     deposit.state = State::Confirmed;
     let (id, order) = (deposit.id.clone(), deposit.order.clone().unwrap());
     let custody = Account::Custody(id.chain.clone(), deposit.to);
-    let entry = payments::ledger::Entry::usdt(
-        &id.chain,
-        custody,
-        Account::Order(order.clone()),
-        deposit.amount,
-    );
+    let entry = Entry::usdt(&id.chain, custody, Account::Order(order.clone()), deposit.amount);
     changes.journals.push(Journal {
         key: format!("deposit:{id}"),
         order: Some(order.clone()),
@@ -274,8 +276,7 @@ fn a_suspended_deposit_is_of_another_kind(
     random: &mut Random,
 ) -> bool {
     let held = |journal: &Journal| {
-        let to =
-            |kind| move |entry: &payments::ledger::Entry| entry.credit == Account::Suspense(kind);
+        let to = |kind| move |entry: &Entry| entry.credit == Account::Suspense(kind);
         journal.entries.iter().any(to(CaseKind::Duplicate))
     };
     let Some(journal) = one(&mut changes.journals, random, held) else { return false };
@@ -479,4 +480,62 @@ fn a_portion_is_judged_by_its_last_block(changes: &mut Changes, scan: &Scan) {
     for journal in &mut changes.journals {
         journal.effective = last.time;
     }
+}
+
+fn one_person_is_enough(rules: &mut Rules) {
+    for of_chain in rules.values_mut() {
+        of_chain.bounds.two_person_above = None;
+    }
+}
+
+fn a_refund_leaves_suspense_twice(changes: &mut Changes, _: &Memory, random: &mut Random) -> bool {
+    let sends = |journal: &Journal| {
+        journal.entries.iter().any(|entry| entry.credit == Account::RefundsPayable)
+    };
+    let Some(mut again) = one(&mut changes.journals, random, sends).cloned() else { return false };
+    again.key.push_str("#9");
+    changes.journals.push(again);
+    true
+}
+
+/// The order that it came to keeps it.
+fn a_reassigned_deposit_counts_for_both(
+    changes: &mut Changes,
+    _: &Memory,
+    random: &mut Random,
+) -> bool {
+    let gone = |deposit: &Deposit| deposit.state == State::Reassigned;
+    let Some(deposit) = one(&mut changes.moved, random, gone) else { return false };
+    deposit.state = State::Credited;
+    true
+}
+
+fn a_refund_is_verified_and_not_booked(
+    changes: &mut Changes,
+    _: &Memory,
+    random: &mut Random,
+) -> bool {
+    let paid = |journal: &Journal| journal.key.starts_with("refund:");
+    drop_one(&mut changes.journals, random, paid).is_some()
+}
+
+/// What a person decided to keep is sold all the same.
+fn a_dismissed_case_credits(changes: &mut Changes, memory: &Memory, random: &mut Random) -> bool {
+    let keeps = |journal: &Journal| journal.entries.iter().any(|of| of.credit == Account::Kept);
+    let Some(journal) = one(&mut changes.journals, random, keeps) else { return false };
+    let Some(dossier) = journal.order.as_ref().and_then(|id| memory.dossier(id)) else {
+        return false;
+    };
+    let Some(kept) = journal.entries.iter_mut().find(|of| of.credit == Account::Kept) else {
+        return false;
+    };
+    kept.credit = Account::Sales;
+    let sold = Entry {
+        asset: Asset::Credit,
+        debit: Account::Issued,
+        credit: Account::Customer(dossier.order.customer.clone()),
+        amount: kept.amount,
+    };
+    journal.entries.push(sold);
+    true
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use payments::address::Address;
 use payments::amount::Usdt;
 use payments::chain::{Scan, Transfer};
-use payments::changes::{Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Update};
+use payments::changes::{
+    Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Snapshot, Update,
+};
 use payments::deposit::{Deposit, State};
 use payments::name::{CustomerId, OrderId};
 use payments::order::Order;
@@ -259,6 +261,7 @@ impl World {
             diary.push((update.clone(), Time(self.now)));
         }
         let planned = plan(&self.rules, &snapshot, update, Time(self.now));
+        let planned = self.otherwise(planned, &snapshot, update);
         let planned = self.mutate(planned);
         self.note(update, &planned);
         self.foretold(update, &planned)?;
@@ -268,6 +271,23 @@ impl World {
         wrote.map_err(|refused| format!("the books refuse {refused:?}"))?;
         self.spoil();
         self.check(update, &changes)
+    }
+
+    /// The same by broken terms, where a mutation breaks them.
+    fn otherwise(
+        &mut self,
+        planned: Result<Changes, PlanError>,
+        snapshot: &Snapshot,
+        update: &Update,
+    ) -> Result<Changes, PlanError> {
+        let Some(Act::Terms(act)) = self.mutation.map(|mutation| mutation.act) else {
+            return planned;
+        };
+        let mut rules = self.rules.clone();
+        act(&mut rules);
+        let other = plan(&rules, snapshot, update, Time(self.now));
+        self.mutated += u32::from(other != planned);
+        other
     }
 
     fn mutate(&mut self, planned: Result<Changes, PlanError>) -> Result<Changes, PlanError> {
