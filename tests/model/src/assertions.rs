@@ -263,7 +263,8 @@ impl World {
         for (id, order) in changed {
             let dossier = self.memory.dossier(id).ok_or("an order is gone")?;
             if let Some(before) = seal.kept.get(id) {
-                check_turn(&before.dossier, dossier, self.chain(&order.chain).paused)?;
+                let chain = self.chain(&order.chain);
+                check_turn(&before.dossier, dossier, chain.paused && !chain.stopped)?;
             }
             let over = dossier.paid.or(dossier.expired).or(dossier.cancelled);
             if order.expires_at.is_some() && over.is_none() {
@@ -305,6 +306,9 @@ impl World {
 
     /// The open cases, and the balance of every account, are those that the deposits ask for.
     fn check_sums(&self, seal: &Seal) -> Result<(), String> {
+        if let Some(what) = &self.overshot {
+            return Err(what.clone());
+        }
         if let Some((case, by)) = seal.wanted.first_key_value() {
             let what = if *by > 0 { "missing" } else { "asked for by nothing" };
             return Err(format!("an open case is {what}: {case:?}"));

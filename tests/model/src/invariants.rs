@@ -127,7 +127,7 @@ impl World {
     }
 
     /// Lets the rules decide again what was decided since this was last done.
-    fn run_again(&mut self) -> Result<(), String> {
+    pub(crate) fn run_again(&mut self) -> Result<(), String> {
         let Past { steps, again, planned } = &mut self.past;
         for step in steps.drain(..) {
             let decided = match &step {
@@ -198,9 +198,10 @@ fn value_is_conserved_per_asset(whole: &Whole<'_>) -> Result<(), String> {
 }
 
 /// No entry takes an account past its bound, not even for a moment; credits are taken back from a
-/// customer by a reversal alone.
+/// customer by a reversal alone. No chain credits more in an hour than its ceiling.
 fn accounts_keep_within_their_bounds(whole: &Whole<'_>) -> Result<(), String> {
-    whole.sums.within_bounds()
+    whole.sums.within_bounds()?;
+    whole.world.overshot.clone().map_or(Ok(()), Err)
 }
 
 /// Journals and events stand as they were written, deposits stay who they are, decided cases stay

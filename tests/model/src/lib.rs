@@ -13,6 +13,7 @@
 mod ahead;
 mod assertions;
 mod batching;
+mod ceiling;
 mod decisions;
 mod deposits;
 pub mod ending;

@@ -54,7 +54,9 @@ macro_rules! mutations {
 
 mutations! {
     value_is_conserved_per_asset: Books a_balance_loses_a_side;
-    accounts_keep_within_their_bounds: Books an_order_is_overdrawn;
+    accounts_keep_within_their_bounds:
+        Books an_order_is_overdrawn,
+        Terms the_ceiling_is_not_kept;
     what_is_written_stays_written:
         Books a_journal_is_edited,
         Books a_decided_case_is_opened_again;
@@ -485,6 +487,12 @@ fn a_portion_is_judged_by_its_last_block(changes: &mut Changes, scan: &Scan) {
 fn one_person_is_enough(rules: &mut Rules) {
     for of_chain in rules.values_mut() {
         of_chain.bounds.two_person_above = None;
+    }
+}
+
+fn the_ceiling_is_not_kept(rules: &mut Rules) {
+    for of_chain in rules.values_mut() {
+        of_chain.bounds.hourly_credits = None;
     }
 }
 

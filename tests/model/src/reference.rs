@@ -110,6 +110,8 @@ pub(crate) struct Chain {
     pub(crate) known_final: Option<u64>,
     pub(crate) known_safe: Option<u64>,
     pub(crate) paused: bool,
+    /// Whether the last update paused it, with what fitted still settled.
+    pub(crate) stopped: bool,
     pub(crate) stalled: bool,
     pub(crate) shown: Shown,
 }
@@ -202,6 +204,7 @@ impl Chain {
             known_final: None,
             known_safe: None,
             paused: false,
+            stopped: false,
             stalled: false,
             shown: Shown::default(),
         }

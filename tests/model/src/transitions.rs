@@ -14,7 +14,7 @@ use payments::changes::{
     Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Snapshot, Update,
 };
 use payments::deposit::{Deposit, State};
-use payments::name::{CustomerId, OrderId};
+use payments::name::{ChainName, CustomerId, OrderId};
 use payments::order::Order;
 use payments::time::Time;
 use payments::{PlanError, plan};
@@ -75,6 +75,10 @@ pub(crate) struct World {
     pub(crate) written: Written,
     /// What was summed up then.
     pub(crate) sums: Sums,
+    /// What the rules credited by chain, and when, since a person last let it go on.
+    pub(crate) credited: BTreeMap<ChainName, Vec<(i64, i128)>>,
+    /// The first credit beyond a ceiling.
+    pub(crate) overshot: Option<String>,
     pub(crate) past: Past,
     /// When all of the books is looked at, and not what a step changed alone.
     pub(crate) gaze: Gaze,
@@ -137,6 +141,8 @@ impl World {
             told_through: 0,
             written: Written::default(),
             sums: Sums::default(),
+            credited: BTreeMap::new(),
+            overshot: None,
             past: Past::from(memory.clone()),
             gaze: Gaze::Every(WHOLE),
             steps: 0,
@@ -209,6 +215,9 @@ impl World {
     /// waiting, and another look finds nothing.
     pub(crate) fn calm_down(&mut self) -> Result<(), String> {
         let mutation = self.mutation.take();
+        // What no hour lets pass, a person lets pass by a higher ceiling.
+        self.run_again()?;
+        self.cap(None);
         for at in 0..self.chains.len() {
             let chain = self.chains[at].name.clone();
             let (by, why) = ("maria".to_owned(), "so".to_owned());
@@ -345,6 +354,7 @@ impl World {
         if !changes.is_empty() || changes.empty_transfers > 0 {
             self.past.steps.push(decided);
         }
+        self.count_credits(update, changes);
         match update {
             Update::Scan(scan) => {
                 if let Some(joined) = joined {
@@ -371,6 +381,7 @@ impl World {
             Update::Pause { chain, .. } => self.chain_mut(chain).paused = true,
             Update::Resume { chain, .. } => self.chain_mut(chain).paused = false,
         }
+        self.follow_ceiling(changes);
         Ok(())
     }
 
