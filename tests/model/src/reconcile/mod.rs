@@ -7,6 +7,7 @@
 mod clean;
 mod faults;
 mod leaving;
+mod owner;
 mod seeding;
 
 use std::collections::BTreeMap;

@@ -13,13 +13,11 @@ use payments::ledger::{Account, Asset, Entry, Journal};
 use payments::lookup::{Mined, Transaction};
 use payments::name::{ChainName, CustomerId};
 use payments::order::Dossier;
-use payments::reconcile::{
-    Books, Code, Disagreement, Gap, Observed, Seen, TokenEvent, Unacknowledged,
-};
+use payments::reconcile::{Books, Code, Disagreement, Gap, Observed, Seen, Unacknowledged};
 use payments::time::Time;
 use ruint::aliases::U256;
 
-use super::leaving;
+use super::{leaving, owner};
 
 /// Both sides, to be made wrong.
 pub(super) struct Sides {
@@ -44,7 +42,7 @@ pub(super) fn planted(code: Code, key: impl ToString) -> Option<Planted> {
 pub(super) type Plant = fn(&mut Sides) -> Option<Planted>;
 
 /// Every way, by name.
-pub(super) const PLANTS: [(&str, Plant); 33] = [
+pub(super) const PLANTS: [(&str, Plant); 35] = [
     ("a lost deposit", lost),
     ("a deposit that was made up", made_up),
     ("a shaved amount on the chain", shaved_on_chain),
@@ -77,7 +75,9 @@ pub(super) const PLANTS: [(&str, Plant); 33] = [
     ("a surplus on an address", surplus),
     ("an outflow", leaving::outflow),
     ("an outflow of dust", leaving::dust),
-    ("the token's owner", admin),
+    ("what the token's owner does to all", owner::to_all),
+    ("what the token's owner does to one", owner::to_one),
+    ("what the token's owner destroys", owner::destroys),
 ];
 
 impl Sides {
@@ -116,7 +116,7 @@ impl Sides {
         self.observed.chains.get_mut(chain).expect("a chain that was read")
     }
 
-    fn any_chain(&mut self) -> Option<ChainName> {
+    pub(super) fn any_chain(&mut self) -> Option<ChainName> {
         let names: Vec<ChainName> = self.observed.chains.keys().cloned().collect();
         (!names.is_empty()).then(|| self.random.pick(&names).clone())
     }
@@ -585,13 +585,4 @@ fn surplus(sides: &mut Sides) -> Option<Planted> {
     let balance = balances.get_mut(&address)?;
     *balance = if more { *balance + U256::ONE } else { *balance - U256::ONE };
     planted(Code::BalanceDiffers, format!("{chain}:{}", address.evm()))
-}
-
-fn admin(sides: &mut Sides) -> Option<Planted> {
-    let chain = sides.any_chain()?;
-    let seen = sides.seen(&chain);
-    let (tx, time) = (TxHash([0x55; 32]), seen.time);
-    let (what, taken) = ("fee_set".to_owned(), U256::ZERO);
-    seen.token_events.push(TokenEvent { tx, log_index: 3, time, what, address: None, taken });
-    planted(Code::TokenAdmin, format!("{chain}:{tx}:3"))
 }
