@@ -3,7 +3,7 @@
 use payments::Update;
 use store::{Engine, Error};
 
-use super::shop::{id, opened, order, record};
+use super::shop::{address, id, opened, order, record};
 use super::{Place, on_both, run};
 
 on_both!(
@@ -46,6 +46,16 @@ async fn tampering_is_found(place: Place) {
     let lower = "UPDATE balances SET credits = credits - 1 WHERE account = 'sales'";
     assert_eq!(run(&place.url, lower).await.unwrap(), 1);
     assert_eq!(names(&place).await, Vec::<&str>::new());
+    // Taken from one account for another: every asset is balanced as before.
+    for (from, to, found) in [("B", "A", vec!["balance_differs"]), ("A", "B", vec![])] {
+        for (order, by) in [(from, "- 1"), (to, "+ 1")] {
+            let custody = format!("custody:ethereum:{}", address(order).evm().to_lowercase());
+            let shift =
+                format!("UPDATE balances SET debits = debits {by} WHERE account = '{custody}'");
+            assert_eq!(run(&place.url, &shift).await.unwrap(), 1);
+        }
+        assert_eq!(names(&place).await, found);
+    }
     let more = "UPDATE entries SET amount = amount + 1 WHERE journal = 1 AND line = 0";
     force(&place, &[("entries", "entries_keep")], more).await;
     assert_eq!(names(&place).await, ["balance_differs", "log_broken", "replay_differs"]);

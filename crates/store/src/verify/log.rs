@@ -10,6 +10,7 @@ use payments::leaf::leaf;
 use payments::merkle::{Frontier, TreeHead};
 
 use super::Finding;
+use super::sums::Sums;
 use crate::error::Error;
 use crate::reading::Reading;
 
@@ -34,12 +35,14 @@ impl Heads {
     }
 }
 
-/// Compares the journals with the log; `kept` are heads that others kept of it.
+/// Compares the journals with the log; `kept` are heads that others kept of it. Every journal that
+/// was read is added to `sums`; whether all were.
 pub(super) async fn check(
     reading: &mut Reading,
     kept: &[TreeHead],
+    sums: &mut Sums,
     findings: &mut Vec<Finding>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let sealed = reading.sealed().await?;
     let mut log = Frontier::default();
     let mut heads = Heads { page: VecDeque::new(), last: 0, ended: false };
@@ -59,6 +62,7 @@ pub(super) async fn check(
                 break 'journals;
             }
             log.push(leaf(*seq, journal));
+            sums.add(journal);
             while let Some((head, event)) = heads.first(reading).await?
                 && head.size <= *seq
             {
@@ -92,5 +96,5 @@ pub(super) async fn check(
     {
         findings.push(broken("what the next journal is appended to is another tree".to_owned()));
     }
-    Ok(())
+    Ok(whole)
 }
