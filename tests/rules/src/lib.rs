@@ -12,6 +12,7 @@ mod adopt;
 mod again;
 mod ahead;
 mod bounds;
+mod compared;
 mod contract;
 mod examples;
 mod explained;

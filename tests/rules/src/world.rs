@@ -442,7 +442,7 @@ impl World {
 }
 
 /// Names in place of hashes and addresses.
-fn named(text: &str) -> String {
+pub(super) fn named(text: &str) -> String {
     let mut out = text.to_owned();
     for name in ["t1", "t2", "t3", "t4", "t5"] {
         out = out.replace(&tx(name).to_string(), name);
