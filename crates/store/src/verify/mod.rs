@@ -78,7 +78,7 @@ impl Finding {
 }
 
 /// Queries for one text a row; every row is a finding.
-const CHECKS: [(&str, &str); 11] = [
+const CHECKS: [(&str, &str); 12] = [
     (
         "asset_unbalanced",
         "SELECT asset FROM balances GROUP BY asset HAVING sum(debits) <> sum(credits)",
@@ -125,6 +125,11 @@ const CHECKS: [(&str, &str); 11] = [
         "SELECT 'event ' || CAST(a.through AS TEXT) || ' was acknowledged, ' || \
          CAST(c.sealed_events AS TEXT) || ' are left' FROM acknowledged AS a \
          CROSS JOIN counters AS c WHERE a.through > c.sealed_events",
+    ),
+    (
+        "event_without_deposit",
+        "SELECT 'event ' || CAST(min(v.seq) AS TEXT) FROM events AS v LEFT JOIN deposits AS d \
+         ON d.seq = v.deposit WHERE v.deposit IS NOT NULL AND d.seq IS NULL GROUP BY v.deposit",
     ),
     (
         "address_without_owner",

@@ -173,29 +173,36 @@ const TOLD: [&str; 9] = [
     "v.data",
 ];
 
+/// What the rules cannot know.
+const KINDS: &str = "'deposit.orphaned', 'deposit.detected', 'deposit.confirmed', \
+    'order.expired', 'order.cancelled', 'case.resolved', 'case.proposed', 'case.withdrawn', \
+    'refund.sent', 'refund.failed', 'refund.verified'";
+
 fn bulk(name: &'static str, rest: &str) -> Bulk {
     let head = format!("{} IN (", packed(&TOLD, rest));
     Bulk { name, head, columns: 1, tail: ")) AS lines" }
 }
 
+// One index leads to an order's events that are about no deposit, another to those of a deposit.
 static TOLD_OF_ORDERS: LazyLock<Bulk> = LazyLock::new(|| {
-    let from = "FROM events AS v LEFT JOIN deposits AS d ON d.seq = v.deposit \
-        WHERE v.kind IN ('deposit.orphaned', 'deposit.detected', 'deposit.confirmed', \
-        'order.expired', 'order.cancelled', 'case.resolved', 'case.proposed', 'case.withdrawn', \
-        'refund.sent', 'refund.failed', 'refund.verified') AND v.order_id";
-    bulk("told of orders", from)
+    let from = format!(
+        "FROM events AS v LEFT JOIN deposits AS d ON d.seq = v.deposit \
+         WHERE v.deposit IS NULL AND v.kind IN ({KINDS}) AND v.order_id"
+    );
+    bulk("told of orders", &from)
 });
-static DECIDED_OF_ORDERS: LazyLock<Bulk> = LazyLock::new(|| {
-    let from = "FROM cases AS c JOIN events AS v ON v.order_id = c.order_id AND v.case_id = c.id \
-        LEFT JOIN deposits AS d ON d.seq = v.deposit WHERE v.kind = 'case.resolved' AND c.id";
-    bulk("decided of orders", from)
+static TOLD_OF_DEPOSITS: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = format!(
+        "FROM deposits AS d JOIN events AS v ON v.deposit = d.seq \
+         WHERE v.kind IN ({KINDS}) AND d.order_id"
+    );
+    bulk("told of deposits of orders", &from)
 });
-static DECIDED_OF_NOBODY: LazyLock<Bulk> = LazyLock::new(|| {
+static DECIDED: LazyLock<Bulk> = LazyLock::new(|| {
     let from = "FROM cases AS c JOIN case_deposits AS x ON x.case_seq = c.seq \
-        JOIN events AS v ON v.order_id IS NULL AND v.deposit = x.deposit AND v.case_id = c.id \
-        LEFT JOIN deposits AS d ON d.seq = v.deposit \
-        WHERE c.order_id IS NULL AND v.kind = 'case.resolved' AND c.id";
-    bulk("decided of nobody", from)
+        JOIN events AS v ON v.deposit = x.deposit AND v.case_id = c.id \
+        JOIN deposits AS d ON d.seq = v.deposit WHERE v.kind = 'case.resolved' AND c.id";
+    bulk("decided", from)
 });
 
 /// The order that an event is of, and the event.
@@ -222,16 +229,18 @@ async fn told(
 ) -> Result<BTreeMap<OrderId, Vec<Told>>, Error> {
     let ids: Vec<OrderId> = orders.iter().map(|stored| stored.order.id.clone()).collect();
     let mut found: BTreeMap<OrderId, Vec<Told>> = BTreeMap::new();
-    reading
-        .link()
-        .read(&TOLD_OF_ORDERS, &ids, by_name, |line| {
-            let (order, told) = event(line, pauses)?;
-            if let Some(order) = order {
-                found.entry(order).or_default().push(told);
-            }
-            Ok(())
-        })
-        .await?;
+    for bulk in [&TOLD_OF_ORDERS, &TOLD_OF_DEPOSITS] {
+        reading
+            .link()
+            .read(bulk, &ids, by_name, |line| {
+                let (order, told) = event(line, pauses)?;
+                if let Some(order) = order {
+                    found.entry(order).or_default().push(told);
+                }
+                Ok(())
+            })
+            .await?;
+    }
     found.values_mut().for_each(|told| told.sort_unstable_by_key(|event| event.seq));
     Ok(found)
 }
@@ -246,17 +255,15 @@ async fn brought(
     let cases: BTreeSet<&CaseId> = deposits.filter_map(|d| d.assigned.as_ref()).collect();
     let cases: Vec<&CaseId> = cases.into_iter().collect();
     let mut found = BTreeMap::new();
-    for bulk in [&DECIDED_OF_ORDERS, &DECIDED_OF_NOBODY] {
-        let bind = |binds: &mut Binds, case: &&CaseId| binds.text(case.0.clone());
-        reading
-            .link()
-            .read(bulk, &cases, bind, |line| {
-                let (_, told) = event(line, pauses)?;
-                found.extend(told.case.clone().map(|case| (case, told)));
-                Ok(())
-            })
-            .await?;
-    }
+    let bind = |binds: &mut Binds, case: &&CaseId| binds.text(case.0.clone());
+    reading
+        .link()
+        .read(&DECIDED, &cases, bind, |line| {
+            let (_, told) = event(line, pauses)?;
+            found.extend(told.case.clone().map(|case| (case, told)));
+            Ok(())
+        })
+        .await?;
     Ok(found)
 }
 
