@@ -48,7 +48,7 @@ impl Eyes {
             let mut state = self.watched.lock().await;
             self.books.store.watch(&mut state).await.map_err(BoxError::from)
         };
-        self.node.poll(cursor, refresh).await
+        Box::pin(self.node.poll(cursor, refresh)).await
     }
 
     /// What is new once the commit under way is written. Whatever is in the way, the loop meets it

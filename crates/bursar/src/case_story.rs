@@ -128,10 +128,9 @@ impl CaseStory {
         lines.join("\n") + "\n"
     }
 
-    /// What left, and the transfers it is about; of a duplicate also those that had paid the order.
+    /// The transfers it is about; of a duplicate also those that had paid the order.
     fn transactions(&self, opened: &Opened) -> Vec<String> {
         let mut lines = Vec::new();
-        lines.extend(self.left.as_ref().map(|left| outflows::sentence(&opened.view, left)));
         for deposit in &self.deposits {
             let about = self.case.deposits.contains(&deposit.id);
             let word = match (about, self.case.kind, deposit.state) {

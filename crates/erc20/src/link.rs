@@ -96,7 +96,9 @@ impl Link {
                 if let Some(open) = client.as_ref() {
                     return Ok(open.clone());
                 }
-                let opened = open(location).await?;
+                // Fifty thousand bytes of a handshake would be part of every question to a node, and
+                // a dozen of those on one stack.
+                let opened = Box::pin(open(location)).await?;
                 *client = Some(opened.clone());
                 Ok(opened)
             }
