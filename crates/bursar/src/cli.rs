@@ -567,10 +567,12 @@ pub struct Record {
 
 /// What to say where a private key or a seed phrase is among the arguments. To be asked before
 /// anything else looks at them: whoever refuses an argument repeats it. Sixty-four hex digits are a
-/// transaction's hash where one can be meant, and a raw private key everywhere else.
+/// transaction's hash or a discrepancy's id where one can be meant, and a raw private key
+/// everywhere else.
 #[must_use]
 pub fn refuse_keys(arguments: &[String]) -> Option<String> {
-    let explains = arguments.iter().any(|argument| argument == "explain");
+    let says = |word: &str| arguments.iter().any(|argument| argument == word);
+    let (explains, reconciles) = (says("explain"), says("reconcile"));
     let mut before = "";
     for (number, argument) in (1usize..).zip(arguments) {
         let (name, value) = match argument.split_once('=') {
@@ -578,7 +580,8 @@ pub fn refuse_keys(arguments: &[String]) -> Option<String> {
             _ => (before, argument.as_str()),
         };
         let raw = derive::is_raw(value.trim().trim_start_matches('-'));
-        let raw = (raw && !explains && name != "--tx").then_some(KeyError::RawPrivate);
+        let id = reconciles && matches!(name, "show" | "ack" | "resolve");
+        let raw = (raw && !explains && !id && name != "--tx").then_some(KeyError::RawPrivate);
         let key = derive::private(value).or_else(|| derive::private(argument)).or(raw);
         if let Some(key) = key {
             let is_option = name.starts_with("--") && name.len() <= LONGEST_OPTION;

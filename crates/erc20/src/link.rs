@@ -96,8 +96,8 @@ impl Link {
                 if let Some(open) = client.as_ref() {
                     return Ok(open.clone());
                 }
-                // Fifty thousand bytes of a handshake would be part of every question to a node, and
-                // a dozen of those on one stack.
+                // Fifty thousand bytes of a handshake would be part of every question to a
+                // node, and a dozen of those on one stack.
                 let opened = Box::pin(open(location)).await?;
                 *client = Some(opened.clone());
                 Ok(opened)

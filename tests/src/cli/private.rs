@@ -80,3 +80,23 @@ async fn a_hash_where_one_is_asked_for_is_none() {
         format!("{{\"tx\":\"{tx}\",\"note\":\"paid in two parts, see the mail of May\"}}");
     counter.good(&create("A-2", &["--amount", "5", "--metadata", &metadata])).await;
 }
+
+/// Nor can a discrepancy's whole id, as `--json` tells it. One that is not known is no key either.
+#[tokio::test]
+async fn an_id_of_a_discrepancy_is_none() {
+    let counter = Counter::open().await;
+    let id = "4a".repeat(32);
+    for word in ["show", "ack", "resolve"] {
+        let mut typed = vec!["reconcile", word, id.as_str()];
+        if word != "show" {
+            typed.extend(["--by", "maria", "--why", "known"]);
+        }
+        let said = refused(&counter, &typed).await;
+        assert!(
+            !said.contains("private key") && said.contains("no discrepancy begins with"),
+            "{said}"
+        );
+        assert!(!said.contains(&id), "{said}");
+    }
+    assert!(refused(&counter, &["reconcile", "--chain", &id]).await.contains("raw private key"));
+}

@@ -141,7 +141,11 @@ async fn find(opened: &Opened, digits: &str) -> Result<Discrepancy, Error> {
     let mut fits = known.into_iter().filter(|known| known.id.to_string().starts_with(&digits));
     match (fits.next(), fits.next()) {
         (Some(known), None) => Ok(known),
-        (None, _) => Err(input("ID", format!("no discrepancy begins with `{digits}`"))),
+        (None, _) => {
+            // As many digits may be a key that was pasted here.
+            let shown: String = digits.chars().take(12).collect();
+            Err(input("ID", format!("no discrepancy begins with `{shown}`")))
+        }
         (Some(_), Some(_)) => Err(input("ID", format!("several begin with `{digits}`"))),
     }
 }
