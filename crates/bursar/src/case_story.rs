@@ -268,9 +268,8 @@ impl CaseStory {
         Way { resolution: "refund", command, effect }
     }
 
-    /// What it is about, in USDT: what it holds, or what left.
     fn at_stake(&self) -> Usdt {
-        self.left.as_ref().map_or(self.case.amount, |left| left.amount.max(self.case.amount))
+        self.case.at_stake(self.left.as_ref().map(|left| left.amount))
     }
 
     /// That the amount alone asks for a second person.

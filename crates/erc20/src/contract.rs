@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Bytes, U256, keccak256};
 use payments::address::Address;
 use payments::chain::Header;
-use payments::contract::Answers;
+use payments::contract::{self, Answers};
 use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
@@ -75,16 +75,13 @@ impl Contract<'_> {
         let deprecated = match self.truth("deprecated()", None).await? {
             Some(true) => {
                 let successor = self.word("upgradedAddress()", None).await?.unwrap_or_default();
-                let [_, _, _, _, _, _, _, _, _, _, _, _, account @ ..] =
-                    successor.to_be_bytes::<32>();
-                Some(Some(Address(account)))
+                Some(Some(contract::account(successor)))
             }
             known => known.map(|_| None),
         };
         let points = self.word("basisPointsRate()", None).await?;
         let most = self.word("maximumFee()", None).await?;
-        let fee = points.zip(most);
-        let fee = fee.map(|(points, most)| (u32::try_from(points).unwrap_or(u32::MAX), most));
+        let fee = contract::fee(points, most);
         let blacklisted = self.blacklisted(accounts).await?;
         let (block, time) = (at.id, at.time);
         Ok(Answers { block, time, paused, deprecated, fee, blacklisted })
@@ -95,7 +92,7 @@ impl Contract<'_> {
         &self,
         accounts: &[Address],
     ) -> Result<Option<BTreeMap<Address, bool>>, Refusal> {
-        let probe = accounts.first().copied().unwrap_or(Address([0; 20]));
+        let probe = accounts.first().copied().unwrap_or(Address::NOBODY);
         for method in BLACKLISTED {
             if self.truth(method, Some(probe)).await?.is_none() {
                 continue;
@@ -154,6 +151,5 @@ fn data(method: &str, of: Option<Address>) -> String {
 }
 
 fn truth(answer: &Bytes) -> Option<bool> {
-    let word = verify::word(answer)?;
-    (word <= U256::ONE).then_some(word == U256::ONE)
+    verify::word(answer).and_then(contract::truth)
 }

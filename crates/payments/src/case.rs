@@ -306,6 +306,12 @@ pub struct Case {
 }
 
 impl Case {
+    /// What it is about, in USDT: what it holds, or what left where it is about that.
+    #[must_use]
+    pub fn at_stake(&self, left: Option<Usdt>) -> Usdt {
+        left.map_or(self.amount, |left| left.max(self.amount))
+    }
+
     /// What waits for a second person, and who proposed it.
     #[must_use]
     pub fn proposal(&self) -> Option<(&Resolution, &Step)> {

@@ -214,8 +214,7 @@ pub struct Snapshot {
     pub cursor: Option<Cursor>,
     /// Who owns the addresses that the update's transfers went to or came from, that its notices
     /// or its contract's answers are about, or that a refund is to go to: an order, or nobody (an
-    /// imported address without
-    /// one). Addresses that are not ours are absent.
+    /// imported address without one). Addresses that are not ours are absent.
     pub owners: BTreeMap<Address, Option<OrderId>>,
     /// The orders the update may touch: those that own such an address, or had an outflow of
     /// `outflows`; those with a deposit on

@@ -39,6 +39,25 @@ pub struct Answers {
     pub blacklisted: Option<BTreeMap<Address, bool>>,
 }
 
+/// What a word answers to a question for yes or no; nothing where it is neither.
+#[must_use]
+pub fn truth(word: U256) -> Option<bool> {
+    (word <= U256::ONE).then_some(word == U256::ONE)
+}
+
+/// The account in a word.
+#[must_use]
+pub const fn account(word: U256) -> Address {
+    let [_, _, _, _, _, _, _, _, _, _, _, _, account @ ..] = word.to_be_bytes::<32>();
+    Address(account)
+}
+
+/// The fee of a contract that answers for its rate and for its bound.
+#[must_use]
+pub fn fee(points: Option<U256>, most: Option<U256>) -> Option<(u32, U256)> {
+    Some((u32::try_from(points?).unwrap_or(u32::MAX), most?))
+}
+
 impl Answers {
     /// All that it says.
     #[must_use]

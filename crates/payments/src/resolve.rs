@@ -211,7 +211,7 @@ fn needs_two(
 ) -> bool {
     let order = case.order.as_ref().and_then(|id| snapshot.dossiers.get(id)).map(|d| &d.order);
     // A case about an outflow holds nothing, and who says what it was may be who took it.
-    let at_stake = snapshot.left.map_or(case.amount, |left| left.max(case.amount));
+    let at_stake = case.at_stake(snapshot.left);
     goes_elsewhere(order, case, resolution) || above.is_some_and(|above| at_stake > above)
 }
 

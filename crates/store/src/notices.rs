@@ -147,17 +147,10 @@ static WRITE: LazyLock<Bulk> = LazyLock::new(|| Bulk {
 
 /// All notices of `chain`, by the order of recording.
 pub(crate) async fn all(link: &mut Link<'_>, chain: &ChainName) -> Result<Vec<Noted>, Error> {
-    let mut found = Numbered::new();
     let mut binds = Binds::default();
     binds.text(chain.to_string())?;
-    let text = packed(&NOTICE, "FROM notices AS i WHERE i.chain = $1") + PACKED_END;
-    link.select(text, binds, |line| {
-        let (seq, noted) = noted(line)?;
-        found.insert(seq, noted);
-        Ok(())
-    })
-    .await?;
-    Ok(found.into_values().collect())
+    let read = (NOTICE.as_slice(), "FROM notices AS i WHERE i.chain = $1");
+    Ok(load::numbered(link, read, binds, noted).await?.into_values().collect())
 }
 
 /// The notices that may matter to an update of `chain`, by the order of recording: those above

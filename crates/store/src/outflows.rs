@@ -269,18 +269,10 @@ pub(crate) async fn of_tx(
     chain: &ChainName,
     tx: &TxHash,
 ) -> Result<Numbered<Outflow>, Error> {
-    let mut found = Numbered::new();
-    let text = packed(&OUTFLOW, "FROM outflows AS w WHERE w.id > $1 AND w.id < $2") + PACKED_END;
     let mut binds = Binds::default();
     binds.text(format!("{chain}:{tx}:"))?;
     binds.text(format!("{chain}:{tx};"))?;
-    link.select(text, binds, |line| {
-        let (seq, outflow) = outflow(line)?;
-        found.insert(seq, outflow);
-        Ok(())
-    })
-    .await?;
-    Ok(found)
+    page(link, "FROM outflows AS w WHERE w.id > $1 AND w.id < $2", binds).await
 }
 
 /// The cases of the snapshot's outflows that no order owns.

@@ -3,7 +3,7 @@
 //! In: a statement's head, a list. Out: the statement run in chunks of a few fixed sizes, so that
 //! it is prepared once for each size.
 //! Why: through sqlx a statement costs about 80 µs, a row 1 µs and a column 0.2 µs. So rows are
-//! written by the hundred, and read as one text a hundred: fields are parted by U+001F, rows by
+//! written by the thousand, and read as one text a thousand: fields are parted by U+001F, rows by
 //! U+001E, and no column holds either.
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use payments::address::{Address, lower_hex};
-use payments::contract::Answers;
+use payments::contract::{self, Answers};
 use ruint::aliases::U256;
 
 use crate::error::Error;
@@ -41,15 +41,13 @@ async fn answers(node: &Node, facts: &Facts, accounts: &[Address]) -> Result<Ans
     let deprecated = match truth(word(node, facts, "deprecated()", None).await?) {
         Some(true) => {
             let successor = word(node, facts, "upgradedAddress()", None).await?.unwrap_or_default();
-            let [_, _, _, _, _, _, _, _, _, _, _, _, account @ ..] = successor.to_be_bytes::<32>();
-            Some(Some(Address(account)))
+            Some(Some(contract::account(successor)))
         }
         known => known.map(|_| None),
     };
     let points = word(node, facts, "basisPointsRate()", None).await?;
     let most = word(node, facts, "maximumFee()", None).await?;
-    let fee = points.zip(most);
-    let fee = fee.map(|(points, most)| (u32::try_from(points).unwrap_or(u32::MAX), most));
+    let fee = contract::fee(points, most);
     let blacklisted = blacklisted(node, facts, accounts).await?;
     let (block, time) = (header.id, header.time);
     Ok(Answers { block, time, paused, deprecated, fee, blacklisted })
@@ -61,7 +59,7 @@ async fn blacklisted(
     facts: &Facts,
     accounts: &[Address],
 ) -> Result<Option<BTreeMap<Address, bool>>, Refusal> {
-    let probe = accounts.first().copied().unwrap_or(Address([0; 20]));
+    let probe = accounts.first().copied().unwrap_or(Address::NOBODY);
     for method in BLACKLISTED {
         let Some(first) = truth(word(node, facts, method, Some(probe)).await?) else { continue };
         let mut found = BTreeMap::new();
@@ -91,6 +89,5 @@ async fn word(
 }
 
 fn truth(word: Option<U256>) -> Option<bool> {
-    let word = word?;
-    (word <= U256::ONE).then_some(word == U256::ONE)
+    word.and_then(contract::truth)
 }
