@@ -22,14 +22,10 @@ const WORTH: usize = 256;
 
 /// A look at a chain, and what the rules say of it where they were asked already.
 pub(crate) struct Seen {
+    /// The generation of the cursor it was made from.
+    pub(crate) generation: u64,
     pub(crate) look: Look,
     pub(crate) planned: Option<Changes>,
-}
-
-impl From<Look> for Seen {
-    fn from(look: Look) -> Self {
-        Self { look, planned: None }
-    }
 }
 
 /// Who looks: at which nodes, for which addresses, by which rules.
@@ -63,7 +59,8 @@ impl Eyes {
         let planned =
             foreseen.and_then(|snapshot| plan(&self.books.rules, &snapshot, &update, now).ok());
         let Update::Scan(scan) = update else { return None };
-        Some(Seen { look: Look { scan, earlier: look.earlier }, planned })
+        let look = Look { scan, earlier: look.earlier };
+        Some(Seen { generation: ahead.cursor().generation, look, planned })
     }
 }
 

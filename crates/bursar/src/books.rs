@@ -42,6 +42,20 @@ impl Books {
         Err(Error::Failed(format!("the books were busy {ATTEMPTS} times in a row; try again")))
     }
 
+    /// Records a mark on a chain as it stood at `generation`. Where the chain was moved since,
+    /// nothing: an adoption may have ended what the mark is about, and the next look says so again
+    /// where it did not.
+    ///
+    /// # Errors
+    /// When the rules refuse it or the database fails; nothing is written then.
+    pub async fn mark(&self, generation: u64, update: &Update) -> Result<(), Error> {
+        let changes = self.judge(update).await?;
+        if changes.cursor.as_ref().is_some_and(|mv| mv.generation == generation) {
+            self.write(&changes).await?;
+        }
+        Ok(())
+    }
+
     /// Writes what the rules decided; false where somebody changed what they had read, and nothing
     /// is written.
     ///

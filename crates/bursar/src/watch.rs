@@ -36,6 +36,8 @@ pub struct Watcher {
     stalled_after: Duration,
     unread_since: Option<Time>,
     hearing: Hearing,
+    /// The generation of the chain that this turn judges by.
+    generation: u64,
     /// Whether what is recorded was held against the nodes.
     vetted: bool,
     /// The finalized height, and the one at which refunds were last asked about.
@@ -76,6 +78,7 @@ impl Watcher {
             finalized: None,
             asked_at: None,
             hearing: Hearing::default(),
+            generation: 0,
             vetted: false,
         }
     }
@@ -96,7 +99,7 @@ impl Watcher {
     }
 
     async fn record(&mut self, seen: Result<Seen, Error>) -> Result<Turn, Error> {
-        let Seen { look: Look { scan, earlier }, planned } = match seen {
+        let Seen { look: Look { scan, earlier }, planned, .. } = match seen {
             Ok(seen) => seen,
             Err(error) => return Err(self.note(error).await),
         };
@@ -109,6 +112,7 @@ impl Watcher {
         self.unread_since = None;
         if let Some(mv) = &changes.cursor {
             self.finalized = mv.finalized.map(|block| block.height);
+            self.generation = mv.generation.saturating_add(1);
         }
         if !earlier.is_empty() {
             let (chain, notices) = (self.chain.clone(), Vec::new());
@@ -168,17 +172,24 @@ impl Watcher {
 
     async fn fetch(&mut self) -> Result<Seen, Error> {
         if let Some(seen) = self.ahead.seen().await {
+            self.generation = seen.generation;
             return Ok(seen);
         }
+        let (look, planned) = (self.look().await?, None);
+        Ok(Seen { generation: self.generation, look, planned })
+    }
+
+    async fn look(&mut self) -> Result<Look, Error> {
         let (books, node) = (&self.eyes.books, &self.eyes.node);
         let mut cursor = books.store.cursor(&self.chain).await?;
         if !self.vetted {
-            if let Some(pause) = vet(books, &self.chain, node, &cursor).await? {
-                books.record(&pause).await?;
+            while let Some(pause) = vet(books, &self.chain, node, &cursor).await? {
+                books.mark(cursor.generation, &pause).await?;
                 cursor = books.store.cursor(&self.chain).await?;
             }
             self.vetted = true;
         }
+        self.generation = cursor.generation;
         point!("watch.begun");
         let wrong = |source| Error::chain(&self.chain, source);
         if let Some(accounts) = &self.accounts
@@ -188,10 +199,10 @@ impl Watcher {
                 behind.begin(books, &cursor).await?;
             }
             if let Some(look) = node.poll_accounts(&cursor, &open).await.map_err(wrong)? {
-                return Ok(look.into());
+                return Ok(look);
             }
         }
-        Ok(self.eyes.poll(&cursor).await.map_err(wrong)?.into())
+        self.eyes.poll(&cursor).await.map_err(wrong)
     }
 
     /// Marks a chain that cannot be read or trusted, so that every process can say so.
@@ -242,10 +253,11 @@ impl Watcher {
         self.mark(refuses.then(|| Update::Stall { chain: self.chain.clone(), why }), error).await
     }
 
-    /// Records a mark; one that stands already changes nothing and is told once.
+    /// Records a mark on the chain this turn saw; one that stands already changes nothing and is
+    /// told once.
     async fn mark(&self, update: Option<Update>, error: Error) -> Error {
         let Some(update) = update else { return error };
-        self.eyes.books.record(&update).await.err().unwrap_or(error)
+        self.eyes.books.mark(self.generation, &update).await.err().unwrap_or(error)
     }
 
     /// Reads some of the blocks behind the index again. A failure costs time only.

@@ -23,17 +23,6 @@ use crate::refusal::{Class, Refusal};
 use crate::source::Source;
 use crate::verify;
 
-/// What an account holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Balance {
-    /// Token base units.
-    pub raw: U256,
-    /// The balance is that after some block from this height on,
-    pub from: u64,
-    /// up to this one. TRON's nodes answer only for now, and now moves.
-    pub to: u64,
-}
-
 /// Whether the chain already knows an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Used {
@@ -185,23 +174,6 @@ impl Source {
             }
         }
         best.filter(|_| exhausted.is_empty()).ok_or_else(|| exhausted.error())
-    }
-
-    /// How many base units of the token `account` holds in the solidified state. The node learns
-    /// that somebody asked about this account.
-    ///
-    /// # Errors
-    /// [`Error`] where no endpoint answers.
-    pub async fn balance(&self, account: Address) -> Result<Balance, Error> {
-        let facts = &self.pool.facts;
-        let asked = self.pool.ask(None, |node| async move {
-            let from = verify::solidified(&node).await?.id.height;
-            let raw = verify::balance(&node, facts, Side::Solidity, account).await?;
-            let to = verify::solidified(&node).await?.id.height;
-            // Two nodes behind one name may answer in any order.
-            Ok(Balance { raw, from: from.min(to), to: from.max(to) })
-        });
-        asked.await.map(|(balance, _)| balance).map_err(|exhausted| exhausted.error())
     }
 
     /// Whether the chain already knows `account`: what it holds, whether it was activated, and

@@ -39,6 +39,7 @@ pub use budget::{Budget, Habits, Way};
 pub use check::{EndpointReport, Failure, Health};
 pub use config::{Config, EndpointConfig, Key, Place, Start};
 pub use error::{BoxError, Error};
-pub use explain::{Balance, Used};
+pub use explain::Used;
+pub use held::Balance;
 pub use index::Hints;
 pub use source::Source;

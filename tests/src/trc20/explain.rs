@@ -1,7 +1,7 @@
 //! Single questions: a transaction, a balance, an account, a stretch read again.
 
 use alloy::primitives::U256;
-use lab::tron::{ChainSpec, Tx};
+use lab::tron::{ChainSpec, Fault, Paths, Tx};
 use payments::chain::TxHash;
 use payments::lookup::Transaction;
 use payments::watch::WatchSet;
@@ -30,16 +30,48 @@ async fn a_transaction_and_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn a_balance_is_that_of_the_solidified_state() {
+async fn balances_are_those_of_the_solidified_state() {
+    let chain = chain();
+    let node = node(&chain).await;
+    chain.mine(vec![pay(1, 5), pay(2, 7)]);
+    chain.mine_empty(30);
+    chain.mine(vec![pay(1, 6)]);
+    let follower = Follower::new(&[&node]).await;
+    let accounts: Vec<_> = (1..=40).map(ours).collect();
+    let before = node.requests().total();
+    let held = follower.source.balances(&accounts).await.unwrap();
+    let asked = node.requests().total() - before;
+    assert_eq!(asked, 42, "one for each, and what is solidified before and after");
+    let solid = chain.solid().height;
+    assert!(held.iter().all(|held| (held.from, held.to) == (solid, solid)), "{held:?}");
+    let mut raw = held.iter().map(|held| held.raw);
+    assert_eq!((raw.next(), raw.next()), (Some(U256::from(5)), Some(U256::from(7))));
+    assert!(raw.all(|raw| raw.is_zero()));
+}
+
+#[tokio::test]
+async fn balances_name_the_blocks_that_went_by_while_they_were_told() {
     let chain = chain();
     let node = node(&chain).await;
     chain.mine(vec![pay(1, 5)]);
     chain.mine_empty(30);
-    chain.mine(vec![pay(1, 6)]);
     let follower = Follower::new(&[&node]).await;
-    let balance = follower.source.balance(ours(1)).await.unwrap();
-    let solid = chain.solid().height;
-    assert_eq!((balance.raw, balance.from, balance.to), (U256::from(5), solid, solid));
+    let first = chain.solid().height;
+    let call = "/walletsolidity/triggerconstantcontract";
+    let late = node.fault(Fault::Hang { paths: Paths::under(&[call]), times: Some(1) });
+    let before = node.requests().count(call);
+    let mined = async {
+        while node.requests().count(call) < before + 2 {
+            tokio::task::yield_now().await;
+        }
+        chain.mine_empty(3);
+        node.heal_one(late);
+    };
+    let accounts = [ours(1), ours(2)];
+    let (held, ()) = tokio::join!(follower.source.balances(&accounts), mined);
+    for held in held.unwrap() {
+        assert_eq!((held.from, held.to), (first, first + 3));
+    }
 }
 
 #[tokio::test]

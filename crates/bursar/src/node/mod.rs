@@ -212,13 +212,7 @@ impl Node {
                 let (from, to) = (at.height, at.height);
                 Ok(held.map(|raw| trc20::Balance { raw, from, to }).collect())
             }
-            Self::Tron(source) => {
-                let mut held = Vec::with_capacity(accounts.len());
-                for account in accounts {
-                    held.push(source.balance(*account).await?);
-                }
-                Ok(held)
-            }
+            Self::Tron(source) => Ok(source.balances(accounts).await?),
         }
     }
 

@@ -1,34 +1,67 @@
 //! Another branch of TRON is followed because a person says so, where accounts are watched.
 
-use lab::tron::BlockRef;
+use lab::tron::{BlockRef, Fault, Paths, Tx};
 use serde_json::Value;
 
 use super::shop::{Shop, payment};
+use crate::live::daemon::Daemon;
 use crate::live::shop::{Engine, deposits, on_both_engines, text};
 
 on_both_engines!(
     another_branch_is_followed_where_accounts_are_watched,
+    what_a_look_from_before_an_adoption_says_is_not_recorded,
     another_branch_is_followed_after_a_restart,
 );
 
 const BY_ACCOUNTS: &str = "read = \"accounts\"";
+const FAILED: &str = "this turn failed";
 const SAID: [&str; 4] = ["--by", "maria", "--why", "three explorers show it"];
+
+/// What is paid from where two branches part: on the other one `AGAIN` some blocks later by the same
+/// transaction, and `LATER` for the first time.
+struct Branches {
+    from: BlockRef,
+    other: [Tx; 2],
+}
 
 impl Shop {
     async fn state(&self) -> Value {
         self.bursar(&["chain", "show", "tron"]).await["chains"][0].clone()
     }
 
-    /// Replaces every block from `from` on, final ones too: on the other branch `AGAIN` is paid
-    /// some blocks later by the same transaction, and `LATER` for the first time.
-    async fn other_branch(&self, from: BlockRef, ours: [lab::tron::Tx; 2]) -> BlockRef {
+    /// Two payments of one block are credited and final.
+    async fn credited(&self) -> (Daemon, Branches) {
+        let mut daemon = self.watching().await;
+        let gone = self.order("GONE", "tron", "100").await;
+        let again = self.order("AGAIN", "tron", "100").await;
+        let later = self.order("LATER", "tron", "100").await;
+        let twice = || payment(again, 100).tagged(5);
+        let from = self.chain.mine(vec![payment(gone, 100), twice()]);
+        self.solidify();
+        daemon.told("credits.granted", "GONE").await;
+        daemon.told("credits.granted", "AGAIN").await;
+        (daemon, Branches { from, other: [twice(), payment(later, 100)] })
+    }
+
+    /// Replaces every block from where they part, final ones too.
+    fn other_branch(&self, Branches { from, other: [again, later] }: Branches) -> BlockRef {
         let depth = self.chain.tip().height - from.height + 1;
-        let [again, later] = ours;
         let blocks = vec![vec![], vec![], vec![], vec![again], vec![later]];
         self.chain.reorg(depth, blocks);
         self.chain.mine_empty(depth);
         self.solidify();
         self.chain.solid()
+    }
+
+    /// The daemon has found the other branch; how often it said so.
+    async fn paused(&self, daemon: &mut Daemon) -> usize {
+        for turns in 1.. {
+            daemon.said_times(FAILED, turns).await;
+            if text(&self.state().await["state"]) == "paused" {
+                return turns;
+            }
+        }
+        unreachable!("turns go on");
     }
 
     /// What holds after the branch of `named` was adopted.
@@ -58,22 +91,9 @@ impl Shop {
 
 async fn another_branch_is_followed_where_accounts_are_watched(engine: Engine) {
     let shop = Shop::open(engine, BY_ACCOUNTS).await;
-    let mut daemon = shop.watching().await;
-    let gone = shop.order("GONE", "tron", "100").await;
-    let again = shop.order("AGAIN", "tron", "100").await;
-    let later = shop.order("LATER", "tron", "100").await;
-    let twice = || payment(again, 100).tagged(5);
-    let from = shop.chain.mine(vec![payment(gone, 100), twice()]);
-    shop.solidify();
-    daemon.told("credits.granted", "GONE").await;
-    daemon.told("credits.granted", "AGAIN").await;
-    let named = shop.other_branch(from, [twice(), payment(later, 100)]).await;
-    for turns in 1.. {
-        daemon.said_times("this turn failed", turns).await;
-        if text(&shop.state().await["state"]) == "paused" {
-            break;
-        }
-    }
+    let (mut daemon, branches) = shop.credited().await;
+    let named = shop.other_branch(branches);
+    shop.paused(&mut daemon).await;
     shop.adopted(named).await;
     daemon.told("credits.granted", "LATER").await;
     daemon.told_times("credits.granted", "AGAIN", 2).await;
@@ -82,22 +102,36 @@ async fn another_branch_is_followed_where_accounts_are_watched(engine: Engine) {
     daemon.stop().await;
 }
 
+/// A node answers late: the turn that asked it still judges by what the adoption has taken back.
+async fn what_a_look_from_before_an_adoption_says_is_not_recorded(engine: Engine) {
+    let shop = Shop::open(engine, BY_ACCOUNTS).await;
+    let (mut daemon, branches) = shop.credited().await;
+    let named = shop.other_branch(branches);
+    let turns = shop.paused(&mut daemon).await.saturating_add(1);
+    daemon.said_times(FAILED, turns).await;
+    let asked = || shop.node.requests().total();
+    let before = asked();
+    let late = shop.node.fault(Fault::Hang { paths: Paths::all(), times: Some(1) });
+    while asked() == before {
+        tokio::task::yield_now().await;
+    }
+    shop.adopted(named).await;
+    shop.node.heal_one(late);
+    daemon.said_times(FAILED, turns.saturating_add(1)).await;
+    daemon.told("credits.granted", "LATER").await;
+    daemon.told_times("credits.granted", "AGAIN", 2).await;
+    shop.is_as_the_branch().await;
+    daemon.stop().await;
+}
+
 /// The daemon was down meanwhile, so its first look finds it.
 async fn another_branch_is_followed_after_a_restart(engine: Engine) {
     let shop = Shop::open(engine, BY_ACCOUNTS).await;
-    let mut daemon = shop.watching().await;
-    let gone = shop.order("GONE", "tron", "100").await;
-    let again = shop.order("AGAIN", "tron", "100").await;
-    let later = shop.order("LATER", "tron", "100").await;
-    let twice = || payment(again, 100).tagged(5);
-    let from = shop.chain.mine(vec![payment(gone, 100), twice()]);
-    shop.solidify();
-    daemon.told("credits.granted", "GONE").await;
-    daemon.told("credits.granted", "AGAIN").await;
+    let (daemon, branches) = shop.credited().await;
     daemon.stop().await;
-    let named = shop.other_branch(from, [twice(), payment(later, 100)]).await;
+    let named = shop.other_branch(branches);
     let mut daemon = shop.daemon();
-    daemon.said_times("this turn failed", 2).await;
+    daemon.said_times(FAILED, 2).await;
     let paused = shop.state().await;
     assert_eq!(text(&paused["state"]), "paused", "{paused}");
     assert_eq!(text(&shop.show("LATER").await["status"]), "awaiting_payment");
