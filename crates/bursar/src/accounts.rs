@@ -108,7 +108,7 @@ impl Behind {
             // What lies above the final block may be replaced, and the index asked about the rest.
             let below = cursor.kept.first().and_then(|first| first.id.height.checked_sub(1));
             let known = cursor.finalized.map(|id| id.height.min(last.id.height)).or(below);
-            books.store.keep_reread(&cursor.chain, known.unwrap_or_default()).await?;
+            books.store.keep_reread(&cursor.chain, None, known.unwrap_or_default()).await?;
             point!("behind.begun");
         }
         self.begun = true;
@@ -143,7 +143,7 @@ impl Behind {
         self.done |= from > last;
         if self.done && self.by_blocks {
             // Every block is read whole before it is recorded: only the mark is to follow.
-            books.store.keep_reread(name, last).await?;
+            books.store.keep_reread(name, Some(done), last).await?;
             self.rest(FOLLOWS);
         }
         if from > last || self.done && self.by_blocks {
@@ -152,7 +152,7 @@ impl Behind {
         let reader = Reader { books, name, node };
         let (end, changes) = reader.portion(&mut self.watched, from, last).await?;
         point!("behind.read");
-        books.store.keep_reread(name, end).await?;
+        books.store.keep_reread(name, Some(done), end).await?;
         point!("behind.kept");
         let blocks = end.saturating_sub(done);
         self.rest(Duration::from_millis(blocks.saturating_mul(PACE_MS)));

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use payments::Changes;
+use payments::{Changes, Update};
 use payments::event::Event;
 use payments::name::ChainName;
+use payments::time::Time;
 use store::{WatchState, point};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -93,6 +94,7 @@ async fn one_chain(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let mut retry = Retry::default();
+    let begun = opened.books.clock.now();
     let node = loop {
         let connected = tokio::select! {
             biased;
@@ -103,6 +105,7 @@ async fn one_chain(
             Ok(node) => break node,
             Err(error) if error.exit_code() == 2 || error.is_fatal() => return Err(error),
             Err(error) => {
+                unread(&opened, &name, &chain, begun, &error).await;
                 let wait = retry.next_wait();
                 tracing::warn!(chain = %name, error = error.line(), wait_ms = millis(wait), "no node yet");
                 tokio::select! {
@@ -116,6 +119,23 @@ async fn one_chain(
     tracing::info!(chain = %name, "watching");
     let watcher = Watcher::new(name, &chain, node, opened.books.clone(), watched);
     watcher.run(chain.poll_interval, stop, report).await
+}
+
+/// Marks a chain of which no node has answered since `begun`, once that is too long. A database
+/// that does not answer either is told where it is asked for more.
+async fn unread(opened: &Opened, name: &ChainName, chain: &Chain, begun: Time, error: &Error) {
+    let limit = i64::try_from(chain.stalled_after.as_millis()).unwrap_or(i64::MAX);
+    if opened.books.clock.now().0.saturating_sub(begun.0) < limit {
+        return;
+    }
+    let marked = async {
+        let generation = opened.books.store.cursor(name).await?.generation;
+        let update = Update::Stall { chain: name.clone(), why: error.line() };
+        opened.books.mark(generation, &update).await
+    };
+    if let Err(error) = marked.await {
+        tracing::warn!(chain = %name, error = error.line(), "not marked as stalled");
+    }
 }
 
 fn millis(wait: std::time::Duration) -> u64 {

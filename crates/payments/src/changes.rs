@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::address::Address;
 use crate::adopt::{Adopted, Adoption};
@@ -78,6 +79,8 @@ pub struct Bounds {
     pub others_per_order: u32,
     /// And how many of a chain within an hour.
     pub others_per_hour: u32,
+    /// For how long nothing may become final before that is told. None: for ever.
+    pub silent_after: Option<Duration>,
     /// A decision about more than this needs a second person. None: no decision by its amount.
     pub two_person_above: Option<Usdt>,
 }
@@ -88,6 +91,7 @@ impl Default for Bounds {
             hourly_credits: None,
             others_per_order: 20,
             others_per_hour: 200,
+            silent_after: None,
             two_person_above: None,
         }
     }

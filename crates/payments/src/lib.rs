@@ -41,6 +41,7 @@ pub mod replay;
 mod resolve;
 mod settle;
 mod sheet;
+mod silence;
 pub mod time;
 pub mod watch;
 

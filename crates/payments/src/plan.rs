@@ -25,6 +25,7 @@ use crate::outflows;
 use crate::recent::Hour;
 use crate::refund;
 use crate::resolve::{self, Refusal, Said};
+use crate::silence;
 use crate::time::Time;
 
 /// Why an update changes nothing.
@@ -323,11 +324,7 @@ fn plan_scan(
         || connection.safe != cursor.safe
         || !connection.orphaned.is_empty();
     let mut mv = CursorMove { recent, ..CursorMove::new(cursor, connection) };
-    if grown && mv.stalled.take().is_some() {
-        let height = mv.kept.last().map_or(0, |header| header.id.height);
-        let data = vec![("height", height.to_string())];
-        desk.tell_chain(EventKind::ChainRecovered, &scan.chain, data);
-    }
+    silence::settle(&mut desk, rules, &mut mv, (scan, grown), now);
     desk.heed_issuer(&mut mv);
     let view = View::of_move(rules, &mv, final_time(cursor, scan));
     ceiling::settle(&mut desk, view, &mut mv, now)?;

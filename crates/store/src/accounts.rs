@@ -12,7 +12,7 @@ use sqlx::Row;
 use crate::Store;
 use crate::error::Error;
 use crate::point;
-use crate::row::{self, Fields};
+use crate::row::{self, Fields, signed};
 use crate::sql::Binds;
 
 impl Store {
@@ -78,19 +78,26 @@ impl Store {
         Ok(height.and_then(|height| u64::try_from(height).ok()))
     }
 
-    /// Keeps up to which height the blocks of a chain were read again; a lower one than is kept
-    /// changes nothing.
+    /// Keeps up to which height the blocks of a chain were read again, where they were read from
+    /// `known` on, what [`Self::reread`] said before. Where that is another one by now, nothing
+    /// changes: an adoption lets blocks be read again that were read already. Nor does a lower one.
     ///
     /// # Errors
     /// What the engine says.
-    pub async fn keep_reread(&self, chain: &ChainName, height: u64) -> Result<(), Error> {
+    pub async fn keep_reread(
+        &self,
+        chain: &ChainName,
+        known: Option<u64>,
+        height: u64,
+    ) -> Result<(), Error> {
         let insert = "INSERT INTO rereads (chain, height) VALUES ($1, $2) ON CONFLICT (chain) \
-            DO UPDATE SET height = excluded.height WHERE excluded.height > rereads.height";
-        let kept = i64::try_from(height);
-        let kept = kept.map_err(|_| Error::beyond("rereads", "height", chain.as_str()))?;
+            DO UPDATE SET height = excluded.height \
+            WHERE rereads.height = $3 AND excluded.height > rereads.height";
+        let column = |height: u64| signed("rereads", "height", chain, height);
         let mut binds = Binds::default();
         binds.text(chain.to_string())?;
-        binds.int(kept)?;
+        binds.int(column(height)?)?;
+        binds.int_or_null(known.map(column).transpose()?)?;
         let mut transaction = self.writing().await?;
         self.link(&mut transaction).run(insert, binds).await?;
         point!("reread.kept");

@@ -122,8 +122,14 @@ impl World {
             // Which of too many are recorded depends on how they are batched.
             let most = u32::MAX;
             let (others_per_order, others_per_hour, hourly_credits) = (most, most, None);
-            let bounds =
-                Bounds { hourly_credits, others_per_order, others_per_hour, two_person_above };
+            let silent_after = None;
+            let bounds = Bounds {
+                hourly_credits,
+                others_per_order,
+                others_per_hour,
+                silent_after,
+                two_person_above,
+            };
             let (token, treasury) = (TOKEN, vec![TREASURY]);
             let of_chain = ChainRules { token, decimals, max_reorg, finality, treasury, bounds };
             rules.insert(chain.name.clone(), of_chain);

@@ -2,6 +2,8 @@
 //!
 //! In: pauses, resumes and stalls, each twice. Out: one event each, and nothing credited between.
 
+use std::time::Duration;
+
 use payments::Update;
 use payments::changes::Finality;
 use payments::order::Policy;
@@ -148,4 +150,60 @@ fn a_failed_reconciliation_is_told() {
     world.apply(&Update::ReconcileFailed { run, why }).unwrap();
     let news = world.news();
     assert!(news.starts_with("reconcile.failed") && news.contains("why=2 findings"), "{news}");
+}
+
+#[test]
+fn nodes_that_answer_and_make_nothing_final_are_told_once() {
+    let mut world = World::new();
+    world.finality("ethereum", &[(None, Finality::Finalized)]);
+    let rules = world.rules.get_mut(&chain("ethereum")).unwrap();
+    rules.bounds.silent_after = Some(Duration::from_secs(600));
+    world.order("A", |_| {});
+    world.mine_at("ethereum", 100, &[]);
+    world.mine_at("ethereum", 112, &[pay("t1", "A", "100")]);
+    world.now = 112_000;
+    world.finalize("ethereum", 1);
+    world.skip();
+    // Exactly so long is not too long; what is looked at is the final block, not the newest.
+    world.now = 700_000 - 1;
+    world.mine_at("ethereum", 690, &[]);
+    assert_eq!(world.news(), "");
+    let silent = |newest: u64| {
+        format!(
+            "chain.stalled why=nothing has become final for more than 10 minutes: the newest \
+             final block is 1, the newest one {newest}; ask another node, or see `bursar check`"
+        )
+    };
+    world.scan("ethereum").unwrap();
+    says(&world.news(), &silent(3));
+    // Blocks that come do not end it, and it is not told again.
+    world.mine_at("ethereum", 702, &[]);
+    world.scan("ethereum").unwrap();
+    assert_eq!(world.news(), "");
+    let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
+    assert!(cursor.stalled.as_ref().unwrap().contains("the newest one 4"), "{cursor:?}");
+    // What becomes final is credited all the same, and the next block ends it.
+    world.finalize("ethereum", 3);
+    assert!(world.state("A").contains("credited"), "{}", world.state("A"));
+    world.skip();
+    world.mine_at("ethereum", 714, &[]);
+    says(&world.news(), "chain.recovered height=5");
+}
+
+#[test]
+fn a_chain_that_is_caught_up_with_is_not_silent() {
+    let mut world = World::new();
+    let rules = world.rules.get_mut(&chain("ethereum")).unwrap();
+    rules.bounds.silent_after = Some(Duration::from_secs(600));
+    for second in [10, 20, 30, 40] {
+        world.mine_unseen("ethereum", second, &[]);
+    }
+    world.lines.get_mut("ethereum").unwrap().finalized = 4;
+    world.now = 100_000_000;
+    let mut scan = world.look("ethereum");
+    scan.blocks.truncate(2);
+    world.apply(&Update::Scan(scan)).unwrap();
+    assert_eq!(world.news(), "");
+    world.scan("ethereum").unwrap();
+    assert!(world.news().starts_with("chain.stalled"), "its end is long ago");
 }

@@ -20,6 +20,8 @@ use crate::derive::Account;
 use crate::error::{Error, input};
 use crate::secret;
 
+/// Ethereum's epochs make a block final after 13 to 20 minutes, the slowest rollups after 40.
+const SILENT_AFTER: Duration = Duration::from_secs(3_600);
 /// Addresses that one chain's deposits may be swept to.
 const MOST_TREASURIES: usize = 100;
 
@@ -94,11 +96,13 @@ fn read_bounds(name: &ChainName, chain: &file::Chain) -> Result<Bounds, Error> {
         bound @ 1..=10_000 => Ok(bound),
         _ => Err(input(&field(what), "must be 1 to 10000")),
     };
+    let silent_after = chain.silent_after.as_ref();
     let (of_order, of_hour) = (chain.other_tokens_per_order, chain.other_tokens_per_hour);
     Ok(Bounds {
         hourly_credits,
         others_per_order: bound("other_tokens_per_order", of_order, usual.others_per_order)?,
         others_per_hour: bound("other_tokens_per_hour", of_hour, usual.others_per_hour)?,
+        silent_after: Some(duration(&field("silent_after"), silent_after, SILENT_AFTER)?),
         ..usual
     })
 }

@@ -101,6 +101,7 @@ pub(super) struct Chain {
     pub(super) check_header_hash: Option<bool>,
     pub(super) prove: Option<ProveWord>,
     pub(super) stalled_after: Option<String>,
+    pub(super) silent_after: Option<String>,
     pub(super) recovery_fee: Option<String>,
     pub(super) hourly_credit_ceiling: Option<String>,
     pub(super) other_tokens: Option<OthersWord>,

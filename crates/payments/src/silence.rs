@@ -1,0 +1,54 @@
+//! A chain on which nothing becomes final any more, though its nodes answer.
+//!
+//! In: the cursor after a look, the newest block of the nodes, the clock. Out: a mark, and its end.
+//! Never: a pause; what is final is credited as before. Why: a node that stands still answers every
+//! question well, and payments above its last block are nobody's until somebody is told.
+
+use crate::chain::Scan;
+use crate::changes::{ChainRules, CursorMove};
+use crate::desk::Desk;
+use crate::event::EventKind;
+use crate::time::Time;
+
+/// Marks a chain that stands still, and ends a mark where it has `grown` and does not.
+pub(crate) fn settle(
+    desk: &mut Desk,
+    rules: &ChainRules,
+    mv: &mut CursorMove,
+    (scan, grown): (&Scan, bool),
+    now: Time,
+) {
+    let height = mv.kept.last().map_or(0, |header| header.id.height);
+    match silent(rules, mv, scan, now) {
+        Some(why) if mv.stalled.is_none() => {
+            desk.tell_chain(EventKind::ChainStalled, &mv.chain, vec![("why", why.clone())]);
+            mv.stalled = Some(why);
+        }
+        Some(why) if grown => mv.stalled = Some(why),
+        None if grown && mv.stalled.take().is_some() => {
+            let data = vec![("height", height.to_string())];
+            desk.tell_chain(EventKind::ChainRecovered, &mv.chain, data);
+        }
+        _ => {}
+    }
+}
+
+/// Why a chain counts as silent. One whose final block is not recorded yet is being caught up with.
+fn silent(rules: &ChainRules, mv: &CursorMove, scan: &Scan, now: Time) -> Option<String> {
+    let limit = rules.bounds.silent_after?;
+    let finalized = mv.finalized?;
+    if scan.finalized.is_some_and(|claimed| claimed.height > finalized.height) {
+        return None;
+    }
+    let header = mv.kept.iter().find(|header| header.id == finalized)?;
+    let millis = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+    if now.0.saturating_sub(header.time.0) <= millis {
+        return None;
+    }
+    let (minutes, height) = (limit.as_secs().div_euclid(60), finalized.height);
+    let last = mv.kept.last().map_or(height, |last| last.id.height);
+    Some(format!(
+        "nothing has become final for more than {minutes} minutes: the newest final block is \
+         {height}, the newest one {last}; ask another node, or see `bursar check`"
+    ))
+}
