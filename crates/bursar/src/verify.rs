@@ -20,7 +20,7 @@ pub(crate) const NOT_PROVED: [&str; 6] = [
     "that the chain says the same: `bursar reconcile` compares it",
     "that these are the newest books: a head of the log that somebody else kept does (--head)",
     "what a decision could not show later: that its deposits were final, and which sum needs two",
-    "the deposits that no order owns, by running the rules again: their journals are in the log",
+    "what left and what the token's issuer did, by running the rules again: sums and cases fit it",
     "which block held a transfer before it was mined again: the books keep the last one",
     "that a fact was true when it was recorded: who wrote it had the nodes' word for it",
 ];
@@ -59,6 +59,7 @@ fn tell(found: &Verified, sealed: Option<&Sealed>, output: Output) -> Result<(),
         "events": sealed.map(|sealed| sealed.events),
         "log": log.map(|head| head.to_string()),
         "orders_run_again": found.replayed.orders,
+        "unassigned_run_again": found.replayed.unassigned,
         "not_proved": NOT_PROVED,
     });
     output.print(&value, || {
@@ -68,6 +69,7 @@ fn tell(found: &Verified, sealed: Option<&Sealed>, output: Output) -> Result<(),
             pairs.push(("events", sealed.events.to_string()));
             pairs.push(("log", log.to_string()));
             pairs.push(("orders run again", found.replayed.orders.to_string()));
+            pairs.push(("unassigned run again", found.replayed.unassigned.to_string()));
         }
         let told = if findings.is_empty() {
             "The books agree with themselves.\n".to_owned()

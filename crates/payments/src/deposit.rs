@@ -174,6 +174,26 @@ impl Deposit {
         self.to == order.address || self.assigned.is_some()
     }
 
+    /// What is told of it where it is seen.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("amount", self.amount.to_string()),
+            ("raw", self.raw.to_string()),
+            ("tx", self.id.tx.to_string()),
+            ("from", self.from.to_string()),
+            ("height", self.block.height.to_string()),
+        ]
+    }
+
+    /// What is told of it where it is found final.
+    pub(crate) fn confirmed_facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("amount", self.amount.to_string()),
+            ("tx", self.id.tx.to_string()),
+            ("height", self.block.height.to_string()),
+        ]
+    }
+
     /// Its name in the keys of its order's journals and cases. One that a decision brought has
     /// journals of its own beside those of the order it arrived for.
     #[must_use]

@@ -421,14 +421,7 @@ impl Work {
     }
 
     fn tell_detected(&mut self, seen: &Deposit) {
-        let data = vec![
-            ("amount", seen.amount.to_string()),
-            ("raw", seen.raw.to_string()),
-            ("tx", seen.id.tx.to_string()),
-            ("from", seen.from.to_string()),
-            ("height", seen.block.height.to_string()),
-        ];
-        self.tell(EventKind::DepositDetected, Some(seen), None, data);
+        self.tell(EventKind::DepositDetected, Some(seen), None, seen.facts());
     }
 
     pub(crate) fn tell(

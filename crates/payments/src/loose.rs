@@ -62,7 +62,9 @@ impl Loose {
                 self.moved.insert(at);
             }
         }
-        let data = vec![("amount", seen.amount.to_string()), ("tx", seen.id.tx.to_string())];
+        let mut data = seen.facts();
+        // No order says which address of ours it was.
+        data.push(("to", seen.to.to_string()));
         self.tell(EventKind::DepositDetected, seen, None, data);
         Ok(())
     }
@@ -70,6 +72,11 @@ impl Loose {
     /// The journals that this update wrote for them.
     pub(crate) fn fresh_journals(&self) -> &[Journal] {
         self.journals.get(self.known_journals..).unwrap_or_default()
+    }
+
+    /// Deposits, cases and journals as they are by now.
+    pub(crate) fn into_kept(self) -> (Vec<Deposit>, Vec<Case>, Vec<Journal>) {
+        (self.deposits, self.cases, self.journals)
     }
 
     /// The deposits as they are by now.
@@ -114,9 +121,8 @@ impl Loose {
             steps: Vec::new(),
         });
         self.set_state(at, State::Suspended(kind));
-        let amount = || ("amount", deposit.amount.to_string());
-        self.tell(EventKind::DepositConfirmed, deposit, None, vec![amount()]);
-        let data = vec![("kind", kind.word().to_owned()), amount()];
+        self.tell(EventKind::DepositConfirmed, deposit, None, deposit.confirmed_facts());
+        let data = vec![("kind", kind.word().to_owned()), ("amount", deposit.amount.to_string())];
         self.tell(EventKind::CaseOpened, deposit, Some(id), data);
     }
 

@@ -195,11 +195,7 @@ impl Work {
     }
 
     fn tell_confirmed(&mut self, deposit: &Deposit) {
-        let data = vec![
-            ("amount", deposit.amount.to_string()),
-            ("tx", deposit.id.tx.to_string()),
-            ("height", deposit.block.height.to_string()),
-        ];
+        let data = deposit.confirmed_facts();
         self.tell(EventKind::DepositConfirmed, Some(deposit), None, data);
     }
 

@@ -17,6 +17,11 @@ impl Sheet {
     pub(crate) fn new(dossier: &Arc<Dossier>) -> Self {
         Self(Arc::clone(dossier))
     }
+
+    /// The dossier as it is by now.
+    pub(crate) fn into_shared(self) -> Arc<Dossier> {
+        self.0
+    }
 }
 
 impl Deref for Sheet {

@@ -14,6 +14,7 @@ use payments::ledger::Journal;
 use payments::name::ChainName;
 use payments::order::Dossier;
 use payments::outflow::Outflow;
+use payments::reconcile::Group;
 use payments::time::Time;
 use sqlx::Row;
 
@@ -36,6 +37,13 @@ pub struct Unassigned {
     pub cases: Vec<Case>,
     /// Its journals, oldest first.
     pub journals: Vec<Journal>,
+}
+
+impl<'a> From<&'a Unassigned> for Group<'a> {
+    fn from(stored: &'a Unassigned) -> Self {
+        let Unassigned { deposit, cases, journals } = stored;
+        Self { order: None, deposits: std::slice::from_ref(deposit), cases, journals }
+    }
 }
 
 impl Reading {

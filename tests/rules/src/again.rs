@@ -1,34 +1,50 @@
-//! The rules run again over what was told: every order of every example, and orders altered since.
+//! The rules run again over what was told: every order of every example, every deposit that no
+//! order owns, and both altered since.
 //!
 //! In: the events of an example, each deposit as it was seen, what people did. Out: that they lead
-//! to what is stored, and the first thing that somebody altered. Never: an order left out.
+//! to what is stored, and the first thing that somebody altered. Never: one of them left out.
 //! Why: `bursar verify` believes this comparison, so it is shown to see.
 
 use payments::case::{Case, CaseId, CaseKind, Resolution, Step, StepKind};
 use payments::changes::{Changes, Finality};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::event::{Event, EventKind};
+use payments::ledger::Journal;
 use payments::name::OrderId;
 use payments::order::{Dossier, Policy};
+use payments::reconcile::Group;
 use payments::replay::{Fact, What, replay};
 use payments::time::Time;
 use payments::{PlanError, Update, plan};
 
-use super::world::{World, id, pay};
+use super::resolve::{of, refund};
+use super::world::{World, address, id, pay, raw, usdt};
 
-/// The facts of every order, in the order of telling.
+/// What a fact is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Of {
+    Order(OrderId),
+    Nobodys(DepositId),
+}
+
+/// The facts of every order and of every deposit that none owns, in the order of telling.
 #[derive(Default)]
 pub(super) struct Told {
     commits: u64,
-    facts: Vec<(OrderId, Fact)>,
+    facts: Vec<(Of, Fact)>,
 }
 
 impl Told {
-    /// Writes down what a commit told of orders; `paused` says of a chain what it was before.
+    /// Writes down what a commit told; `paused` says of a chain what it was before.
     pub(super) fn add(&mut self, changes: &Changes, paused: impl Fn(&Event) -> bool) {
         self.commits += 1;
         for event in &changes.events {
-            let (Some(order), Some(chain)) = (&event.order, &event.chain) else { continue };
+            let Some(chain) = &event.chain else { continue };
+            let of = match (&event.order, &event.deposit) {
+                (Some(order), _) => Of::Order(order.clone()),
+                (None, Some(deposit)) => Of::Nobodys(deposit.clone()),
+                (None, None) => continue,
+            };
             let deposit = event.deposit.clone();
             let what = match event.kind {
                 EventKind::DepositOrphaned => deposit.map(What::Orphaned),
@@ -42,7 +58,7 @@ impl Told {
             let paused = paused(event);
             if let Some(what) = what {
                 let fact = Fact { commit, at, chain: chain.clone(), paused, what };
-                self.facts.push((order.clone(), fact));
+                self.facts.push((of, fact));
             }
         }
         self.brought(changes, &paused);
@@ -55,14 +71,18 @@ impl Told {
         let event = changes.events.iter().find(told).unwrap();
         let deposits = changes.recorded.iter().filter(|d| d.assigned.as_ref() == Some(&case));
         let deposits: Vec<Deposit> = deposits.cloned().collect();
-        let order = deposits[0].order.clone().unwrap();
+        let order = Of::Order(deposits[0].order.clone().unwrap());
         let what = What::Brought(case.clone(), deposits);
         let (commit, at, chain) = (self.commits, event.at, event.chain.clone().unwrap());
         self.facts.push((order, Fact { commit, at, chain, paused: paused(event), what }));
     }
 
     fn of(&self, order: &OrderId) -> Vec<Fact> {
-        let facts = self.facts.iter().filter(|(of, _)| of == order);
+        self.about(&Of::Order(order.clone()))
+    }
+
+    fn about(&self, what: &Of) -> Vec<Fact> {
+        let facts = self.facts.iter().filter(|(of, _)| of == what);
         facts.map(|(_, fact)| fact.clone()).collect()
     }
 }
@@ -109,21 +129,59 @@ impl Drop for World {
         }
         for order in self.memory.orders() {
             let stored = self.memory.dossier(order).unwrap();
-            let facts = self.told.of(order);
-            let replayed = replay(stored, &facts, true).unwrap();
-            assert_eq!(replayed.difference, None, "{facts:#?}");
-            for given in replayed.given {
-                let taken = &self.memory.dossier(&given.to).unwrap().deposits;
-                let taken = taken.iter().filter(|d| d.assigned.as_ref() == Some(&given.case));
-                let taken: Vec<_> = taken.map(|d| (d.id.clone(), d.amount)).collect();
-                assert_eq!(taken, given.deposits);
-            }
+            self.leads_to((&**stored).into(), &self.told.of(order));
+        }
+        for stored in self.nobodys() {
+            self.leads_to(stored.group(), &self.told.about(&Of::Nobodys(stored.0.id.clone())));
         }
     }
 }
 
+impl World {
+    fn leads_to(&self, stored: Group<'_>, facts: &[Fact]) {
+        let replayed = replay(stored, facts, true).unwrap();
+        assert_eq!(replayed.difference, None, "{facts:#?}");
+        for given in replayed.given {
+            let taken = &self.memory.dossier(&given.to).unwrap().deposits;
+            let taken = taken.iter().filter(|d| d.assigned.as_ref() == Some(&given.case));
+            let taken: Vec<_> = taken.map(|d| (d.id.clone(), d.amount)).collect();
+            assert_eq!(taken, given.deposits);
+        }
+    }
+
+    /// Every deposit that no order owns.
+    fn nobodys(&self) -> Vec<Nobodys> {
+        let deposits = self.memory.deposits().iter().filter(|deposit| deposit.order.is_none());
+        let each = deposits.map(|deposit| {
+            let id = &deposit.id;
+            let cases = self.memory.cases().iter();
+            let cases = cases.filter(|case| case.order.is_none() && case.deposits.contains(id));
+            let journals = self.memory.journals().iter();
+            let journals =
+                journals.filter(|of| of.order.is_none() && of.deposit.as_ref() == Some(id));
+            Nobodys(
+                (**deposit).clone(),
+                cases.map(|case| (**case).clone()).collect(),
+                journals.map(|journal| (**journal).clone()).collect(),
+            )
+        });
+        each.collect()
+    }
+}
+
+/// A deposit that no order owns, its cases and its journals.
+#[derive(Clone)]
+struct Nobodys(Deposit, Vec<Case>, Vec<Journal>);
+
+impl Nobodys {
+    fn group(&self) -> Group<'_> {
+        let Self(deposit, cases, journals) = self;
+        Group { order: None, deposits: std::slice::from_ref(deposit), cases, journals }
+    }
+}
+
 fn differs(stored: &Dossier, facts: &[Fact]) -> Result<Option<String>, PlanError> {
-    replay(stored, facts, false).map(|replayed| replayed.difference)
+    replay(stored.into(), facts, false).map(|replayed| replayed.difference)
 }
 
 #[test]
@@ -233,4 +291,68 @@ fn a_look_and_a_cancelling_written_together_are_two() {
     let stored = world.memory.dossier(&id("A")).unwrap();
     assert!(stored.paid.is_some() && stored.cancelled.is_some());
     assert_eq!(differs(stored, &together.collect::<Vec<_>>()), Ok(None));
+}
+
+/// 5 nobody asked for, taken back, mined again, refunded as two people agree, and sent.
+fn refunded() -> (Nobodys, Vec<Fact>) {
+    let mut world = World::new();
+    world.memory.import(&[address("pool")]);
+    world.mine("ethereum", &[pay("t1", "pool", "4")]);
+    world.fork("ethereum", 0);
+    world.mine("ethereum", &[pay("t1", "pool", "5")]);
+    world.mine("ethereum", &[]);
+    world.mine("ethereum", &[]);
+    world.all_final("ethereum");
+    let case = CaseId(format!("{}#2", of("unassigned", "ethereum", "t1")));
+    for by in ["ann", "bob"] {
+        world.says(by, &case, refund("back", "0.80")).unwrap();
+    }
+    world.sent(&case, "t3").unwrap();
+    world.seen(&case, ("t3", 3), |mined| mined.transfers[0].raw = raw("4.20")).unwrap();
+    let stored = world.nobodys().remove(0);
+    assert_eq!(stored.0.state, State::Refunded);
+    let facts = world.told.about(&Of::Nobodys(stored.0.id.clone()));
+    (stored, facts)
+}
+
+#[test]
+fn whatever_is_altered_of_what_is_nobodys_is_named() {
+    type Change = fn(&mut Nobodys);
+    let changes: [(&str, Change); 13] = [
+        ("its facts lead to another state", |of| of.0.state = State::Refunding),
+        ("its facts lead to another state", |of| of.0.state = State::Orphaned),
+        ("its facts lead to another state", |of| of.0.late = true),
+        ("its facts lead to another state", |of| of.0.amount = usdt("5.1")),
+        ("case unassigned:ethereum:", |of| of.1[1].decision.as_mut().unwrap().by = "eve".into()),
+        ("case unassigned:ethereum:", |of| drop(of.1[1].steps.pop())),
+        ("case unassigned:ethereum:", |of| of.1[1].amount = usdt("6")),
+        ("case unassigned:ethereum:", |of| of.1[0].decision = None),
+        ("its facts open it, and it is not there", |of| drop(of.1.remove(0))),
+        ("journal deposit:ethereum:", |of| of.2[0].entries[0].amount += 1),
+        ("journal refund:unassigned:", |of| of.2.retain(|of| !of.key.starts_with("refund:"))),
+        ("journal resolve:unassigned:", |of| {
+            let decided = of.2.iter_mut().find(|of| of.key.starts_with("resolve:")).unwrap();
+            decided.entries[1].credit = decided.entries[0].credit.clone();
+        }),
+        ("journal reverse:resolve:", |of| {
+            let decided = of.2.iter().find(|of| of.key.starts_with("resolve:")).unwrap();
+            of.2.push(decided.reversed(Time(1)));
+        }),
+    ];
+    let (stored, facts) = refunded();
+    let found = |stored: &Nobodys| replay(stored.group(), &facts, false).unwrap().difference;
+    assert_eq!(found(&stored), None);
+    for (words, change) in changes {
+        let mut altered = stored.clone();
+        change(&mut altered);
+        let found = found(&altered).unwrap_or_default();
+        assert!(found.contains(words), "{words}: {found:?}");
+    }
+    // Left out, no fact makes the deposit what it is, but for what was proposed and taken back.
+    for at in 0..facts.len() {
+        let mut fewer = facts.clone();
+        let left = fewer.remove(at);
+        let found = replay(stored.group(), &fewer, false).map(|replayed| replayed.difference);
+        assert_ne!(found, Ok(None), "{left:?}");
+    }
 }

@@ -365,7 +365,7 @@ fn an_unassigned_one_comes_back() {
     says(
         &world.news(),
         "deposit:ethereum:t1:0#2: custody:ethereum:@pool -> suspense:unassigned 5.00 USDT.ethereum
-        deposit.detected ethereum:t1:0 amount=5.00
+        deposit.detected ethereum:t1:0 amount=5.00 raw=5000000
         deposit.confirmed ethereum:t1:0 amount=5.00
         case.opened ethereum:t1:0 unassigned:ethereum:t1:0#2 kind=unassigned amount=5.00",
     );

@@ -256,8 +256,8 @@ fn an_address_without_an_order() {
     says(
         &world.news(),
         "deposit:ethereum:t1:0: custody:ethereum:@pool -> suspense:unassigned 5.00 USDT.ethereum
-        deposit.detected ethereum:t1:0 amount=5.00
-        deposit.detected ethereum:t2:0:lookalike amount=0.00
+        deposit.detected ethereum:t1:0 amount=5.00 raw=5000000
+        deposit.detected ethereum:t2:0:lookalike amount=0.00 raw=1000000
         deposit.confirmed ethereum:t1:0 amount=5.00
         case.opened ethereum:t1:0 unassigned:ethereum:t1:0 kind=unassigned amount=5.00
         deposit.confirmed ethereum:t2:0:lookalike amount=0.00

@@ -63,7 +63,7 @@ async fn replayed(store: &Store) -> Vec<String> {
 type Change = (&'static str, &'static str, &'static str);
 
 /// Each change is found by name, and nothing is once it is undone.
-async fn each_is_found(place: &Place, changes: &[Change]) {
+pub(super) async fn each_is_found(place: &Place, changes: &[Change]) {
     let tables =
         ["orders", "deposits", "cases", "case_steps", "journals", "entries", "balances", "events"];
     open_up(place, &tables).await;
@@ -81,12 +81,12 @@ async fn each_is_found(place: &Place, changes: &[Change]) {
     }
 }
 
-fn decided(case: &Case, resolution: Resolution, by: &str) -> Update {
+pub(super) fn decided(case: &Case, resolution: Resolution, by: &str) -> Update {
     let (by, why) = (by.to_owned(), "so".to_owned());
     Update::Resolve { case: case.id.clone(), resolution, by, why }
 }
 
-async fn open_case(store: &Store, order: Option<OrderId>, kind: CaseKind) -> Case {
+pub(super) async fn open_case(store: &Store, order: Option<OrderId>, kind: CaseKind) -> Case {
     let cases = store.cases(true, 0, 10).await.unwrap().into_iter().map(|(_, case)| case);
     let fits = |case: &Case| case.order == order && case.kind == kind;
     cases.into_iter().find(fits).unwrap()

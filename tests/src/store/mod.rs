@@ -11,6 +11,7 @@ mod away;
 mod commits;
 mod decisions;
 mod log;
+mod nobodys;
 mod questions;
 mod schema;
 mod shop;

@@ -49,12 +49,7 @@ pub(super) async fn compare(
     after = 0;
     while let Some((deposits, last)) = reading.unassigned(after).await? {
         for one in &deposits {
-            comparison.group(Group {
-                order: None,
-                deposits: std::slice::from_ref(&one.deposit),
-                cases: &one.cases,
-                journals: &one.journals,
-            });
+            comparison.group(one.into());
         }
         after = last;
     }

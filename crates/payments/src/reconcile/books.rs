@@ -69,6 +69,18 @@ pub struct Group<'a> {
     pub journals: &'a [Journal],
 }
 
+impl Group<'_> {
+    /// Who it is, in words: the order, or the deposit that no order owns.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (self.order, self.deposits) {
+            (Some(dossier), _) => format!("order {}", dossier.order.id),
+            (None, [deposit, ..]) => format!("deposit {}", deposit.id),
+            (None, []) => "nobody".to_owned(),
+        }
+    }
+}
+
 impl<'a> From<&'a Dossier> for Group<'a> {
     fn from(dossier: &'a Dossier) -> Self {
         Self {

@@ -202,7 +202,7 @@ impl Comparison<'_> {
             let (_, held) = sums.entry((case.chain.clone(), case.kind)).or_default();
             *held = held.saturating_add(i128::from(case.amount.micro()));
         }
-        let owner = owner(group);
+        let owner = group.name();
         for ((chain, kind), (booked, held)) in sums {
             if booked == held {
                 continue;
@@ -310,13 +310,4 @@ fn post(posted: &mut Posted, journal: &Journal, account: &Account) {
 fn sides(entry: &Entry) -> [(&Account, i128); 2] {
     let amount = i128::from(entry.amount);
     [(&entry.debit, amount.saturating_neg()), (&entry.credit, amount)]
-}
-
-/// Who a group is, for people.
-fn owner(group: Group<'_>) -> String {
-    match (group.order, group.deposits.first()) {
-        (Some(dossier), _) => format!("order {}", dossier.order.id),
-        (None, Some(deposit)) => format!("deposit {}", deposit.id),
-        (None, None) => "nobody".to_owned(),
-    }
 }

@@ -1,6 +1,6 @@
-//! The rules, run again over what is recorded of one order.
+//! The rules, run again over what is recorded of one order, or of one deposit that no order owns.
 //!
-//! In: an order as it is stored, and the facts that were told of it. Out: where they part.
+//! In: the group as it is stored, and the facts that were told of it. Out: where they part.
 //! Never: a verdict taken from the books; they give what was seen, when it was final and what
 //! people did, no more. Why: a state that no fact leads to was not written by these rules.
 
@@ -10,6 +10,7 @@ mod people;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::address::Address;
 use crate::amount::Usdt;
 use crate::case::{CaseId, Decision, Step};
 use crate::chain::{BlockHash, BlockId, Cursor, Header};
@@ -19,6 +20,7 @@ use crate::desk::Desk;
 use crate::name::{ChainName, OrderId};
 use crate::order::Dossier;
 use crate::plan::{PlanError, View};
+use crate::reconcile::Group;
 use crate::time::Time;
 
 use difference::difference;
@@ -60,14 +62,14 @@ pub struct Given {
 /// What became of running the rules again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Replayed {
-    /// What the stored order has that its facts do not lead to, or the other way round; none where
-    /// both agree.
+    /// What is stored and its facts do not lead to, or the other way round; none where both
+    /// agree.
     pub difference: Option<String>,
     /// What its decisions gave to other orders.
     pub given: Vec<Given>,
 }
 
-/// A fact about an order, in the order of telling.
+/// A fact about an order, or about a deposit that no order owns, in the order of telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     /// What names its commit; facts of one commit have the same.
@@ -113,13 +115,13 @@ enum Crediting {
     Shown,
 }
 
-/// Runs the rules again over the facts of an order. `was_paused` says that its chain ever was: a
-/// pause that fell into the very commit is told beside what it held up. Of a cancelling nothing
-/// tells whether an hour's ceiling held crediting up.
+/// Runs the rules again over the facts of an order, or of one deposit that no order owns.
+/// `was_paused` says that its chain ever was: a pause that fell into the very commit is told beside
+/// what it held up. Of a cancelling nothing tells whether an hour's ceiling held crediting up.
 ///
 /// # Errors
 /// Where the rules refuse the facts.
-pub fn replay(stored: &Dossier, facts: &[Fact], was_paused: bool) -> Result<Replayed, PlanError> {
+pub fn replay(stored: Group<'_>, facts: &[Fact], was_paused: bool) -> Result<Replayed, PlanError> {
     let told = run(stored, facts, Crediting::Told);
     let is_open = was_paused || facts.iter().any(|fact| fact.what == What::Cancelled);
     if !is_open || matches!(&told, Ok(replayed) if replayed.difference.is_none()) {
@@ -131,18 +133,21 @@ pub fn replay(stored: &Dossier, facts: &[Fact], was_paused: bool) -> Result<Repl
     }
 }
 
-fn run(stored: &Dossier, facts: &[Fact], known: Crediting) -> Result<Replayed, PlanError> {
-    let (dossier, given) = again(stored, facts, known)?;
-    Ok(Replayed { difference: difference(stored, &dossier), given })
+fn run(stored: Group<'_>, facts: &[Fact], known: Crediting) -> Result<Replayed, PlanError> {
+    let (books, given) = again(stored, facts, known)?;
+    Ok(Replayed { difference: difference(stored, group_of(&books)), given })
 }
 
-/// An order by its facts alone, and what it gave to others.
+/// What is made of facts alone, and what it gave to orders.
 fn again(
-    stored: &Dossier,
+    stored: Group<'_>,
     facts: &[Fact],
     known: Crediting,
-) -> Result<(Dossier, Vec<Given>), PlanError> {
-    let mut dossier = Dossier::new(stored.order.clone());
+) -> Result<(Snapshot, Vec<Given>), PlanError> {
+    let mut books = Snapshot::default();
+    if let Some(order) = stored.order.map(|dossier| &dossier.order) {
+        books.dossiers.insert(order.id.clone(), Arc::new(Dossier::new(order.clone())));
+    }
     let mut given = Vec::new();
     let mut rest = facts;
     while let Some(first) = rest.first() {
@@ -156,51 +161,70 @@ fn again(
                 .iter()
                 .any(|journal| journal.recorded == first.at && journal.key.starts_with("paid:")),
         };
-        dossier = match first.stage() {
-            3 => people::act(dossier, first, crediting, &mut given)?,
-            _ => look(dossier, first, group, crediting)?,
-        };
+        let mut desk = Desk::new(&books, first.at);
+        match first.stage() {
+            3 => given.extend(people::act(&books, &mut desk, first, crediting)?),
+            _ => look(&group_of(&books), &mut desk, group, crediting)?,
+        }
+        books = kept(desk);
         rest = after;
     }
-    Ok((dossier, given))
+    Ok((books, given))
 }
 
-/// A snapshot of one order.
-fn alone(dossier: Dossier) -> Snapshot {
-    let id = dossier.order.id.clone();
-    let dossiers = BTreeMap::from([(id, Arc::new(dossier))]);
-    Snapshot { dossiers, ..Snapshot::default() }
+/// The one order, or all that nobody owns.
+fn group_of(books: &Snapshot) -> Group<'_> {
+    match books.dossiers.values().next() {
+        Some(dossier) => Group::from(&**dossier),
+        None => Group {
+            order: None,
+            deposits: &books.unassigned,
+            cases: &books.unassigned_cases,
+            journals: &books.unassigned_journals,
+        },
+    }
 }
 
-/// What one look at a chain makes of an order.
+/// What is left on a desk, to go on from.
+fn kept(desk: Desk) -> Snapshot {
+    let dossiers = desk.works.into_iter().map(|(id, work)| (id, work.dossier.into_shared()));
+    let (unassigned, unassigned_cases, unassigned_journals) = desk.loose.into_kept();
+    Snapshot {
+        dossiers: dossiers.collect(),
+        unassigned,
+        unassigned_cases,
+        unassigned_journals,
+        ..Snapshot::default()
+    }
+}
+
+/// What one look at a chain does.
 fn look(
-    dossier: Dossier,
-    first: &Fact,
+    before: &Group<'_>,
+    desk: &mut Desk,
     group: &[Fact],
     crediting: bool,
-) -> Result<Dossier, PlanError> {
-    let id = dossier.order.id.clone();
-    let snapshot = alone(dossier);
-    let mut desk = Desk::new(&snapshot, first.at);
-    let heights: BTreeMap<&DepositId, u64> = snapshot
-        .dossiers
-        .values()
-        .flat_map(|dossier| &dossier.deposits)
-        .map(|deposit| (&deposit.id, deposit.block.height))
-        .collect();
+) -> Result<(), PlanError> {
+    let Some(first) = group.first() else { return Ok(()) };
+    let heights: BTreeMap<&DepositId, u64> =
+        before.deposits.iter().map(|deposit| (&deposit.id, deposit.block.height)).collect();
     let fork = group.iter().filter_map(|fact| match &fact.what {
         What::Orphaned(deposit) => heights.get(deposit).copied(),
         _ => None,
     });
     if let Some(fork) = fork.min() {
-        desk.work(&id)?.orphan_from(&first.chain, fork)?;
+        desk.each(|work| work.orphan_from(&first.chain, fork))?;
+        desk.loose.orphan_from(&first.chain, fork);
     }
     for fact in group {
         if let What::Seen(deposit) = &fact.what {
-            desk.work(&id)?.observe(deposit)?;
+            match before.order {
+                Some(dossier) => desk.work(&dossier.order.id)?.observe(deposit)?,
+                None => desk.loose.observe(deposit)?,
+            }
         }
     }
-    let rules = rules(&desk.work(&id)?.dossier, group);
+    let rules = rules(desk, group);
     let mut cursor = Cursor::new(first.chain.clone());
     let hash = BlockHash([0; 32]);
     let id_of_last = BlockId { height: LAST, hash };
@@ -211,20 +235,23 @@ fn look(
     cursor.paused = paused.then(String::new);
     let mut view = View::of_cursor(&rules, &cursor);
     let expired = group.iter().any(|fact| fact.what == What::Expired);
-    let expiry = desk.work(&id)?.dossier.order.expires_at;
+    let expiry = before.order.and_then(|dossier| dossier.order.expires_at);
     view.final_time = expiry.filter(|_| expired).map(|expiry| expiry.after(1));
-    desk.work(&id)?.settle(&view)?;
-    Ok(Dossier::clone(&desk.work(&id)?.dossier))
+    desk.each(|work| work.settle(&view))?;
+    desk.loose.settle(&view);
+    Ok(())
 }
 
 /// Rules by which exactly those are final that were found to be: what is final at some height is so
 /// at every lower one for the same amount.
-fn rules(dossier: &Dossier, group: &[Fact]) -> ChainRules {
+fn rules(desk: &Desk, group: &[Fact]) -> ChainRules {
     let is_final = |id: &DepositId| {
         group.iter().any(|fact| matches!(&fact.what, What::Final(told) if told == id))
     };
     let mut highest = BTreeMap::new();
-    for deposit in dossier.deposits.iter().filter(|deposit| deposit.state == State::Pending) {
+    let deposits = desk.works.values().flat_map(|work| &work.dossier.deposits);
+    let pending = |deposit: &&Deposit| deposit.state == State::Pending;
+    for deposit in deposits.chain(desk.loose.deposits()).filter(pending) {
         let known: &mut Option<u64> = highest.entry(deposit.amount).or_default();
         if is_final(&deposit.id) {
             *known = Some(known.unwrap_or(0).max(deposit.block.height));
@@ -237,7 +264,7 @@ fn rules(dossier: &Dossier, group: &[Fact]) -> ChainRules {
         }),
     };
     ChainRules {
-        token: dossier.order.address,
+        token: Address::NOBODY,
         decimals: 6,
         max_reorg: LAST,
         treasury: Vec::new(),

@@ -1,45 +1,40 @@
-//! What people did about an order and its cases, done again.
+//! What people did about an order and its cases, or about what nobody owns, done again.
 //!
-//! In: an order as its facts left it, and a recorded act. Out: the order after it, and what a
-//! decision gave to another one. Never: an act that its own rules refuse.
+//! In: what the facts left, and a recorded act. Out: what it does on the desk, and what a decision
+//! gave to an order. Never: an act that its own rules refuse.
 //! Why: a decision is a fact like any other; what it does to the books is a rule.
 
-use super::{Fact, Given, What, alone};
+use super::{Fact, Given, What};
 use crate::amount::Usdt;
 use crate::case::{Case, CaseId, CaseKind, Decision, Resolution, Step, StepKind};
 use crate::changes::Snapshot;
 use crate::deposit::Deposit;
 use crate::desk::Desk;
 use crate::event::EventKind;
-use crate::order::Dossier;
 use crate::plan::PlanError;
 use crate::refund;
 use crate::resolve::{self, Part, Refusal, Said, could_be_taken, find};
 use crate::time::Time;
 
-/// What is left of an order by an act; `crediting` where nothing held crediting up.
+/// Does an act; `crediting` where nothing held crediting up.
 pub(super) fn act(
-    dossier: Dossier,
+    snapshot: &Snapshot,
+    desk: &mut Desk,
     fact: &Fact,
     crediting: bool,
-    given: &mut Vec<Given>,
-) -> Result<Dossier, PlanError> {
-    let id = dossier.order.id.clone();
-    let snapshot = alone(dossier);
-    let mut desk = Desk::new(&snapshot, fact.at);
+) -> Result<Option<Given>, PlanError> {
     match &fact.what {
-        What::Cancelled => desk.work(&id)?.cancel(crediting)?,
-        What::Decided(case, decision) => {
-            given.extend(decide(&snapshot, &mut desk, case, decision)?);
-        }
-        What::Step(case, step, mined) => advance(&snapshot, &mut desk, case, step, *mined)?,
-        What::Brought(case, deposits) => {
-            let parts: Vec<Part> = deposits.iter().map(part).collect();
-            desk.work(&id)?.take_over(&brought(case, deposits)?, &parts)?;
+        What::Cancelled => desk.each(|work| work.cancel(crediting))?,
+        What::Decided(case, decision) => return decide(snapshot, desk, case, decision),
+        What::Step(case, step, mined) => advance(snapshot, desk, case, step, *mined)?,
+        What::Brought(id, deposits) => {
+            let (case, parts) = (brought(id, deposits)?, deposits.iter().map(part));
+            let parts: Vec<Part> = parts.collect();
+            desk.each(|work| work.take_over(&case, &parts))?;
         }
         What::Orphaned(_) | What::Seen(_) | What::Final(_) | What::Expired => {}
     }
-    Ok(Dossier::clone(&desk.work(&id)?.dossier))
+    Ok(None)
 }
 
 fn decide(

@@ -1,4 +1,5 @@
-//! What was told of an order, as the facts that the rules are run over again.
+//! What was told of an order, or of a deposit that no order owns, as the facts that the rules are
+//! run over again.
 //!
 //! In: events of the books, with their data. Out: facts, in the order of telling.
 //! Never: what the rules made of them; of a deposit that was mined again, and of a refund that was
@@ -14,7 +15,7 @@ use payments::deposit::{Deposit, DepositId, State};
 use payments::event::EventKind;
 use payments::ledger::Account;
 use payments::name::{ChainName, OrderId};
-use payments::order::Dossier;
+use payments::reconcile::Group;
 use payments::replay::{Fact, What};
 use payments::time::Time;
 
@@ -48,13 +49,13 @@ impl Told {
     }
 }
 
-/// The facts of an order; `brought` are the decisions by which it got deposits of others, by their
-/// cases.
+/// The facts of an order, or of a deposit that none owns; `brought` are the decisions by which an
+/// order got deposits of others, by their cases.
 ///
 /// # Errors
 /// Where the events do not fit what is stored: in what.
 pub(super) fn facts(
-    stored: &Dossier,
+    stored: Group<'_>,
     told: &[Told],
     brought: &BTreeMap<CaseId, Told>,
 ) -> Result<Vec<Fact>, String> {
@@ -66,17 +67,17 @@ pub(super) fn facts(
         }
     }
     let mut arrived: BTreeMap<&CaseId, Vec<Deposit>> = BTreeMap::new();
-    for deposit in &stored.deposits {
+    for deposit in stored.deposits {
         if let Some(case) = &deposit.assigned {
             arrived.entry(case).or_default().push(deposit.clone());
         }
     }
     for (case, deposits) in arrived {
-        let id = &stored.order.id;
-        let gave = |event: &&Told| reassigned_to(event).as_ref() == Some(id);
+        let order = stored.order.map(|dossier| &dossier.order.id);
+        let gave = |event: &&Told| order.is_some() && reassigned_to(event).as_ref() == order;
         let event = brought.get(case).filter(gave);
         let event = event.ok_or_else(|| {
-            format!("order {id}: no decision about case {case} gave it a deposit")
+            format!("{}: no decision about case {case} gave it a deposit", stored.name())
         })?;
         facts.push(event.fact(What::Brought(case.clone(), deposits)));
     }
@@ -84,9 +85,9 @@ pub(super) fn facts(
     Ok(facts.into_iter().map(|(_, fact)| fact).collect())
 }
 
-fn what(stored: &Dossier, event: &Told, rest: &[Told]) -> Result<Option<What>, String> {
-    let of_order = |why: &str| format!("order {}: {why}", stored.order.id);
-    let deposit = || event.deposit.clone().ok_or_else(|| of_order("an event names no deposit"));
+fn what(stored: Group<'_>, event: &Told, rest: &[Told]) -> Result<Option<What>, String> {
+    let refuse = |why: &str| format!("{}: {why}", stored.name());
+    let deposit = || event.deposit.clone().ok_or_else(|| refuse("an event names no deposit"));
     Ok(Some(match event.kind {
         EventKind::DepositOrphaned => What::Orphaned(deposit()?),
         EventKind::DepositDetected => {
@@ -106,7 +107,7 @@ fn what(stored: &Dossier, event: &Told, rest: &[Told]) -> Result<Option<What>, S
         | EventKind::RefundSent
         | EventKind::RefundFailed
         | EventKind::RefundVerified => {
-            let id = event.case.as_ref().ok_or_else(|| of_order("an event names no case"))?;
+            let id = event.case.as_ref().ok_or_else(|| refuse("an event names no case"))?;
             // What left its address is a fact of the chain, and not of the order.
             let kind = id.0.split(':').next().and_then(CaseKind::parse);
             if kind.is_some_and(CaseKind::is_about_an_outflow) {
@@ -122,7 +123,7 @@ fn what(stored: &Dossier, event: &Told, rest: &[Told]) -> Result<Option<What>, S
 
 /// What somebody did about a case, none where the rules themselves did; nothing at all where the
 /// event does not say what it must.
-fn act(stored: &Dossier, id: &CaseId, event: &Told, data: &Data) -> Option<Option<What>> {
+fn act(stored: Group<'_>, id: &CaseId, event: &Told, data: &Data) -> Option<Option<What>> {
     let case = stored.cases.iter().find(|case| case.id == *id)?;
     let text = |name: &str| data.get(name).map(|text| printable(text));
     let tx = || TxHash::parse(data.get("tx")?);
@@ -180,7 +181,7 @@ fn paid_by(case: &Case, by: &TxHash) -> Option<StepKind> {
 }
 
 /// When the block of a refund was mined is in its journal alone.
-fn paid_at(stored: &Dossier, case: &CaseId, recorded: Time) -> Time {
+fn paid_at(stored: Group<'_>, case: &CaseId, recorded: Time) -> Time {
     let head = format!("refund:{case}");
     let mut journals = stored.journals.iter();
     let paid = journals.find(|of| of.recorded == recorded && of.key.starts_with(&head));
@@ -188,8 +189,8 @@ fn paid_at(stored: &Dossier, case: &CaseId, recorded: Time) -> Time {
 }
 
 /// A deposit as it was seen. Mined again, it is stored as it is now; what it was before is in its
-/// event and in its journal.
-fn seen(stored: &Dossier, id: &DepositId, event: &Told, rest: &[Told]) -> Option<Deposit> {
+/// event and in its journal. Whose address it reached, the event says where no order does.
+fn seen(stored: Group<'_>, id: &DepositId, event: &Told, rest: &[Told]) -> Option<Deposit> {
     let of = |kind: EventKind| {
         move |later: &&Told| later.kind == kind && later.deposit.as_ref() == Some(id)
     };
@@ -201,11 +202,16 @@ fn seen(stored: &Dossier, id: &DepositId, event: &Told, rest: &[Told]) -> Option
     let raw = data.get("raw")?.parse().ok()?;
     let from = Address::parse(data.get("from")?).ok()?;
     let height = data.get("height")?.parse().ok()?;
+    let to = match stored.order {
+        Some(_) => now.to,
+        None => Address::parse(data.get("to")?).ok()?,
+    };
     if !rest.iter().any(|later| of(EventKind::DepositDetected)(&later)) {
-        let same = (now.amount, now.raw, now.from, now.block.height) == (amount, raw, from, height);
-        return same.then_some(then);
+        let stands = (now.amount, now.raw, now.from, now.to, now.block.height);
+        return (stands == (amount, raw, from, to, height)).then_some(then);
     }
-    (then.amount, then.raw, then.from, then.block.height) = (amount, raw, from, height);
+    (then.amount, then.raw, then.from, then.to) = (amount, raw, from, to);
+    then.block.height = height;
     let base = format!("deposit:{id}");
     let booked = rest.iter().find(of(EventKind::DepositConfirmed)).and_then(|told| {
         stored.journals.iter().find(|journal| {

@@ -8,6 +8,7 @@ mod log;
 mod replay;
 mod schema;
 mod sums;
+mod told;
 
 use payments::merkle::TreeHead;
 use payments::reconcile::Code;
