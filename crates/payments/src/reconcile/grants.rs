@@ -90,8 +90,17 @@ impl Comparison<'_> {
         let buys = |worth: Usdt| order.price.credits(worth, order.due);
         let right = |worth: Usdt| buys(worth) == Some((found, journal.remainder));
         if !right(worth) && !accepted(dossier, sold).is_some_and(right) {
-            let wanted = buys(worth).map(|(credits, _)| credits.to_string()).unwrap_or_default();
-            let what = format!("{key} grants {found} credits, the price makes {wanted} of {worth}");
+            let what = match buys(worth) {
+                Some((wanted, left)) if wanted == found => format!(
+                    "{key} grants the {found} credits that the price makes of {worth}, and keeps \
+                     a remainder of {}, the price leaves {left}",
+                    journal.remainder
+                ),
+                Some((wanted, _)) => {
+                    format!("{key} grants {found} credits, the price makes {wanted} of {worth}")
+                }
+                None => format!("{key} grants {found} credits, the price makes none of {worth}"),
+            };
             self.find_journal(Code::RateDiffers, key, what, order, journal);
         }
     }

@@ -62,8 +62,8 @@ fn what_the_ledger_has_otherwise_is_said_by_its_journal() {
         ),
         (
             |s| s.journal("A", "paid:").remainder = 1,
-            "L305 critical 10000.00 [ethereum A - - 20] paid:A: paid:A grants 10000 credits, \
-            the price makes 10000 of 100.00",
+            "L305 critical 10000.00 [ethereum A - - 20] paid:A: paid:A grants the 10000 credits \
+            that the price makes of 100.00, and keeps a remainder of 1, the price leaves 0",
         ),
         (
             |s| {
