@@ -4,6 +4,8 @@
 //! Never: a line that does not parse taken for nothing. Why: a run that was killed goes on from
 //! what it had read, and ends with the same bytes.
 
+use std::str::Split;
+
 use payments::address::{Address, from_hex, lower_hex};
 use payments::chain::{BlockHash, BlockId, Transfer, TxHash};
 use payments::notice::{Notice, What};
@@ -51,38 +53,15 @@ impl Stretch {
         let below = self.below.map_or_else(|| "-".to_owned(), |hash| hash.to_string());
         let mut text = format!("{below} {}", self.last);
         for t in &self.transfers {
-            let words = [
-                t.tx.to_string(),
-                t.n.to_string(),
-                t.log_index.to_string(),
-                t.block.height.to_string(),
-                t.block.hash.to_string(),
-                t.time.0.to_string(),
-                lower_hex(&t.token.0),
-                lower_hex(&t.from.0),
-                lower_hex(&t.to.0),
-                t.raw.to_string(),
-            ];
-            text.push('\n');
-            text.push_str(&words.join(" "));
+            let accounts = [t.token, t.from, t.to].map(|address| lower_hex(&address.0)).join(" ");
+            let place = Place::of_transfer(t).write();
+            text.push_str(&format!("\n{place} {accounts} {}", t.raw));
         }
         for notice in &self.notices {
             let (named, points, raw) = notice.what.kept();
-            let words = [
-                NOTICE.to_owned(),
-                notice.tx.to_string(),
-                notice.n.to_string(),
-                notice.log_index.to_string(),
-                notice.block.height.to_string(),
-                notice.block.hash.to_string(),
-                notice.time.0.to_string(),
-                notice.what.word().to_owned(),
-                named.map_or_else(|| "-".to_owned(), |address| lower_hex(&address.0)),
-                points.to_string(),
-                raw.to_string(),
-            ];
-            text.push('\n');
-            text.push_str(&words.join(" "));
+            let (place, word) = (Place::of_notice(notice).write(), notice.what.word());
+            let named = named.map_or_else(|| "-".to_owned(), |address| lower_hex(&address.0));
+            text.push_str(&format!("\n{NOTICE} {place} {word} {named} {points} {raw}"));
         }
         text
     }
@@ -106,36 +85,59 @@ impl Stretch {
 /// How the line of a notice begins; that of a transfer begins with its transaction.
 const NOTICE: &str = "notice";
 
+/// Where a log sits: the words that every line begins with.
+struct Place {
+    tx: TxHash,
+    n: u32,
+    log_index: u64,
+    block: BlockId,
+    time: Time,
+}
+
+impl Place {
+    const fn of_transfer(of: &Transfer) -> Self {
+        Self { tx: of.tx, n: of.n, log_index: of.log_index, block: of.block, time: of.time }
+    }
+
+    const fn of_notice(of: &Notice) -> Self {
+        Self { tx: of.tx, n: of.n, log_index: of.log_index, block: of.block, time: of.time }
+    }
+
+    fn write(&self) -> String {
+        let Self { tx, n, log_index, block, time } = self;
+        format!("{tx} {n} {log_index} {} {} {}", block.height, block.hash, time.0)
+    }
+
+    fn read(words: &mut Split<'_, char>) -> Option<Self> {
+        let tx = TxHash::parse(words.next()?)?;
+        let n = words.next()?.parse().ok()?;
+        let log_index = words.next()?.parse().ok()?;
+        let height = words.next()?.parse().ok()?;
+        let hash = BlockHash::parse(words.next()?)?;
+        let time = Time(words.next()?.parse().ok()?);
+        Some(Self { tx, n, log_index, block: BlockId { height, hash }, time })
+    }
+}
+
 fn notice(line: &str) -> Option<Notice> {
     let mut words = line.split(' ');
-    let tx = TxHash::parse(words.next()?)?;
-    let n = words.next()?.parse().ok()?;
-    let log_index = words.next()?.parse().ok()?;
-    let height = words.next()?.parse().ok()?;
-    let hash = BlockHash::parse(words.next()?)?;
-    let time = Time(words.next()?.parse().ok()?);
+    let Place { tx, n, log_index, block, time } = Place::read(&mut words)?;
     let word = words.next()?;
     let named = match words.next()? {
         "-" => None,
         address => Some(Address(from_hex(address)?)),
     };
     let (points, raw) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    let (what, block) = (What::parse(word, named, points, raw)?, BlockId { height, hash });
+    let what = What::parse(word, named, points, raw)?;
     Some(Notice { tx, n, log_index, block, time, what })
 }
 
 fn transfer(line: &str) -> Option<Transfer> {
     let mut words = line.split(' ');
-    let tx = TxHash::parse(words.next()?)?;
-    let n = words.next()?.parse().ok()?;
-    let log_index = words.next()?.parse().ok()?;
-    let height = words.next()?.parse().ok()?;
-    let hash = BlockHash::parse(words.next()?)?;
-    let time = Time(words.next()?.parse().ok()?);
+    let Place { tx, n, log_index, block, time } = Place::read(&mut words)?;
     let mut address = || Some(Address(from_hex(words.next()?)?));
     let (token, from, to) = (address()?, address()?, address()?);
     let raw: U256 = words.next()?.parse().ok()?;
-    let block = BlockId { height, hash };
     Some(Transfer { tx, n, log_index, block, time, token, from, to, raw })
 }
 
