@@ -13,7 +13,7 @@ use super::code::Code;
 use super::compare::{Comparison, text};
 use crate::address::Address;
 use crate::name::ChainName;
-use crate::outflow::Outflow;
+use crate::outflow::{Outflow, OutflowState};
 
 impl Comparison<'_> {
     /// An outflow of the books: below the first height that was read it is known by them alone.
@@ -25,6 +25,9 @@ impl Comparison<'_> {
             && amount(outflow.raw, index.decimals) == 0
         {
             index.explain(outflow.id.tx, outflow.id.n);
+        }
+        if matches!(outflow.state, OutflowState::Pending | OutflowState::Waiting) {
+            self.unbooked.insert(outflow.id.to_string(), outflow.clone());
         }
         if outflow.state.is_on_chain() && from.is_some_and(|from| outflow.block.height < from) {
             let held = self.held.entry((outflow.id.chain.clone(), outflow.from)).or_default();

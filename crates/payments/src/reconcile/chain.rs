@@ -14,6 +14,7 @@ use crate::chain::Transfer;
 use crate::deposit::{Deposit, DepositId};
 use crate::lookup::Transaction;
 use crate::name::ChainName;
+use crate::outflow::OutflowState;
 
 impl Comparison<'_> {
     /// What of the evidence is missing, or contradicts itself.
@@ -190,7 +191,9 @@ impl Comparison<'_> {
                 if ours(&transfer.to) && !received {
                     lost.push((Code::ChainOnly, id.clone(), transfer.clone(), micro));
                 }
-                let sent = *sent || self.outflows.contains(&format!("sweep:{id}"));
+                let sent = *sent
+                    || self.outflows.contains(&format!("sweep:{id}"))
+                    || self.is_asked_about(&id);
                 if ours(&transfer.from) && !sent && other.is_none() {
                     let code = if micro > 0 { Code::UnexplainedOutflow } else { Code::DustOutflow };
                     lost.push((code, id, transfer.clone(), micro));
@@ -200,6 +203,13 @@ impl Comparison<'_> {
         for (code, id, transfer, micro) in lost {
             self.lost(code, &id, &transfer, micro);
         }
+    }
+
+    /// Whether an open case asks about this outflow, which is recorded: that is its one finding.
+    fn is_asked_about(&self, id: &DepositId) -> bool {
+        let Some(outflow) = self.unbooked.get(&id.to_string()) else { return false };
+        let case = outflow.case();
+        self.report.findings.iter().any(|finding| finding.case.as_ref() == Some(&case))
     }
 
     fn lost(&mut self, code: Code, id: &DepositId, transfer: &Transfer, micro: i128) {
@@ -216,8 +226,14 @@ impl Comparison<'_> {
             let what = format!("{size} reached {to} in block {height}, and no deposit says so");
             (transfer.to, what)
         } else {
-            let what =
-                format!("{size} left {from} for {to} in block {height}, and nothing says why");
+            let why = match self.unbooked.get(&id.to_string()).map(|outflow| outflow.state) {
+                None => "nothing says why",
+                Some(OutflowState::Waiting) => {
+                    "it is recorded and waits: the books did not hold that much there"
+                }
+                Some(_) => "it is recorded and not booked yet",
+            };
+            let what = format!("{size} left {from} for {to} in block {height}, and {why}");
             (transfer.from, what)
         };
         self.held.entry((id.chain.clone(), address)).or_default().named = true;

@@ -21,6 +21,7 @@ use crate::changes::Finality;
 use crate::deposit::{Deposit, DepositId, State};
 use crate::ledger::Journal;
 use crate::name::{ChainName, CustomerId};
+use crate::outflow::Outflow;
 
 /// Who a transfer is on its chain: transaction, place, and the token where it is another one.
 pub(super) type Place = (TxHash, u32, Option<Address>);
@@ -74,6 +75,8 @@ pub struct Comparison<'a> {
     pub(super) customers: BTreeMap<CustomerId, i128>,
     /// Keys of journals about outflows that are not reversed.
     pub(super) outflows: BTreeSet<String>,
+    /// The outflows that are recorded and not booked, by their ids.
+    pub(super) unbooked: BTreeMap<String, Outflow>,
     /// What the ledger has in suspense beyond open cases, over all that people decided about.
     pub(super) decided: BTreeMap<(ChainName, CaseKind), i128>,
     /// Whether something was left out of that.
@@ -138,10 +141,18 @@ impl<'a> Comparison<'a> {
                 balances: count(seen.balances.len()),
             });
         }
-        let (held, customers, outflows) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let (decided, unheld, orphaned) = (BTreeMap::new(), false, Vec::new());
-        let mut new =
-            Self { frame, chains, report, held, customers, outflows, decided, unheld, orphaned };
+        let mut new = Self {
+            frame,
+            chains,
+            report,
+            held: BTreeMap::new(),
+            customers: BTreeMap::new(),
+            outflows: BTreeSet::new(),
+            unbooked: BTreeMap::new(),
+            decided: BTreeMap::new(),
+            unheld: false,
+            orphaned: Vec::new(),
+        };
         new.evidence(observed);
         new
     }

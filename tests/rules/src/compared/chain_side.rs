@@ -3,16 +3,27 @@
 //! In: one alteration of a side. Out: the lines it adds and takes away.
 
 use payments::amount::Usdt;
+use payments::case::Case;
 use payments::chain::{Transfer, TxHash};
 use payments::deposit::State;
-use payments::ledger::Account;
+use payments::ledger::{Account, Journal};
 use payments::lookup::Transaction;
+use payments::outflow::{Outflow, OutflowState};
 use payments::reconcile::{Disagreement, Gap, TokenEvent};
 use payments::time::Time;
 use ruint::aliases::U256;
 
 use super::{Sides, beyond, mined};
 use crate::world::{address, chain, says};
+
+/// What was swept is recorded and not booked.
+fn unbooked(sides: &mut Sides, state: OutflowState) -> Outflow {
+    let swept = |journal: &Journal| journal.key.starts_with("sweep:");
+    sides.books.unassigned_journals.retain(|journal| !swept(journal));
+    let outflow = &mut sides.books.outflows[0];
+    (outflow.state, outflow.explained) = (state, None);
+    outflow.clone()
+}
 
 #[test]
 fn what_the_chain_does_not_have_is_said_with_what_became_of_it() {
@@ -183,7 +194,7 @@ fn what_the_chain_has_otherwise_is_said_with_both() {
 #[test]
 fn what_the_books_do_not_have_is_said_with_who_and_where() {
     type Alter = fn(&mut Sides);
-    let examples: [(Alter, &str); 9] = [
+    let examples: [(Alter, &str); 12] = [
         (
             |s| {
                 let raw = U256::from(7_000_000u64);
@@ -242,6 +253,31 @@ fn what_the_books_do_not_have_is_said_with_who_and_where() {
             |s| s.books.unassigned_journals.retain(|journal| !journal.key.starts_with("sweep:")),
             "B502 critical 30.00 [ethereum - - - 50] ethereum:t5:0: 30.00 left @A for @treasury \
             in block 4, and nothing says why",
+        ),
+        // Recorded and not booked, it says what it waits for.
+        (
+            |s| drop(unbooked(s, OutflowState::Waiting)),
+            "B502 critical 30.00 [ethereum - - - 50] ethereum:t5:0: 30.00 left @A for @treasury \
+            in block 4, and it is recorded and waits: the books did not hold that much there",
+        ),
+        (
+            |s| drop(unbooked(s, OutflowState::Pending)),
+            "B502 critical 30.00 [ethereum - - - 50] ethereum:t5:0: 30.00 left @A for @treasury \
+            in block 4, and it is recorded and not booked yet",
+        ),
+        // Where an open case asks about it, that is all there is to say.
+        (
+            |s| {
+                let outflow = unbooked(s, OutflowState::Waiting);
+                let case = s.order("C").cases[0].clone();
+                let (id, kind, order) = (outflow.case(), outflow.case_kind(), outflow.order);
+                let (deposits, amount) = (Vec::new(), Usdt::ZERO);
+                let asked = Case { id, kind, order, deposits, amount, ..case };
+                s.order("A").cases.push(asked);
+            },
+            "B502 critical 0.00 [ethereum A - unexplained_outflow:ethereum:t5:0 30] \
+            unexplained_outflow:ethereum:t5:0: what left by unexplained_outflow:ethereum:t5:0 \
+            waits for a person to say why",
         ),
         (
             |s| {
