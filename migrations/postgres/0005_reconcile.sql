@@ -46,6 +46,7 @@ CREATE TABLE discrepancies (
     state TEXT COLLATE "C" NOT NULL
         CHECK (state IN ('open', 'acknowledged', 'resolved', 'gone')),
     at_severity TEXT COLLATE "C",
+    at_amount TEXT COLLATE "C",
     marked_by TEXT COLLATE "C",
     why TEXT COLLATE "C",
     marked_at BIGINT

@@ -45,6 +45,7 @@ CREATE TABLE discrepancies (
     last_as_of INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('open', 'acknowledged', 'resolved', 'gone')),
     at_severity TEXT,
+    at_amount TEXT,
     marked_by TEXT,
     why TEXT,
     marked_at INTEGER

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use payments::{Changes, Update};
 use payments::event::Event;
 use payments::name::ChainName;
 use payments::time::Time;
+use payments::{Changes, Update};
 use store::{WatchState, point};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;

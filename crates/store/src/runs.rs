@@ -74,6 +74,8 @@ pub struct Discrepancy {
     pub mark: Mark,
     /// How bad it was when it was acknowledged.
     pub at_severity: Option<Severity>,
+    /// What was at stake then, in millionths.
+    pub at_amount: Option<i128>,
     /// Who marked it, and why.
     pub by: Option<(String, String)>,
 }
@@ -201,6 +203,18 @@ impl Store {
         query.fetch_optional(&mut *connection).await?.as_ref().map(run).transpose()
     }
 
+    /// The last run that ended and was begun with these options.
+    ///
+    /// # Errors
+    /// As [`Self::begin_run`].
+    pub async fn last_run_of(&self, options: &str) -> Result<Option<Run>, Error> {
+        let mut connection = self.reader().await?;
+        let only = "WHERE state = 'done' AND options = $1 ORDER BY seq DESC LIMIT 1";
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{RUN} {only}")));
+        let query = query.bind(options.to_owned());
+        query.fetch_optional(&mut *connection).await?.as_ref().map(run).transpose()
+    }
+
     /// Keeps a piece of evidence of a run.
     ///
     /// # Errors
@@ -320,7 +334,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let mut transaction = self.writing().await?;
         let update = "UPDATE discrepancies SET state = $2, at_severity = severity, \
-            marked_by = $3, why = $4, marked_at = $5 WHERE id = $1";
+            at_amount = amount, marked_by = $3, why = $4, marked_at = $5 WHERE id = $1";
         let update = sqlx::query(update)
             .bind(id.to_string())
             .bind(mark.word())
@@ -360,7 +374,8 @@ const SIGHTING: &str = "INSERT INTO sightings (id, run, severity, amount, what) 
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id, run) DO NOTHING";
 pub(crate) const RUN: &str = "SELECT seq, began, options, ended, as_of, code, summary FROM runs";
 const DISCREPANCY: &str = "SELECT id, code, key, severity, what, amount, first_run, first_as_of, \
-    last_run, last_as_of, state, at_severity, marked_by, why FROM discrepancies";
+    last_run, last_as_of, state, at_severity, marked_by, why, \
+    at_amount FROM discrepancies";
 const FOUND: &str = "INSERT INTO discrepancies (id, code, key, chain, order_id, deposit, case_id, \
     amount, since, severity, what, first_run, first_as_of, last_run, last_as_of, state) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $13, 'open') \
@@ -395,6 +410,7 @@ fn discrepancy(row: &AnyRow) -> Result<Discrepancy, Error> {
     let number = |at: usize| -> Result<i64, Error> { Ok(row.try_get(at)?) };
     let seq = |at: usize| -> Result<u64, Error> { Ok(u64::try_from(number(at)?).unwrap_or(0)) };
     let at_severity: Option<String> = row.try_get(11)?;
+    let at_amount: Option<String> = row.try_get(14)?;
     let (by, why): (Option<String>, Option<String>) = (row.try_get(12)?, row.try_get(13)?);
     Ok(Discrepancy {
         id: FindingId::parse(&id).ok_or_else(|| broken("id"))?,
@@ -407,6 +423,7 @@ fn discrepancy(row: &AnyRow) -> Result<Discrepancy, Error> {
         last: (seq(8)?, Time(number(9)?)),
         mark: Mark::parse(&text(10)?).ok_or_else(|| broken("state"))?,
         at_severity: at_severity.and_then(|word| Severity::parse(&word)),
+        at_amount: at_amount.and_then(|text| text.parse().ok()),
         by: by.zip(why),
     })
 }

@@ -161,6 +161,15 @@ impl Node {
         })
     }
 
+    /// The error of a block that this chain's nodes do not tell as they should.
+    pub(crate) fn unread(&self, height: u64, why: &str) -> NodeError {
+        let why = why.to_owned();
+        match self {
+            Self::Evm(_) => erc20::Error::Unread { height, why }.into(),
+            Self::Tron(_) => trc20::Error::Unread { height, why }.into(),
+        }
+    }
+
     /// Our Transfers and notices of one block in the strongest way there is: proved by the header
     /// on an EVM chain; on TRON, whose headers bind no log, as two servers agree on it. Where there
     /// is only one server of TRON, its word, unless `insist` is set.

@@ -30,6 +30,8 @@ const IN_FLIGHT: usize = 4;
 const ACCOUNTS: usize = 200;
 /// How often a question is asked that gets no answer.
 const ATTEMPTS: u32 = 4;
+/// How far below the newest final block the books may end, in milliseconds of the chain's time.
+const BEHIND: i64 = 3_600_000;
 /// How often a balance is asked for again that moved while it was told.
 const MOVED: u32 = 5;
 
@@ -66,6 +68,8 @@ pub(super) struct Gather<'a> {
     pub(super) cursor: Cursor,
     /// Whether a balance can be asked for as it was after one block.
     pub(super) pinned_balances: bool,
+    /// The token whose balances are compared.
+    pub(super) token: Address,
     /// How addresses are spelled there.
     pub(super) spelling: Spelling,
     pub(super) progress: &'a (dyn Fn(&str) + Sync),
@@ -75,6 +79,8 @@ pub(super) struct Gather<'a> {
 pub(super) struct Bounds {
     pub(super) from: u64,
     pub(super) to: Option<u64>,
+    /// Whether everything that is final now is meant.
+    pub(super) newest: bool,
 }
 
 impl Gather<'_> {
@@ -97,6 +103,11 @@ impl Gather<'_> {
         };
         let mut seen = Seen::new(pin.from, pin.block, pin.time);
         seen.tip = pin.tip;
+        if bounds.newest
+            && let Some(why) = self.behind(pin, &known).await?
+        {
+            seen.gaps.push(Gap { subject: "books".to_owned(), why });
+        }
         for (number, (endpoint, node)) in self.nodes.iter().enumerate() {
             let (transfers, notices) =
                 self.blocks(&mut seen, number, endpoint, node, pin, &known).await?;
@@ -169,6 +180,42 @@ impl Gather<'_> {
             }
         }
         pin.ok_or_else(|| "no endpoint is configured".to_owned())
+    }
+
+    /// Why the books are too far behind the chain to be compared with it; none where they are not.
+    async fn behind(
+        &self,
+        pin: Pin,
+        known: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, Error> {
+        let why = match known.get("behind") {
+            Some(why) => why.clone(),
+            None => {
+                let why = self.far_below(pin).await.unwrap_or_default();
+                self.keep.put(self.name.as_str(), "behind", &why).await?;
+                why
+            }
+        };
+        Ok(Some(why).filter(|why| !why.is_empty()))
+    }
+
+    /// Any endpoint may be the one that stands still, and none can make up a later final block that
+    /// would make a run pass.
+    async fn far_below(&self, pin: Pin) -> Option<String> {
+        for (endpoint, node) in &self.nodes {
+            let Ok(Some((newest, _))) = self.again(|| node.newest_final()).await else { continue };
+            let behind = newest.time.0.saturating_sub(pin.time.0);
+            if behind > BEHIND {
+                let (end, newest) = (pin.block.height, newest.id.height);
+                let minutes = behind.div_euclid(60_000);
+                return Some(format!(
+                    "they end at height {end}, {minutes} minutes below the newest final block of \
+                     {endpoint}, {newest}: does the daemon run? `bursar status` says how far it \
+                     is; --to {end} compares what they have"
+                ));
+            }
+        }
+        None
     }
 
     /// The block is still the chain's after everything was read.
@@ -258,8 +305,11 @@ impl Gather<'_> {
         while at <= to {
             let scan = node.rescan(at, to, &self.watched).await?;
             let Some(top) = scan.blocks.last() else { break };
+            let base = scan.base.map(|base| base.hash);
             if at == from {
-                below = scan.base.map(|base| base.hash);
+                below = base;
+            } else if base.is_some() && base != last {
+                return Err(node.unread(at, "it does not follow from the block below"));
             }
             at = top.id.height.saturating_add(1);
             last = Some(top.id.hash);
@@ -284,7 +334,9 @@ impl Gather<'_> {
         let asked = holders.chunks(ACCOUNTS).enumerate().map(|(part, accounts)| async move {
             let piece = format!("balances:{number}:{part}");
             let held = known.get(&piece).and_then(|text| read_held(text));
-            if let Some(held) = held.filter(|held| held.len() == accounts.len()) {
+            // What was found since may have put other accounts into this part.
+            let same = |held: &Held| held.iter().map(|(address, _)| address).eq(accounts);
+            if let Some(held) = held.filter(same) {
                 return Ok::<_, Error>(Ok(held));
             }
             let held = self.again(|| node.balances(accounts, cut)).await;
@@ -352,7 +404,7 @@ impl Gather<'_> {
             let raw = loop {
                 if at.to > read {
                     match self.again(|| self.piece(node, read.saturating_add(1), at.to)).await {
-                        Ok(stretch) => later.extend(moved(stretch)),
+                        Ok(stretch) => later.extend(moved(stretch, self.token)),
                         Err(why) => break Err(why),
                     }
                     read = at.to;
@@ -434,15 +486,17 @@ fn admin(notice: &Notice) -> Option<TokenEvent> {
     })
 }
 
-/// What a stretch moved: its transfers, and what was destroyed in it where no transfer says so.
-fn moved(stretch: Stretch) -> Vec<Transfer> {
+/// What a stretch moved of `token`: its transfers, and what was destroyed in it where no transfer
+/// says so.
+fn moved(stretch: Stretch, token: Address) -> Vec<Transfer> {
     let Stretch { mut transfers, notices, .. } = stretch;
+    transfers.retain(|transfer| transfer.token == token);
     for notice in notices {
         let What::Destroyed { from, raw } = notice.what else { continue };
         let burnt = |t: &Transfer| notice.is_burnt_by(t.tx, [t.from, t.to], t.raw);
         if !transfers.iter().any(burnt) {
             let Notice { tx, n, log_index, block, time, .. } = notice;
-            let (token, to) = (Address::NOBODY, Address::NOBODY);
+            let to = Address::NOBODY;
             transfers.push(Transfer { tx, n, log_index, block, time, token, from, to, raw });
         }
     }

@@ -16,6 +16,9 @@ use super::run::{Asked, judge, look, marked, remember};
 use crate::error::Error;
 use crate::open::Opened;
 
+/// What is remembered as the options of such a look.
+const LIGHT: &str = "{\"light\":true}";
+
 /// Looks every so often, until told to stop. A look that cannot be taken is said and tried again.
 pub(crate) async fn on_schedule(
     opened: &Opened,
@@ -53,8 +56,8 @@ async fn once(opened: &Opened) -> Result<(), Error> {
         return Ok(());
     };
     let above = heights(opened).await?;
-    let number = store.begin_run("{\"light\":true}", opened.books.clock.now()).await?;
-    let asked = Asked { above, ..Asked::default() };
+    let number = store.begin_run(LIGHT, opened.books.clock.now()).await?;
+    let asked = Asked { above, light: true, ..Asked::default() };
     let report = look(opened, &asked).await?;
     let (mut code, why) = judge(&report, &marked(opened).await?, Severity::High);
     if report.cuts.is_empty() && report.findings.is_empty() {
@@ -73,9 +76,10 @@ async fn once(opened: &Opened) -> Result<(), Error> {
     Ok(())
 }
 
-/// How far the last run that ended well had read each chain.
+/// How far the last look of this kind had read each chain, where it ended well. A run that a person
+/// asked for may have looked at a part, or with other eyes.
 async fn heights(opened: &Opened) -> Result<BTreeMap<ChainName, u64>, Error> {
-    let last = opened.books.store.last_run().await?;
+    let last = opened.books.store.last_run_of(LIGHT).await?;
     let clean = last.filter(|run| run.code == Some(0)).and_then(|run| run.summary);
     let summary: serde_json::Value =
         clean.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();

@@ -1,8 +1,11 @@
 //! What `--repair` does: what the rules would have done had they been told.
 //!
 //! In: a report. Out: the same books after `Update::Rescan`, and what that changed.
-//! Never: a decision of its own, a row written past the rules, anything while books are broken.
+//! Never: a decision of its own, a row written past the rules, anything while books are broken, or
+//! of a chain whose evidence is incomplete or disputed.
 //! Why: a tool that mends money by hand is the next discrepancy.
+
+use std::collections::BTreeSet;
 
 use payments::Update;
 use payments::chain::Transfer;
@@ -32,9 +35,15 @@ pub(super) async fn repair(
         done.told.push("nothing is repaired while the books are broken".to_owned());
         return Ok(done);
     }
+    let doubtful = doubtful(report);
     for finding in &report.findings {
         let (code, key) = (finding.code, &finding.key);
         match (report.lost.get(&finding.id), &finding.chain, code.left_alone()) {
+            (Some(_), Some(chain), _) if doubtful.contains(chain) => {
+                let why =
+                    format!("what was read of {chain} is incomplete, or the endpoints differ");
+                done.told.push(format!("left alone: {} {key}: {why}", code.word()));
+            }
             (Some(transfer), Some(chain), _) if only_say => {
                 let whose = if code == Code::ChainOnly { transfer.to } else { transfer.from };
                 let whose = opened.view.spelled(chain, &whose);
@@ -50,6 +59,14 @@ pub(super) async fn repair(
         }
     }
     Ok(done)
+}
+
+/// Chains of which something could not be read, or is told differently by two endpoints: what only
+/// one of them shows would be credited.
+fn doubtful(report: &Report) -> BTreeSet<ChainName> {
+    let doubts = |code| matches!(code, Code::CoverageGap | Code::EndpointsDisagree);
+    let found = report.findings.iter().filter(|finding| doubts(finding.code));
+    found.filter_map(|finding| finding.chain.clone()).collect()
 }
 
 /// Records one transfer as a rescan does.

@@ -42,6 +42,8 @@ pub(super) struct Asked {
     pub(super) to: Option<String>,
     /// Another endpoint.
     pub(super) second: Option<String>,
+    /// Whether it is the daemon's own look, which may be taken while it catches up.
+    pub(super) light: bool,
     /// From one above these heights on, where nothing else is said.
     pub(super) above: BTreeMap<ChainName, u64>,
     /// The run that evidence is kept for.
@@ -241,7 +243,8 @@ pub(super) async fn look(opened: &Opened, asked: &Asked) -> Result<Report, Error
 
 type Gathered<'a> = Option<(ChainName, Result<(Seen, Gather<'a>), String>)>;
 
-/// The chain's side of one chain; none where its books have not begun.
+/// The chain's side of one chain; none where its books have not begun: they do before the first
+/// address is shown.
 async fn one_chain<'a>(
     opened: &'a Opened,
     asked: &Asked,
@@ -273,9 +276,17 @@ async fn one_chain<'a>(
     let mut state = WatchState::default();
     let watched = store.watch(&mut state).await?;
     let keep = Keep { store: store.clone(), run: asked.run };
-    let pinned_balances = matches!(chain.node, config::Node::Evm(_));
-    let (spelling, progress) = (chain.node.spelling(), &progress);
-    let gather = Gather { name, nodes, watched, keep, cursor, pinned_balances, spelling, progress };
+    let gather = Gather {
+        name,
+        nodes,
+        watched,
+        keep,
+        cursor,
+        token: chain.rules.token,
+        pinned_balances: matches!(chain.node, config::Node::Evm(_)),
+        spelling: chain.node.spelling(),
+        progress: &progress,
+    };
     let seen = gather.all(&bounds, &holders).await?;
     Ok(Some((name.clone(), seen.map(|seen| (seen, gather)))))
 }
@@ -311,7 +322,7 @@ async fn bounds(
     if to.is_some_and(|to| from > to) {
         return Err(input("--from", "is above --to"));
     }
-    Ok(Bounds { from, to })
+    Ok(Bounds { from, to, newest: to.is_none() && !asked.light })
 }
 
 async fn height(
@@ -378,11 +389,12 @@ pub(super) fn judge(
     }
 }
 
-/// Whether somebody knows of a finding, as bad as it is now.
+/// Whether somebody knows of a finding, as bad as it is now and of as much.
 pub(super) fn is_acknowledged(finding: &Finding, known: Option<&Discrepancy>) -> bool {
     known.is_some_and(|known| {
         let as_bad = known.at_severity.is_some_and(|then| then >= finding.severity);
-        known.mark == Mark::Acknowledged && as_bad
+        let as_much = known.at_amount.is_some_and(|then| then.abs() >= finding.amount.abs());
+        known.mark == Mark::Acknowledged && as_bad && as_much
     })
 }
 

@@ -75,6 +75,8 @@ pub struct Comparison<'a> {
     pub(super) customers: BTreeMap<CustomerId, i128>,
     /// Keys of journals about outflows that are not reversed.
     pub(super) outflows: BTreeSet<String>,
+    /// Those of nobody's that are not reversed: what reverses one may come much later.
+    pub(super) strays: BTreeMap<String, Journal>,
     /// The outflows that are recorded and not booked, by their ids.
     pub(super) unbooked: BTreeMap<String, Outflow>,
     /// What the ledger has in suspense beyond open cases, over all that people decided about.
@@ -148,6 +150,7 @@ impl<'a> Comparison<'a> {
             held: BTreeMap::new(),
             customers: BTreeMap::new(),
             outflows: BTreeSet::new(),
+            strays: BTreeMap::new(),
             unbooked: BTreeMap::new(),
             decided: BTreeMap::new(),
             unheld: false,

@@ -101,13 +101,34 @@ impl Comparison<'_> {
             self.sums(journal);
             let reversed = keys.contains(format!("reverse:{}", journal.key).as_str());
             match cause(&journal.key) {
-                Cause::Other => self.taken_out(journal, reversed),
+                Cause::Other => {
+                    self.taken_out(journal, reversed);
+                    if !reversed {
+                        self.strays.insert(journal.key.clone(), journal.clone());
+                    }
+                }
                 Cause::Reverse(undone) if keys.contains(undone) => {
                     self.reversal(journals, journal, undone);
                 }
+                Cause::Reverse(undone) => match self.strays.remove(undone) {
+                    Some(before) => self.put_back(&before, journal),
+                    None => self.orphan(journal, "what it reverses is not in the books"),
+                },
                 _ => self.orphan(journal, "nothing in the books causes such a thing"),
             }
         }
+    }
+
+    /// What was taken out according to `before` was not, says `journal`.
+    fn put_back(&mut self, before: &Journal, journal: &Journal) {
+        self.reversal(std::slice::from_ref(before), journal, &before.key);
+        for entry in &before.entries {
+            if let Account::Custody(chain, address) = &entry.credit {
+                let held = self.held.entry((chain.clone(), *address)).or_default();
+                held.expected = held.expected.saturating_add(i128::from(entry.amount));
+            }
+        }
+        self.outflows.remove(base(&before.key));
     }
 
     /// A journal about money that left an address of ours.

@@ -10,6 +10,7 @@ mod networks;
 mod reconcile;
 pub(in crate::live) mod shop;
 mod token;
+mod trust;
 mod ways;
 
 use shop::{Shop, payment};

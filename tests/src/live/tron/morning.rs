@@ -33,7 +33,7 @@ impl Shop {
 }
 
 /// The deposit address of an order.
-fn address_of(order: &Value) -> alloy::primitives::Address {
+pub(super) fn address_of(order: &Value) -> alloy::primitives::Address {
     let ours = payments::address::Address::parse(text(&order["address"])).expect("an address");
     alloy::primitives::Address::from(ours.0)
 }
@@ -241,7 +241,7 @@ async fn the_daemon_looks_by_itself_and_tells() {
     assert!(ethereum["endpoints"][0]["why"].is_string(), "{status:#}");
 }
 
-async fn looked(daemon: &mut Daemon, message: &str) {
+pub(super) async fn looked(daemon: &mut Daemon, message: &str) {
     let said = |heard: &[crate::live::daemon::Line]| {
         heard.iter().any(|line| line.message() == message).then_some(())
     };
