@@ -109,3 +109,6 @@ CREATE TRIGGER acknowledged_rise BEFORE UPDATE ON acknowledged
 -- are about a deposit: its number grows with theirs, so that index is written at its end.
 CREATE INDEX events_of_deposit ON events (deposit) WHERE deposit IS NOT NULL;
 CREATE INDEX events_of_order ON events (order_id) WHERE order_id IS NOT NULL AND deposit IS NULL;
+-- Cases about what left an address of nobody's.
+CREATE INDEX events_of_case ON events (case_id)
+    WHERE case_id IS NOT NULL AND order_id IS NULL AND deposit IS NULL;

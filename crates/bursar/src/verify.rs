@@ -16,11 +16,12 @@ use crate::open::Opened;
 use crate::output::{Output, fields, table};
 
 /// What books alone cannot show.
-pub(crate) const NOT_PROVED: [&str; 6] = [
+pub(crate) const NOT_PROVED: [&str; 7] = [
     "that the chain says the same: `bursar reconcile` compares it",
     "that these are the newest books: a head of the log that somebody else kept does (--head)",
     "what a decision could not show later: that its deposits were final, and which sum needs two",
-    "what left and what the token's issuer did, by running the rules again: sums and cases fit it",
+    "why nobody had to ask about what left: which addresses were the treasury's, the config knew",
+    "what the token's issuer did, by running the rules again: it is recorded and told, no more",
     "which block held a transfer before it was mined again: the books keep the last one",
     "that a fact was true when it was recorded: who wrote it had the nodes' word for it",
 ];

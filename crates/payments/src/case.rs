@@ -115,6 +115,14 @@ impl CaseKind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CaseId(pub String);
 
+impl CaseId {
+    /// The kind that it names; `None` where it names none.
+    #[must_use]
+    pub fn kind(&self) -> Option<CaseKind> {
+        self.0.split(':').next().and_then(CaseKind::parse)
+    }
+}
+
 impl fmt::Display for CaseId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.pad(&self.0)
@@ -306,6 +314,19 @@ pub struct Case {
 }
 
 impl Case {
+    /// A case that is about no deposit and holds nothing: it asks about what left.
+    pub(crate) fn bare(
+        id: CaseId,
+        kind: CaseKind,
+        order: Option<OrderId>,
+        chain: ChainName,
+        opened_at: Time,
+    ) -> Self {
+        let (deposits, steps) = (Vec::new(), Vec::new());
+        let (amount, decision) = (Usdt::ZERO, None);
+        Self { id, kind, order, deposits, chain, amount, opened_at, decision, steps }
+    }
+
     /// What it is about, in USDT: what it holds, or what left where it is about that.
     #[must_use]
     pub fn at_stake(&self, left: Option<Usdt>) -> Usdt {

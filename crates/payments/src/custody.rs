@@ -194,17 +194,8 @@ impl Desk {
     /// A person has to say where it went. Nothing is held: the books follow the chain anyway.
     fn open_outflow_case(&mut self, outflow: &Outflow) -> Result<(), PlanError> {
         let kind = outflow.case_kind();
-        let case = Case {
-            id: outflow.case(),
-            kind,
-            order: outflow.order.clone(),
-            deposits: Vec::new(),
-            chain: outflow.id.chain.clone(),
-            amount: Usdt::ZERO,
-            opened_at: self.now,
-            decision: None,
-            steps: Vec::new(),
-        };
+        let (order, chain) = (outflow.order.clone(), outflow.id.chain.clone());
+        let case = Case::bare(outflow.case(), kind, order, chain, self.now);
         let id = case.id.clone();
         match &outflow.order {
             Some(order) => self.work(order)?.open_bare_case(case),

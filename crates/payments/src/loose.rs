@@ -149,6 +149,14 @@ impl Loose {
         });
     }
 
+    /// Opens a case that is about no deposit.
+    pub(crate) fn open_bare_case(&mut self, case: Case) {
+        if !self.cases.iter().any(|known| known.id == case.id) {
+            self.changed_cases.insert(self.cases.len());
+            self.cases.push(case);
+        }
+    }
+
     /// A case, to be written again.
     pub(crate) fn touch_case(&mut self, id: &CaseId) -> Option<&mut Case> {
         let at = self.cases.iter().position(|case| case.id == *id)?;

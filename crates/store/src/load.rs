@@ -61,6 +61,8 @@ static JOURNALS_OF_DEPOSITS: LazyLock<Bulk> = LazyLock::new(|| {
     let from = format!("{JOURNALS} j.order_id IS NULL AND j.deposit");
     list("journals of deposits", &row::JOURNAL, &from)
 });
+static JOURNALS_OF_KEYS: LazyLock<Bulk> =
+    LazyLock::new(|| list("journals of keys", &row::JOURNAL, &format!("{JOURNALS} j.key")));
 static ENTRIES: LazyLock<Bulk> =
     LazyLock::new(|| list("entries", &row::ENTRY, "FROM entries AS e WHERE e.journal"));
 
@@ -202,6 +204,14 @@ pub(crate) async fn of_deposits(
     let journals = journals(link, &JOURNALS_OF_DEPOSITS, seqs, by_number).await?;
     let unowned = cases.into_values().filter(|case| case.order.is_none());
     Ok((unowned.collect(), journals.into_values().collect()))
+}
+
+/// The journals with these natural keys.
+pub(crate) async fn journals_of_keys(
+    link: &mut Link<'_>,
+    keys: &[String],
+) -> Result<Numbered<Journal>, Error> {
+    journals(link, &JOURNALS_OF_KEYS, keys, |binds, key| binds.text(key.clone())).await
 }
 
 static DEPOSITS_OF_CASE: LazyLock<Bulk> = LazyLock::new(|| {

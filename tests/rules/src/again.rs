@@ -13,7 +13,7 @@ use payments::ledger::Journal;
 use payments::name::OrderId;
 use payments::order::{Dossier, Policy};
 use payments::reconcile::Group;
-use payments::replay::{Fact, What, replay};
+use payments::replay::{Fact, What, left_difference, replay};
 use payments::time::Time;
 use payments::{PlanError, Update, plan};
 
@@ -25,9 +25,12 @@ use super::world::{World, address, id, pay, raw, usdt};
 enum Of {
     Order(OrderId),
     Nobodys(DepositId),
+    /// A case about what left, whosever address it was.
+    Left(CaseId),
 }
 
-/// The facts of every order and of every deposit that none owns, in the order of telling.
+/// The facts of every order, of every deposit that none owns and of every case about what left, in
+/// the order of telling.
 #[derive(Default)]
 pub(super) struct Told {
     commits: u64,
@@ -40,10 +43,12 @@ impl Told {
         self.commits += 1;
         for event in &changes.events {
             let Some(chain) = &event.chain else { continue };
-            let of = match (&event.order, &event.deposit) {
-                (Some(order), _) => Of::Order(order.clone()),
-                (None, Some(deposit)) => Of::Nobodys(deposit.clone()),
-                (None, None) => continue,
+            let left = event.case.clone().filter(asks_about_an_outflow);
+            let of = match (left, &event.order, &event.deposit) {
+                (Some(case), ..) => Of::Left(case),
+                (None, Some(order), _) => Of::Order(order.clone()),
+                (None, None, Some(deposit)) => Of::Nobodys(deposit.clone()),
+                (None, None, None) => continue,
             };
             let deposit = event.deposit.clone();
             let what = match event.kind {
@@ -93,17 +98,22 @@ fn seen(changes: &Changes, id: &DepositId) -> Box<Deposit> {
     Box::new(Deposit { state: State::Pending, late: false, ..found.clone() })
 }
 
-/// What somebody did about a case, where it is about deposits.
+fn asks_about_an_outflow(id: &CaseId) -> bool {
+    id.kind().is_some_and(CaseKind::is_about_an_outflow)
+}
+
+/// What somebody did about a case; of one about what left, what opened it and what ended it too.
 fn act(changes: &Changes, id: &CaseId, event: &Event) -> Option<What> {
     let case = changes.cases.iter().find(|case| case.id == *id)?;
-    if case.kind.is_about_an_outflow() {
-        return None;
-    }
+    let left = asks_about_an_outflow(id);
     match event.kind {
+        EventKind::CaseOpened => left.then(|| What::Asked(id.clone())),
         EventKind::CaseResolved => {
             let decision = case.decision.clone().unwrap();
-            let by_itself = decision.resolution == Resolution::Itself;
-            (!by_itself).then(|| What::Decided(id.clone(), decision))
+            match decision.resolution {
+                Resolution::Itself => left.then(|| What::Settled(id.clone(), decision.why)),
+                _ => Some(What::Decided(id.clone(), decision)),
+            }
         }
         EventKind::CaseProposed
         | EventKind::CaseWithdrawn
@@ -133,6 +143,17 @@ impl Drop for World {
         }
         for stored in self.nobodys() {
             self.leads_to(stored.group(), &self.told.about(&Of::Nobodys(stored.0.id.clone())));
+        }
+        for case in self.memory.cases().iter().filter(|case| asks_about_an_outflow(&case.id)) {
+            let cases = [Case { order: None, ..(**case).clone() }];
+            let (deposits, journals) = ([].as_slice(), [].as_slice());
+            let stored = Group { order: None, deposits, cases: &cases, journals };
+            self.leads_to(stored, &self.told.about(&Of::Left(case.id.clone())));
+        }
+        let journals = self.memory.journals().iter();
+        let journals = journals.map(|journal| (journal.key.clone(), (**journal).clone())).collect();
+        for outflow in self.memory.outflows() {
+            assert_eq!(left_difference(outflow, &journals), None);
         }
     }
 }
@@ -233,7 +254,7 @@ fn whatever_is_altered_is_named() {
         let found = differs(&altered, &facts).unwrap().unwrap_or_default();
         assert!(found.contains(words), "{words}: {found:?}");
     }
-    // What left its address is another table's.
+    // What left its address has cases of a group of their own.
     let mut more = stored.clone();
     let case = more.cases[0].clone();
     more.cases.push(Case { kind: CaseKind::UnexplainedOutflow, ..case });

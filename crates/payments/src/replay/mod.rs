@@ -5,6 +5,7 @@
 //! people did, no more. Why: a state that no fact leads to was not written by these rules.
 
 mod difference;
+mod left;
 mod people;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::reconcile::Group;
 use crate::time::Time;
 
 use difference::difference;
+pub use left::{keys_of, left_difference};
 
 /// What an event says that the rules cannot know by themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,10 @@ pub enum What {
     /// A person proposed a decision about a case or took that back, or its refund got further; with
     /// the height and the time of the block that paid it, where one did.
     Step(CaseId, Step, Option<(u64, Time)>),
+    /// What left made a case of its own.
+    Asked(CaseId),
+    /// A later fact settled such a case: why.
+    Settled(CaseId, String),
     /// A decision about a case of another order, or of nobody, brought these deposits, each with
     /// what was held of it.
     Brought(CaseId, Vec<Deposit>),
@@ -91,7 +97,12 @@ impl Fact {
             What::Orphaned(_) => 0,
             What::Seen(_) => 1,
             What::Final(_) | What::Expired => 2,
-            What::Cancelled | What::Decided(..) | What::Step(..) | What::Brought(..) => 3,
+            What::Cancelled
+            | What::Decided(..)
+            | What::Step(..)
+            | What::Brought(..)
+            | What::Asked(_)
+            | What::Settled(..) => 3,
         }
     }
 
@@ -115,7 +126,8 @@ enum Crediting {
     Shown,
 }
 
-/// Runs the rules again over the facts of an order, or of one deposit that no order owns.
+/// Runs the rules again over the facts of an order, or of one deposit that no order owns, or of
+/// cases about what left addresses, which are nobody's here.
 /// `was_paused` says that its chain ever was: a pause that fell into the very commit is told beside
 /// what it held up. Of a cancelling nothing tells whether an hour's ceiling held crediting up.
 ///

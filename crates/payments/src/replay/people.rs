@@ -6,7 +6,7 @@
 
 use super::{Fact, Given, What};
 use crate::amount::Usdt;
-use crate::case::{Case, CaseId, CaseKind, Decision, Resolution, Step, StepKind};
+use crate::case::{Case, CaseId, Decision, Resolution, Step, StepKind};
 use crate::changes::Snapshot;
 use crate::deposit::Deposit;
 use crate::desk::Desk;
@@ -27,6 +27,16 @@ pub(super) fn act(
         What::Cancelled => desk.each(|work| work.cancel(crediting))?,
         What::Decided(case, decision) => return decide(snapshot, desk, case, decision),
         What::Step(case, step, mined) => advance(snapshot, desk, case, step, *mined)?,
+        What::Asked(id) => {
+            let kind = id.kind().ok_or_else(|| PlanError::UnknownCase(id.clone()))?;
+            let case = Case::bare(id.clone(), kind, None, fact.chain.clone(), fact.at);
+            desk.loose.open_bare_case(case);
+        }
+        What::Settled(id, why) => {
+            let case = desk.loose.touch_case(id);
+            let case = case.ok_or_else(|| PlanError::UnknownCase(id.clone()))?;
+            case.decision.get_or_insert_with(|| Decision::itself(why, fact.at));
+        }
         What::Brought(id, deposits) => {
             let (case, parts) = (brought(id, deposits)?, deposits.iter().map(part));
             let parts: Vec<Part> = parts.collect();
@@ -95,8 +105,7 @@ fn part(deposit: &Deposit) -> Part {
 
 /// The case that deposits came from: its kind is in its id.
 fn brought(id: &CaseId, deposits: &[Deposit]) -> Result<Case, PlanError> {
-    let kind = id.0.split(':').next().and_then(CaseKind::parse);
-    let (Some(kind), Some(first)) = (kind, deposits.first()) else {
+    let (Some(kind), Some(first)) = (id.kind(), deposits.first()) else {
         return Err(PlanError::UnknownCase(id.clone()));
     };
     Ok(Case {

@@ -39,6 +39,12 @@ pub(super) struct Told {
 type Data = BTreeMap<String, String>;
 
 impl Told {
+    /// Whether it is of a case about what left: such cases are a group of their own.
+    pub(super) fn is_about_an_outflow(&self) -> bool {
+        let kind = self.case.as_ref().and_then(CaseId::kind);
+        kind.is_some_and(CaseKind::is_about_an_outflow)
+    }
+
     fn data(&self) -> Option<Data> {
         serde_json::from_str(&self.data).ok()
     }
@@ -101,6 +107,11 @@ fn what(stored: Group<'_>, event: &Told, rest: &[Told]) -> Result<Option<What>, 
         EventKind::DepositConfirmed => What::Final(deposit()?),
         EventKind::OrderExpired => What::Expired,
         EventKind::OrderCancelled => What::Cancelled,
+        // What a deposit opens, the rules open.
+        EventKind::CaseOpened => match &event.case {
+            Some(id) if event.is_about_an_outflow() => What::Asked(id.clone()),
+            _ => return Ok(None),
+        },
         EventKind::CaseResolved
         | EventKind::CaseProposed
         | EventKind::CaseWithdrawn
@@ -108,11 +119,6 @@ fn what(stored: Group<'_>, event: &Told, rest: &[Told]) -> Result<Option<What>, 
         | EventKind::RefundFailed
         | EventKind::RefundVerified => {
             let id = event.case.as_ref().ok_or_else(|| refuse("an event names no case"))?;
-            // What left its address is a fact of the chain, and not of the order.
-            let kind = id.0.split(':').next().and_then(CaseKind::parse);
-            if kind.is_some_and(CaseKind::is_about_an_outflow) {
-                return Ok(None);
-            }
             let data = event.data();
             let act = data.and_then(|data| act(stored, id, event, &data));
             return act.ok_or_else(|| format!("case {id}: what was told of it does not fit it"));
@@ -135,7 +141,8 @@ fn act(stored: Group<'_>, id: &CaseId, event: &Told, data: &Data) -> Option<Opti
     let (step, mined) = match event.kind {
         EventKind::CaseResolved => {
             if !data.contains_key("resolution") {
-                return Some(None);
+                let settled = text("why").filter(|_| event.is_about_an_outflow());
+                return Some(settled.map(|why| What::Settled(id.clone(), why)));
             }
             let (by, why) = (text("by")?, text("why")?);
             let decision = Decision { resolution: resolution(data)?, by, why, at };

@@ -4,6 +4,7 @@
 //! Never: a repair. Why: what was changed behind the engine's back has to be seen by a person.
 
 mod facts;
+mod left;
 mod log;
 mod replay;
 mod schema;
@@ -79,7 +80,7 @@ impl Finding {
 }
 
 /// Queries for one text a row; every row is a finding.
-const CHECKS: [(&str, &str); 12] = [
+const CHECKS: [(&str, &str); 13] = [
     (
         "asset_unbalanced",
         "SELECT asset FROM balances GROUP BY asset HAVING sum(debits) <> sum(credits)",
@@ -147,11 +148,16 @@ const CHECKS: [(&str, &str); 12] = [
          AND (c.id IS NULL OR c.resolution = 'itself')",
     ),
     (
-        "outflow_differs",
-        "SELECT w.id FROM outflows AS w LEFT JOIN journals AS j ON j.key = 'sweep:' || w.id || \
-         CASE WHEN w.round > 1 THEN '#' || CAST(w.round AS TEXT) ELSE '' END \
-         LEFT JOIN entries AS e ON e.journal = j.seq \
-         WHERE w.state = 'booked' AND w.amount > 0 AND coalesce(e.amount, 0) <> w.amount",
+        "outflow_asked",
+        "SELECT w.id FROM outflows AS w JOIN cases AS c ON c.id = 'unexplained_outflow:' || \
+         w.id || CASE WHEN w.round > 1 THEN '#' || CAST(w.round AS TEXT) ELSE '' END \
+         WHERE w.state = 'pending' OR w.explained IN ('treasury', 'fee') \
+         OR ((w.state = 'orphaned' OR w.explained = 'refund') AND c.resolution IS NULL)",
+    ),
+    (
+        "case_missing",
+        "SELECT DISTINCT v.case_id FROM events AS v LEFT JOIN cases AS c ON c.id = v.case_id \
+         WHERE v.kind = 'case.opened' AND c.id IS NULL",
     ),
 ];
 
@@ -216,6 +222,8 @@ impl Store {
         }
         let replayed = replay::check(&mut reading, &mut logged).await;
         let replayed = readable(replayed, &mut logged)?;
+        let left = left::check(&mut reading, &mut logged).await;
+        readable(left, &mut logged)?;
         reading.end().await?;
         Ok((findings, logged, replayed))
     }

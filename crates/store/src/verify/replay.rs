@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use payments::amount::Usdt;
-use payments::case::CaseId;
+use payments::case::{Case, CaseId};
 use payments::deposit::DepositId;
 use payments::name::OrderId;
 use payments::order::Dossier;
@@ -17,7 +17,7 @@ use payments::reconcile::Group;
 use payments::replay::{Given, replay};
 
 use super::facts::{Told, facts};
-use super::told::{Pauses, brought, pauses, told, told_of_nobodys};
+use super::told::{Pauses, brought, pauses, told, told_of_cases, told_of_nobodys};
 use super::{Finding, SHOWN};
 use crate::error::Error;
 use crate::load;
@@ -53,17 +53,18 @@ impl Differ<'_> {
     }
 }
 
-/// Runs the rules again over every order, then over every deposit that none owns.
+/// Runs the rules again over every order, over every deposit that none owns, and over every case
+/// about what left.
 pub(super) async fn check(
     reading: &mut Reading,
     findings: &mut Vec<Finding>,
 ) -> Result<Replayed, Error> {
     let pauses = pauses(reading).await?;
     let mut differ = Differ { findings, shown: 0 };
-    Ok(Replayed {
-        orders: every_order(reading, &pauses, &mut differ).await?,
-        unassigned: every_unassigned(reading, &pauses, &mut differ).await?,
-    })
+    let orders = every_order(reading, &pauses, &mut differ).await?;
+    let unassigned = every_unassigned(reading, &pauses, &mut differ).await?;
+    every_bare_case(reading, &pauses, &mut differ).await?;
+    Ok(Replayed { orders, unassigned })
 }
 
 async fn every_order(
@@ -83,6 +84,9 @@ async fn every_order(
         for stored in &dossiers {
             count = count.saturating_add(1);
             let told = told.remove(&stored.order.id).unwrap_or_default();
+            let (left, told): (Vec<Told>, Vec<Told>) =
+                told.into_iter().partition(Told::is_about_an_outflow);
+            found.extend(asked_about(&stored.cases, &left));
             let was_paused = pauses.ever(&stored.order.chain);
             let replayed = run(stored.into(), &told, &brought, was_paused);
             found.extend(replayed.difference);
@@ -115,6 +119,31 @@ async fn every_unassigned(
         differ.add(found);
     }
     Ok(count)
+}
+
+/// The cases about what left addresses that no order owns.
+async fn every_bare_case(
+    reading: &mut Reading,
+    pauses: &Pauses,
+    differ: &mut Differ<'_>,
+) -> Result<(), Error> {
+    let mut after = 0;
+    while let Some((cases, last)) = reading.bare_cases(after).await? {
+        after = last;
+        let told = told_of_cases(reading, &cases, pauses).await?;
+        let group = Group { order: None, deposits: &[], cases: &cases, journals: &[] };
+        differ.add(run(group, &told, &BTreeMap::new(), false).difference.into_iter().collect());
+    }
+    Ok(())
+}
+
+/// In what the cases about what left an order's address differ from what was told of them.
+fn asked_about(cases: &[Case], told: &[Told]) -> Option<String> {
+    let left = cases.iter().filter(|case| case.kind.is_about_an_outflow());
+    // Whose they are is how they were found.
+    let cases: Vec<Case> = left.map(|case| Case { order: None, ..case.clone() }).collect();
+    let group = Group { order: None, deposits: &[], cases: &cases, journals: &[] };
+    run(group, told, &BTreeMap::new(), false).difference
 }
 
 fn run(

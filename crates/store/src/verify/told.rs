@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use payments::case::CaseId;
+use payments::case::{Case, CaseId};
 use payments::deposit::DepositId;
 use payments::event::EventKind;
 use payments::name::{ChainName, OrderId};
@@ -85,7 +85,7 @@ fn bulk(name: &'static str, rest: &str) -> Bulk {
 static TOLD_OF_ORDERS: LazyLock<Bulk> = LazyLock::new(|| {
     let from = format!(
         "FROM events AS v LEFT JOIN deposits AS d ON d.seq = v.deposit \
-         WHERE v.deposit IS NULL AND v.kind IN ({KINDS}) AND v.order_id"
+         WHERE v.deposit IS NULL AND v.kind IN ({KINDS}, 'case.opened') AND v.order_id"
     );
     bulk("told of orders", &from)
 });
@@ -102,6 +102,14 @@ static TOLD_OF_NOBODYS: LazyLock<Bulk> = LazyLock::new(|| {
          WHERE v.kind IN ({KINDS}) AND d.order_id IS NULL AND d.id"
     );
     bulk("told of deposits of nobody", &from)
+});
+static TOLD_OF_CASES: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = format!(
+        "FROM events AS v LEFT JOIN deposits AS d ON d.seq = v.deposit \
+         WHERE v.order_id IS NULL AND v.deposit IS NULL \
+         AND v.kind IN ({KINDS}, 'case.opened') AND v.case_id"
+    );
+    bulk("told of cases of nobody", &from)
 });
 static DECIDED: LazyLock<Bulk> = LazyLock::new(|| {
     let from = "FROM cases AS c JOIN case_deposits AS x ON x.case_seq = c.seq \
@@ -170,6 +178,25 @@ pub(super) async fn told_of_nobodys(
         })
         .await?;
     found.values_mut().for_each(|told| told.sort_unstable_by_key(|event| event.seq));
+    Ok(found)
+}
+
+/// What was told of these cases, which no order and no deposit leads to, in the order of telling.
+pub(super) async fn told_of_cases(
+    reading: &mut Reading,
+    cases: &[Case],
+    pauses: &Pauses,
+) -> Result<Vec<Told>, Error> {
+    let mut found = Vec::new();
+    let bind = |binds: &mut Binds, case: &Case| binds.text(case.id.0.clone());
+    reading
+        .link()
+        .read(&TOLD_OF_CASES, cases, bind, |line| {
+            found.push(event(line, pauses)?.1);
+            Ok(())
+        })
+        .await?;
+    found.sort_unstable_by_key(|told: &Told| told.seq);
     Ok(found)
 }
 
