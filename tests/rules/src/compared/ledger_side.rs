@@ -8,11 +8,11 @@ use payments::deposit::State;
 use payments::ledger::{Account, Journal};
 use payments::order::Price;
 use payments::outflow::OutflowState;
-use payments::reconcile::Unacknowledged;
+use payments::reconcile::{Comparison, Group, Observed, Report, Seen, Unacknowledged, compare};
 use payments::time::Time;
 
 use super::{Sides, beyond};
-use crate::world::says;
+use crate::world::{World, address, chain, pay, raw, says};
 
 #[test]
 fn what_the_ledger_has_otherwise_is_said_by_its_journal() {
@@ -253,4 +253,43 @@ fn what_waits_too_long_or_is_held_otherwise_is_said() {
         println!("{number}:");
         says(&beyond(alter), wanted);
     }
+}
+
+/// What left an address of nobody and was taken back may be read in two parts.
+#[test]
+fn a_reversal_may_be_read_long_after_what_it_reverses() {
+    let mut world = World::new();
+    world.memory.import(&[address("pool")]);
+    world.mine("ethereum", &[pay("t1", "pool", "5")]);
+    world.mine("ethereum", &[pay("t2", "treasury", "5").from("pool")]);
+    world.finalize("ethereum", 2);
+    world.lose("ethereum", 1);
+    let books = super::books(&world);
+    let mut observed = Observed::default();
+    let line = &world.lines["ethereum"];
+    let cut = line.blocks.last().unwrap().0;
+    let mut seen = Seen::new(0, cut.id, cut.time);
+    seen.transfers = line.blocks.iter().flat_map(|(_, all)| all).cloned().collect();
+    seen.ours.insert(address("pool"));
+    seen.balances.insert(address("pool"), raw("5"));
+    observed.chains.insert(chain("ethereum"), seen);
+    let whole = compare(&books, &observed);
+    let codes = |report: &Report| -> Vec<&str> {
+        report.findings.iter().map(|finding| finding.code.word()).collect()
+    };
+    assert_eq!(codes(&whole), ["D201"], "nobody knows whose it is, and that is all");
+    let mut comparison = Comparison::new(&books.frame, &observed);
+    for deposit in &books.unassigned {
+        let (cases, journals) = (&books.unassigned_cases, &books.unassigned_journals);
+        let of = |journal: &&Journal| journal.deposit.as_ref() == Some(&deposit.id);
+        let journals: Vec<Journal> = journals.iter().filter(of).cloned().collect();
+        let deposits = std::slice::from_ref(deposit);
+        comparison.group(Group { order: None, deposits, cases, journals: &journals });
+    }
+    let strays = books.unassigned_journals.iter().filter(|journal| journal.deposit.is_none());
+    for journal in strays.clone() {
+        comparison.strays(std::slice::from_ref(journal));
+    }
+    assert_eq!(strays.count(), 2, "the sweep and its reversal");
+    assert_eq!(comparison.finish().findings, whole.findings);
 }
