@@ -19,7 +19,7 @@ const FAILED: &str = "this turn failed";
 async fn a_block_that_is_unreadable_for_a_moment_is_no_stall() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &node, "60s").await;
+    let mut daemon = started(folder.path(), &node, ["60s", "never"]).await;
     daemon.recorded(12).await;
     node.fault(unknown_block(Some(1)));
     let block = chain.mine(vec![transfer()]);
@@ -33,7 +33,7 @@ async fn a_block_that_is_unreadable_for_a_moment_is_no_stall() {
 async fn a_block_that_stays_unreadable_is_a_stall_until_it_is_read() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &node, "500ms").await;
+    let mut daemon = started(folder.path(), &node, ["500ms", "never"]).await;
     daemon.recorded(12).await;
     node.fault(unknown_block(None));
     let block = chain.mine(vec![transfer()]);
@@ -44,6 +44,20 @@ async fn a_block_that_stays_unreadable_is_a_stall_until_it_is_read() {
     daemon.recorded(block.height).await;
     daemon.stop().await;
     assert_eq!(marks(folder.path()).await, ["chain.stalled", "chain.recovered"]);
+}
+
+/// The node answers every question well, and its newest final block is months old.
+#[tokio::test]
+async fn nodes_that_answer_and_stand_still_are_a_stall() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (_chain, node) = scripted_node().await;
+    let mut daemon = started(folder.path(), &node, ["60s", "1h"]).await;
+    daemon.said_times("chain.stalled", 1).await;
+    daemon.stop().await;
+    let shown = binary::run(folder.path(), &["chain", "show"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("nothing has become final for more than 60 minutes"), "{shown}");
+    assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
 }
 
 async fn scripted_node() -> (Chain, Node) {
@@ -66,8 +80,9 @@ fn transfer() -> Tx {
     Tx::transfer(Address::repeat_byte(0xaa), Address::repeat_byte(0xbb), 7_000_000)
 }
 
-/// The daemon over fresh books, as patient as that before it tells of a stall.
-async fn started(folder: &Path, node: &Node, stalled_after: &str) -> Daemon {
+/// The daemon over fresh books, as patient as that with what is unreadable and with silence.
+async fn started(folder: &Path, node: &Node, patience: [&str; 2]) -> Daemon {
+    let [stalled_after, silent_after] = patience;
     let ChainSpec { chain_id, token, .. } = ChainSpec::ethereum();
     let (address, decimals, url) = (token.address, token.decimals, node.http_url());
     let config = format!(
@@ -79,6 +94,7 @@ token = "{address}"
 decimals = {decimals}
 poll_interval = "100ms"
 stalled_after = "{stalled_after}"
+silent_after = "{silent_after}"
 
 [[chains.ethereum.endpoints]]
 url = "{url}"

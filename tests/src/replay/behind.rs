@@ -258,6 +258,7 @@ decimals = 6
 confirmations = [{ up_to = "1000", blocks = 3 }, { at = "finalized" }]
 max_reorg = 16
 window = 32
+silent_after = "never"
 in_flight = 1
 "#;
 
@@ -266,6 +267,7 @@ token = "TOKEN"
 decimals = 6
 max_reorg = 32
 window = 20
+silent_after = "never"
 in_flight = 1
 "#;
 

@@ -96,13 +96,16 @@ fn read_bounds(name: &ChainName, chain: &file::Chain) -> Result<Bounds, Error> {
         bound @ 1..=10_000 => Ok(bound),
         _ => Err(input(&field(what), "must be 1 to 10000")),
     };
-    let silent_after = chain.silent_after.as_ref();
+    let silent_after = chain.silent_after.as_deref();
     let (of_order, of_hour) = (chain.other_tokens_per_order, chain.other_tokens_per_hour);
     Ok(Bounds {
         hourly_credits,
         others_per_order: bound("other_tokens_per_order", of_order, usual.others_per_order)?,
         others_per_hour: bound("other_tokens_per_hour", of_hour, usual.others_per_hour)?,
-        silent_after: Some(duration(&field("silent_after"), silent_after, SILENT_AFTER)?),
+        silent_after: match silent_after {
+            Some("never") => None,
+            _ => Some(duration(&field("silent_after"), chain.silent_after.as_ref(), SILENT_AFTER)?),
+        },
         ..usual
     })
 }

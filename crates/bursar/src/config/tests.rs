@@ -212,6 +212,10 @@ fn bounds_are_read_and_have_careful_defaults() {
     let own = bounds(&with("hourly_credit_ceiling = \"5000\"\nother_tokens_per_hour = 7"));
     assert_eq!(own.hourly_credits.map(|c| c.to_string()).as_deref(), Some("5000.00"));
     assert_eq!((own.others_per_order, own.others_per_hour), (20, 7));
+    assert_eq!(usual.silent_after, Some(std::time::Duration::from_secs(3_600)));
+    let silent = |text: &str| bounds(&with(&format!("silent_after = \"{text}\""))).silent_after;
+    assert_eq!(silent("2m"), Some(std::time::Duration::from_secs(120)));
+    assert_eq!(silent("never"), None);
     let watches = |text: &str| {
         let config = parse(text).unwrap();
         let Node::Evm(node) = config.chain("ethereum").unwrap().1.node.clone() else {

@@ -104,6 +104,7 @@ kind = "evm"
 chain_id = 1
 token = "0xdAC17F958D2ee523a2206206994597C13D831ec7"
 decimals = 6
+silent_after = "never"
 confirmations = [{{ blocks = 2 }}]
 poll_interval = "1h"
 treasury = ["{TREASURY}"]
@@ -123,6 +124,7 @@ url = "{socket}"
 kind = "tron"
 token = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"
 decimals = 6
+silent_after = "never"
 poll_interval = "150ms"
 read = "accounts"
 
