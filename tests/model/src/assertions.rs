@@ -79,6 +79,9 @@ impl World {
         for chain in &self.chains {
             let looked = looked == Some(&chain.name);
             self.check_cursor(chain)?;
+            if looked || !changes.notices.is_empty() {
+                self.check_notices(chain)?;
+            }
             let of_chain = |(_, deposit): &(_, Arc<Deposit>)| deposit.id.chain == chain.name;
             let about = looked
                 || news.all
@@ -178,9 +181,10 @@ impl World {
                 let mut share = Share::default();
                 let of_case =
                     |case: &&Arc<Case>| case.order.is_none() && case.deposits.contains(&deposit.id);
-                let refund = self.memory.cases().iter().filter(of_case).find_map(|c| c.refund());
+                let cases = self.memory.cases().iter().rev();
+                let refund = cases.filter(of_case).find_map(|case| case.refund());
                 let fee = refund.map_or(0, |refund| i128::from(refund.fee.micro()));
-                share.add_deposit(deposit, fee);
+                share.add_deposit(deposit, i128::from(deposit.amount.micro()), fee);
                 seal.count(&share, sign);
             }
         }

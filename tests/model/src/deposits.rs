@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Whether a transfer to us is in a final block, and recorded nowhere.
-    pub(crate) fn is_lost(&self, transfer: &Transfer) -> bool {
+    pub(crate) fn was_missed(&self, transfer: &Transfer) -> bool {
         let ours = self.memory.owners().contains_key(&transfer.to);
         let empty = transfer.raw.is_zero() || transfer.from == transfer.to;
         ours && !empty

@@ -13,6 +13,7 @@ use payments::event::{Event, EventKind};
 use payments::ledger::{Account, Asset};
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
+use payments::time::Time;
 
 use crate::assertions::{News, Seal};
 use crate::invariants::sits;
@@ -34,6 +35,16 @@ pub(crate) struct Told {
     /// Refunds that were decided and not seen on chain.
     owed: BTreeSet<CaseId>,
     credits: BTreeMap<String, i128>,
+    /// Whether an order was just paid, so that the grant that follows is its price.
+    sold: bool,
+    /// Whether the case that was just resolved was about an excess.
+    of_an_excess: bool,
+    /// What was taken back, when, and of which order.
+    gone: BTreeSet<(Time, DepositId, Option<OrderId>)>,
+    /// What a person had credited beside an order's price.
+    granted: BTreeSet<(OrderId, DepositId)>,
+    /// What the issuer is known to have done.
+    noted: BTreeSet<String>,
     paused: BTreeSet<ChainName>,
     stalled: BTreeSet<ChainName>,
 }
@@ -105,6 +116,9 @@ impl Told {
         for dossier in world.memory.orders().filter_map(|id| world.memory.dossier(id)) {
             self.compare_order(dossier)?;
         }
+        if world.all_said().collect::<BTreeSet<_>>() != self.noted {
+            return Err("what the issuer did is not what was told".to_owned());
+        }
         self.compare_sums(world)
     }
 
@@ -115,6 +129,10 @@ impl Told {
             if marks != (chain.paused, chain.stalled) {
                 return Err(format!("the marks of {} are not those that were told", chain.name));
             }
+        }
+        let said: usize = world.chains.iter().map(|chain| chain.heard.said.len()).sum();
+        if said != self.noted.len() {
+            return Err("what the issuer did is not what was told".to_owned());
         }
         for customer in &world.customers {
             let account = Account::Customer(customer.clone());
@@ -163,6 +181,7 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
         }
         EventKind::OrderPaid => {
             *told.paid.entry(event.order.clone()?).or_default() += 1;
+            told.sold = true;
             true
         }
         EventKind::OrderExpired => told.expired.insert(event.order.clone()?),
@@ -171,7 +190,13 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
         EventKind::DepositConfirmed => {
             told.deposits.insert(event.deposit.clone()?, true) == Some(false)
         }
-        EventKind::DepositOrphaned => told.deposits.remove(event.deposit.as_ref()?).is_some(),
+        EventKind::DepositOrphaned => {
+            let id = event.deposit.clone()?;
+            // What counts for another order is gone there too.
+            let there = told.gone.insert((event.at, id.clone(), event.order.clone()));
+            let at_once = told.gone.iter().filter(|(at, of, _)| (*at, of) == (event.at, &id));
+            there && (told.deposits.remove(&id).is_some() || at_once.count() > 1)
+        }
         EventKind::OutflowDetected => {
             told.outflows.insert(word(event, "outflow")?, false).is_none()
         }
@@ -181,28 +206,42 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
         }
         EventKind::OutflowOrphaned => told.outflows.remove(&word(event, "outflow")?).is_some(),
         EventKind::CaseOpened => told.cases.insert(event.case.clone()?),
-        EventKind::CaseResolved => told.cases.remove(event.case.as_ref()?),
+        EventKind::CaseResolved => {
+            told.of_an_excess = word(event, "kind")? == "overpaid";
+            told.cases.remove(event.case.as_ref()?)
+        }
         EventKind::CreditsGranted => {
             *told.credits.entry(word(event, "customer")?).or_default() += credits(event)?;
+            if !std::mem::take(&mut told.sold) && !told.of_an_excess {
+                told.granted.insert((event.order.clone()?, event.deposit.clone()?));
+            }
             true
         }
         EventKind::CreditsReversed => {
             *told.credits.entry(word(event, "customer")?).or_default() -= credits(event)?;
-            *told.paid.entry(event.order.clone()?).or_default() -= 1;
+            let of = (event.order.clone()?, event.deposit.clone()?);
+            if !told.granted.remove(&of) {
+                *told.paid.entry(of.0).or_default() -= 1;
+            }
             true
         }
-        EventKind::ChainFlooded
-        | EventKind::TokenPaused
+        EventKind::ChainFlooded => true,
+        EventKind::NoticeOrphaned => told.noted.remove(&word(event, "notice")?),
+        EventKind::TokenPaused
         | EventKind::TokenUnpaused
         | EventKind::TokenDeprecated
         | EventKind::TokenFeeSet
         | EventKind::AddressBlacklisted
         | EventKind::AddressReleased
-        | EventKind::AddressEmptied
-        | EventKind::NoticeOrphaned => true,
+        | EventKind::AddressEmptied => told.noted.insert(word(event, "notice")?),
         EventKind::ChainPaused => told.paused.insert(event.chain.clone()?),
         EventKind::ChainStalled => told.stalled.insert(event.chain.clone()?),
-        // A person lets it go on and says why, or a block was read.
+        // A person has it follow another branch, lets it go on and says why, or a block was read.
+        EventKind::ChainRecovered if word(event, "adopted").is_some() => {
+            let chain = event.chain.as_ref()?;
+            told.stalled.remove(chain);
+            told.paused.remove(chain)
+        }
         EventKind::ChainRecovered if word(event, "why").is_some() => {
             told.paused.remove(event.chain.as_ref()?)
         }

@@ -10,6 +10,7 @@ use payments::time::Time;
 
 use crate::decisions::{decided, is_taken};
 use crate::reference::is_covered;
+use crate::shares::own;
 use crate::transitions::World;
 
 impl World {
@@ -17,7 +18,8 @@ impl World {
     pub(crate) fn check_facts(&self, dossier: &Dossier) -> Result<(), String> {
         let order = &dossier.order;
         let chain = self.chain(&order.chain);
-        let past = |expiry| chain.final_time().is_some_and(|time| time > expiry);
+        // What a lost branch has decided about time stays decided.
+        let past = |expiry| chain.passed.is_some_and(|time| time > expiry);
         let over = order.expires_at.filter(|expiry| past(*expiry));
         if dossier.expired.is_some() && dossier.expired != over {
             return Err(format!("order {} expired too early", order.id));
@@ -29,7 +31,7 @@ impl World {
             |deposit: &&Deposit| deposit.state != State::Pending && !is_taken(deposit.state);
         // Of what a person counts for an order, nobody asks when it came.
         let time = |d: &Deposit| if d.assigned.is_some() { Time(i64::MIN) } else { d.time };
-        let value = |deposit: &Deposit| (time(deposit), i128::from(deposit.amount.micro()));
+        let value = |deposit: &Deposit| (time(deposit), own(dossier, deposit));
         let deposits: Vec<&Deposit> = dossier.deposits.iter().filter(counts).collect();
         let booked = || deposits.iter().copied().filter(final_ones);
         let known: Vec<_> = booked().map(value).collect();
@@ -74,7 +76,7 @@ impl World {
     }
 }
 
-/// What may follow what: only a credited deposit is reversed, nothing expires on a paused chain,
+/// What may follow what: only what granted credits is reversed, nothing expires on a paused chain,
 /// and what is judged is not judged again where it is.
 pub(crate) fn check_turn(before: &Dossier, after: &Dossier, paused: bool) -> Result<(), String> {
     if paused && before.expired != after.expired {
@@ -84,9 +86,8 @@ pub(crate) fn check_turn(before: &Dossier, after: &Dossier, paused: bool) -> Res
         let wrong = || Err(format!("deposit {} was {:?}, is {:?}", new.id, old.state, new.state));
         match (old.state, new.state) {
             (State::Credited, State::Orphaned) => return wrong(),
-            (from, State::Reversed) if !matches!(from, State::Credited | State::Reversed) => {
-                return wrong();
-            }
+            (State::Credited | State::Granted | State::Reversed, State::Reversed) => {}
+            (_, State::Reversed) => return wrong(),
             // Mined again elsewhere, it is judged anew.
             (State::Dust | State::Suspended(CaseKind::Duplicate | CaseKind::Late), state)
                 if old.block == new.block

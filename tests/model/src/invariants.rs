@@ -21,6 +21,7 @@ use payments::time::Time;
 use crate::batching;
 use crate::memory::Memory;
 use crate::reference::{Chain, amount_of};
+use crate::shares::own;
 use crate::sums::Sums;
 use crate::transitions::World;
 
@@ -165,6 +166,20 @@ fn follow<T>(was: &mut Vec<Arc<T>>, is: &[Arc<T>]) {
 }
 
 impl Whole<'_> {
+    /// What is owed by refunds that no chain has shown: not those whose deposit is gone since.
+    fn owed(&self, chain: &Chain) -> i128 {
+        let stands = |case: &Case| {
+            let keys = |end: &str| format!("resolve:{}{end}", case.id);
+            ["", "#", ":"].iter().any(|end| self.sums.stands(&keys(end), end.is_empty()))
+        };
+        let of_chain = self.memory.cases().iter().filter(|case| case.chain == chain.name);
+        let unpaid = of_chain.filter(|case| {
+            case.refund().is_some_and(|refund| refund.state != RefundState::Verified)
+        });
+        let unpaid = unpaid.filter(|case| stands(case));
+        unpaid.filter_map(|case| case.refund()).map(|refund| i128::from(refund.net.micro())).sum()
+    }
+
     fn dossiers(&self) -> impl Iterator<Item = &Arc<Dossier>> {
         self.memory.orders().filter_map(|id| self.memory.dossier(id))
     }
@@ -197,8 +212,9 @@ fn value_is_conserved_per_asset(whole: &Whole<'_>) -> Result<(), String> {
     }
 }
 
-/// No entry takes an account past its bound, not even for a moment; credits are taken back from a
-/// customer by a reversal alone. No chain credits more in an hour than its ceiling.
+/// No entry takes an account past its bound, not even for a moment, but where a commit takes back
+/// what several orders had; credits are taken back from a customer by a reversal alone. No chain
+/// credits more in an hour than its ceiling.
 fn accounts_keep_within_their_bounds(whole: &Whole<'_>) -> Result<(), String> {
     whole.sums.within_bounds()?;
     whole.world.overshot.clone().map_or(Ok(()), Err)
@@ -376,10 +392,7 @@ fn suspense_is_the_open_cases(whole: &Whole<'_>) -> Result<(), String> {
         return Err(format!("the cases {} of {asset} ask for {by} more", kind.word()));
     }
     for chain in &whole.world.chains {
-        let of_chain = whole.memory.cases().iter().filter(|case| case.chain == chain.name);
-        let refunds = of_chain.filter_map(|case| case.refund());
-        let owed = refunds.filter(|refund| refund.state != RefundState::Verified);
-        let owed: i128 = owed.map(|refund| i128::from(refund.net.micro())).sum();
+        let owed = whole.owed(chain);
         let asset = Asset::Usdt(chain.name.clone());
         let payable = whole.sums.net(asset, Account::RefundsPayable);
         if payable != owed {
@@ -396,7 +409,7 @@ fn closed_orders_clear_to_zero(whole: &Whole<'_>) -> Result<(), String> {
         let order = &dossier.order;
         let over = dossier.paid.or(dossier.expired).or(dossier.cancelled).is_some();
         let waits = dossier.deposits.iter().filter(|d| d.state == State::Confirmed);
-        let waits: i128 = waits.map(|deposit| i128::from(deposit.amount.micro())).sum();
+        let waits: i128 = waits.map(|deposit| own(dossier, deposit)).sum();
         for chain in &whole.world.chains {
             let asset = Asset::Usdt(chain.name.clone());
             let left = whole.sums.net(asset, Account::Order(order.id.clone()));

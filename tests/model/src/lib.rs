@@ -13,6 +13,7 @@
 mod ahead;
 mod assertions;
 mod batching;
+mod breaking;
 mod ceiling;
 mod decisions;
 mod deposits;
@@ -20,6 +21,9 @@ pub mod ending;
 mod events;
 mod facts;
 mod invariants;
+mod issuer;
+mod looks;
+mod lost;
 pub mod memory;
 mod mishaps;
 mod mutations;

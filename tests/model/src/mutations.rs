@@ -13,6 +13,13 @@ use payments::ledger::{Account, Asset, Entry, Journal};
 use payments::name::CustomerId;
 use payments::time::Time;
 
+use crate::breaking::{
+    a_deprecated_token_stops_nothing, a_notice_is_forgotten, a_notice_is_not_told,
+    a_notice_stays_without_its_block, an_adoption_leaves_finality,
+    an_adoption_leaves_what_a_person_decided, an_adoption_leaves_what_left,
+    an_adoption_leaves_what_was_final, what_is_destroyed_is_not_booked,
+    what_the_contract_says_is_not_heeded,
+};
 use crate::memory::Memory;
 use crate::random::Random;
 
@@ -72,9 +79,12 @@ mutations! {
     custody_is_the_balance_on_chain:
         Plan a_reversal_is_dropped,
         Plan a_deposit_is_booked_at_another_address,
-        Plan a_deposit_is_booked_a_millionth_short;
+        Plan a_deposit_is_booked_a_millionth_short,
+        Plan an_adoption_leaves_what_left,
+        Plan what_is_destroyed_is_not_booked;
     suspense_is_the_open_cases:
         Plan a_refund_leaves_suspense_twice,
+        Plan an_adoption_leaves_what_a_person_decided,
         Plan a_refund_is_verified_and_not_booked,
         Plan a_suspended_deposit_is_of_another_kind,
         Plan a_case_is_forgotten,
@@ -89,7 +99,8 @@ mutations! {
         Plan an_expiry_is_forgotten,
         Plan the_cursor_leaves_a_block_out,
         Plan the_cursor_is_ahead_of_what_is_final,
-        Plan the_cursor_does_not_move;
+        Plan the_cursor_does_not_move,
+        Plan an_adoption_leaves_finality;
     events_are_gapless_and_tell_all:
         Plan a_dismissed_case_credits,
         Plan a_grant_goes_to_another_customer,
@@ -100,15 +111,25 @@ mutations! {
         Plan an_event_is_told_twice,
         Plan credits_are_told_wrongly,
         Plan a_pause_is_lost,
+        Plan a_notice_is_forgotten,
+        Plan a_notice_is_not_told,
+        Plan a_notice_stays_without_its_block,
+        Plan what_the_contract_says_is_not_heeded,
+        Plan a_deprecated_token_stops_nothing,
         Books the_last_event_is_lost;
     nothing_unfinal_or_uncanonical_is_credited:
         Plan a_pending_deposit_is_credited,
-        Plan a_reorg_leaves_what_is_booked;
+        Plan a_reorg_leaves_what_is_booked,
+        Plan an_adoption_leaves_what_was_final;
     the_order_of_batches_does_not_matter: Portion a_portion_is_judged_by_its_last_block;
     the_books_refuse_it: Plan an_order_is_written_without_its_version;
 }
 
-fn drop_one<T>(list: &mut Vec<T>, random: &mut Random, fits: impl Fn(&T) -> bool) -> Option<T> {
+pub(crate) fn drop_one<T>(
+    list: &mut Vec<T>,
+    random: &mut Random,
+    fits: impl Fn(&T) -> bool,
+) -> Option<T> {
     let places: Vec<usize> = (0..list.len()).filter(|at| fits(&list[*at])).collect();
     if places.is_empty() {
         return None;

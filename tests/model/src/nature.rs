@@ -10,10 +10,12 @@ use payments::amount::{Credits, Usdt};
 use payments::chain::{Transfer, TxHash};
 use payments::changes::{ChainRules, Finality, FinalityRule};
 use payments::name::{ChainName, CustomerId, OrderId};
+use payments::notice::Notice;
 use payments::order::{Order, Policy, Price, Terms};
 use payments::time::Time;
 use ruint::aliases::U256;
 
+use crate::issuer::Act;
 use crate::random::Random;
 use crate::reference::{Block, Chain, Habit};
 use crate::transitions::World;
@@ -77,8 +79,9 @@ impl World {
             log_index += self.random.between(1, 3);
         }
         let seconds = i64::try_from(self.random.between(1, 20)).unwrap();
+        let acts = self.issue(at);
         let chain = &mut self.chains[at];
-        let block = chain.add(chain.tip(), seconds, transfers);
+        let block = chain.add(chain.tip(), seconds, transfers, &acts);
         chain.end_with(block);
         self.now = self.now.max(chain.blocks[block].header.time.0);
     }
@@ -233,12 +236,13 @@ impl World {
     }
 
     /// Blocks from this height on are no longer the chain's: what they held may be mined again.
-    fn leave_outside(&mut self, at: usize, height: usize, left: &[usize]) {
-        let mut kept = Vec::new();
+    pub(crate) fn leave_outside(&mut self, at: usize, height: usize, left: &[usize]) {
+        let (mut kept, mut unsaid) = (Vec::new(), Vec::new());
         let chain = &self.chains[at];
         let recorded = chain.path.len().saturating_sub(height);
         for (place, block) in left.iter().enumerate() {
             let seen = chain.path.get(height + place) == Some(block);
+            unsaid.extend(left_out(&chain.blocks[*block]));
             for transaction in transactions(&chain.blocks[*block]) {
                 if chain.habit == Habit::Ethereum || self.random.chance(40) {
                     kept.push(transaction);
@@ -248,6 +252,7 @@ impl World {
             }
         }
         self.chains[at].outside.append(&mut kept);
+        self.chains[at].unsaid.append(&mut unsaid);
     }
 
     /// A node restarts: all but one block above the final one is forgotten.
@@ -318,10 +323,17 @@ impl World {
     }
 }
 
-/// The transfers of a block, by transaction.
+/// What the issuer did in a block.
+fn left_out(block: &Block) -> impl Iterator<Item = Act> {
+    let act =
+        |notice: &Notice| Act { tx: notice.tx, what: notice.what, burns: block.burns(notice.tx) };
+    block.notices.iter().map(act)
+}
+
+/// The transfers of a block, by transaction; without what the issuer burnt.
 fn transactions(block: &Block) -> Vec<Vec<Transfer>> {
     let mut by_tx: BTreeMap<TxHash, Vec<Transfer>> = BTreeMap::new();
-    for transfer in &block.transfers {
+    for transfer in block.transfers.iter().filter(|t| t.to != Address::NOBODY) {
         by_tx.entry(transfer.tx).or_default().push(transfer.clone());
     }
     by_tx.into_values().collect()

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use payments::address::Address;
-use payments::case::{Case, CaseKind};
+use payments::case::Case;
 use payments::chain::Transfer;
 use payments::ledger::{Account, Asset};
 use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way};
@@ -40,7 +40,8 @@ impl World {
         let shown: Result<BTreeSet<_>, _> =
             shown.map(|seen| self.check_outflow(chain, seen)).collect();
         let shown = shown?;
-        for outflow in written.filter(|outflow| outflow.state.is_on_chain()) {
+        let logged = |outflow: &&Arc<Outflow>| outflow.id.way == Way::Transfer;
+        for outflow in written.filter(logged).filter(|outflow| outflow.state.is_on_chain()) {
             if !shown.contains(&outflow.id) {
                 return Err(format!("outflow {} is not on the chain", outflow.id));
             }
@@ -54,25 +55,29 @@ impl World {
         let shown: Result<BTreeSet<_>, _> =
             shown.map(|seen| self.check_outflow(chain, seen)).collect();
         let shown = shown?;
-        let here = |o: &&Arc<Outflow>| o.id.chain == chain.name && o.state.is_on_chain();
+        let here = |o: &&Arc<Outflow>| {
+            o.id.chain == chain.name && o.state.is_on_chain() && o.id.way == Way::Transfer
+        };
         if let Some(outflow) =
             self.memory.outflows().iter().filter(here).find(|o| !shown.contains(&o.id))
         {
             return Err(format!("outflow {} is not on the chain", outflow.id));
         }
+        self.check_notices(chain)?;
         self.check_outflow_cases(chain)
     }
 
-    /// A case asks about each outflow that nobody has explained, and is open until a person
-    /// dismisses it; and there is no other.
+    /// A case asks about each outflow that nobody has explained, or that is destroyed, and is open
+    /// until a person dismisses it; and there is no other.
     fn check_outflow_cases(&self, chain: &Chain) -> Result<(), String> {
         let asked = |o: &&Arc<Outflow>| {
             let judged = matches!(o.state, OutflowState::Booked | OutflowState::Waiting);
-            o.id.chain == chain.name && judged && o.explained.is_none()
+            let asks = matches!(o.explained, None | Some(Explanation::Destroyed));
+            o.id.chain == chain.name && judged && asks
         };
         let mut wanted: BTreeMap<_, _> =
             self.memory.outflows().iter().filter(asked).map(|o| (o.case(), &o.order)).collect();
-        let of_kind = |case: &&Arc<Case>| case.kind == CaseKind::UnexplainedOutflow;
+        let of_kind = |case: &&Arc<Case>| case.kind.is_about_an_outflow();
         for case in self.memory.cases().iter().filter(of_kind).filter(|c| c.chain == chain.name) {
             let order = wanted.remove(&case.id);
             let open = case.decision.is_none();
@@ -108,7 +113,10 @@ impl World {
             |t: &Transfer| t.tx == transfer.tx && t.to == TREASURY && t.n.abs_diff(transfer.n) == 1;
         let fee = outflow.explained == Some(Explanation::Fee);
         let swept_beside = chain.blocks[seen.0].transfers.iter().any(beside);
-        if judged && (swept != to_treasury || (fee && !swept_beside)) {
+        let burnt = transfer.to == Address::NOBODY;
+        let destroyed = outflow.explained == Some(Explanation::Destroyed);
+        let fits = swept == to_treasury && destroyed == burnt && (!fee || swept_beside);
+        if judged && !fits {
             return Err(format!("outflow {id} is explained by {:?}", outflow.explained));
         }
         Ok(id)
@@ -144,7 +152,8 @@ impl World {
                 let ends =
                     |t: &&Transfer| t.token == TOKEN && (t.from == *address || t.to == *address);
                 let blocks = chain.truth.iter().map(|at| &chain.blocks[*at]);
-                let count = blocks.flat_map(|block| &block.transfers).filter(ends).count();
+                let moved = blocks.flat_map(|block| block.transfers.iter().chain(&block.destroyed));
+                let count = moved.filter(ends).count();
                 let least =
                     if decimals == 6 { real } else { real - i128::try_from(count).unwrap() };
                 let most = if decimals == 6 { real } else { real + i128::try_from(count).unwrap() };

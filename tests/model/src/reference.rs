@@ -10,10 +10,12 @@ use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
 use payments::changes::{ChainRules, Finality};
 use payments::name::ChainName;
+use payments::notice::{Notice, What};
 use payments::order::{Order, Policy, Price};
 use payments::time::Time;
 use ruint::aliases::U256;
 
+use crate::issuer::{Act, Heard};
 use crate::nature::{PAYER, TOKEN};
 
 /// A block, and where its parent stands in the list of all blocks.
@@ -22,8 +24,25 @@ pub(crate) struct Block {
     pub(crate) header: Header,
     pub(crate) parent: Option<usize>,
     pub(crate) transfers: Vec<Transfer>,
+    /// What the token's issuer did in it.
+    pub(crate) notices: Vec<Notice>,
+    /// What left by that without a Transfer.
+    pub(crate) destroyed: Vec<Transfer>,
     /// What the token said of each account before this block changed it, the first change first.
     before: Vec<(Address, U256)>,
+}
+
+impl Block {
+    const fn empty(header: Header) -> Self {
+        Self {
+            header,
+            parent: None,
+            transfers: Vec::new(),
+            notices: Vec::new(),
+            destroyed: Vec::new(),
+            before: Vec::new(),
+        }
+    }
 }
 
 /// A transfer as it was shown: its block, its transaction, its place, its token.
@@ -101,6 +120,10 @@ pub(crate) struct Chain {
     pub(crate) safe: u64,
     /// Transactions that a reorg left outside.
     pub(crate) outside: Vec<Vec<Transfer>>,
+    /// What of the issuer's doing a reorg left outside.
+    pub(crate) unsaid: Vec<Act>,
+    /// What the books must hold of what the issuer does.
+    pub(crate) heard: Heard,
     /// The tip a restart has forgotten, while it may come back.
     pub(crate) forgotten: Option<usize>,
     /// Whether accounts are polled, and of the blocks only headers are read.
@@ -109,6 +132,8 @@ pub(crate) struct Chain {
     pub(crate) path: Vec<usize>,
     pub(crate) known_final: Option<u64>,
     pub(crate) known_safe: Option<u64>,
+    /// The time of the newest block that was ever known to be final.
+    pub(crate) passed: Option<Time>,
     pub(crate) paused: bool,
     /// Whether the last update paused it, with what fitted still settled.
     pub(crate) stopped: bool,
@@ -192,17 +217,20 @@ impl Chain {
         Self {
             name: ChainName::new(name).unwrap(),
             habit,
-            blocks: vec![Block { header, parent: None, transfers: Vec::new(), before: Vec::new() }],
+            blocks: vec![Block::empty(header)],
             balances: Balances::default(),
             truth: vec![0],
             finalized: 0,
             safe: 0,
             outside: Vec::new(),
+            unsaid: Vec::new(),
+            heard: Heard::default(),
             forgotten: None,
             polled: false,
             path: Vec::new(),
             known_final: None,
             known_safe: None,
+            passed: None,
             paused: false,
             stopped: false,
             stalled: false,
@@ -211,8 +239,14 @@ impl Chain {
     }
 
     /// Adds a block on `parent`; its transfers are told where they are. A transaction that sends
-    /// more than there is fails, and moves nothing.
-    pub(crate) fn add(&mut self, parent: usize, seconds: i64, transfers: Vec<Transfer>) -> usize {
+    /// more than there is fails, and moves nothing. What the issuer does comes last.
+    pub(crate) fn add(
+        &mut self,
+        parent: usize,
+        seconds: i64,
+        transfers: Vec<Transfer>,
+        acts: &[Act],
+    ) -> usize {
         let at = self.blocks.len();
         let below = self.blocks[parent].header;
         let id = BlockId { height: below.id.height + 1, hash: hash_of(self.name.as_str(), at) };
@@ -226,8 +260,37 @@ impl Chain {
             }
         }
         self.balances.at = at;
-        self.blocks.push(Block { header, parent: Some(parent), transfers: moved, before });
+        let mut block =
+            Block { parent: Some(parent), transfers: moved, before, ..Block::empty(header) };
+        self.act(&mut block, acts);
+        self.blocks.push(block);
         at
+    }
+
+    fn act(&mut self, block: &mut Block, acts: &[Act]) {
+        let (id, time) = (block.header.id, block.header.time);
+        let mut log_index = block.transfers.last().map_or(0, |last| last.log_index + 1);
+        for Act { tx, what, burns } in acts {
+            let mut notice = Notice { tx: *tx, n: 0, log_index, block: id, time, what: *what };
+            if let What::Destroyed { from, raw } = &mut notice.what {
+                *raw = self.balances.get(from);
+                let burn = Transfer {
+                    tx: *tx,
+                    n: 0,
+                    log_index: log_index + 1,
+                    block: id,
+                    time,
+                    token: TOKEN,
+                    from: *from,
+                    to: Address::NOBODY,
+                    raw: *raw,
+                };
+                self.balances.run(std::slice::from_ref(&burn), &mut block.before);
+                if *burns { block.transfers.push(burn) } else { block.destroyed.push(burn) }
+            }
+            block.notices.push(notice);
+            log_index += 2;
+        }
     }
 
     /// What the token says of every account after the newest block.
@@ -254,7 +317,10 @@ impl Chain {
             }
         }
         for at in again.into_iter().rev() {
-            self.balances.run(&self.blocks[at].transfers, &mut Vec::new());
+            let block = &self.blocks[at];
+            for moved in [&block.transfers, &block.destroyed] {
+                self.balances.run(moved, &mut Vec::new());
+            }
             self.balances.at = at;
         }
     }
@@ -349,16 +415,31 @@ impl Chain {
     }
 
     /// Records a scan that was accepted.
-    pub(crate) fn adopt(&mut self, joined: Joined, scan: &Scan, rules: &ChainRules) {
-        // A block that comes back must be shown and found final once more.
-        for at in self.path.drain(joined.kept..) {
-            self.shown.drop_block(at);
-        }
+    pub(crate) fn adopt(
+        &mut self,
+        joined: Joined,
+        scan: &Scan,
+        notices: Vec<Notice>,
+        rules: &ChainRules,
+    ) {
+        let seen = self.known_final;
+        self.drop_from(joined.kept);
         self.stalled &= joined.added.is_empty();
         self.path.extend(joined.added);
         self.known_final = joined.known_final;
         self.known_safe = joined.known_safe;
+        self.passed = self.passed.max(self.final_time());
+        self.hear(notices, seen);
         self.feed(&scan.transfers, rules);
+    }
+
+    /// The recorded blocks from this place on are no longer recorded. One that comes back must be
+    /// shown and found final once more.
+    pub(crate) fn drop_from(&mut self, place: usize) {
+        for at in self.path.split_off(place) {
+            self.shown.drop_block(at);
+            self.forget_notices(at);
+        }
     }
 
     /// Notes what was shown, and what of it is final now.

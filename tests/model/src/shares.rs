@@ -37,7 +37,7 @@ pub(crate) fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String
     }
     for deposit in &dossier.deposits {
         check_late(dossier, deposit)?;
-        share.add_deposit(deposit, fee_of(dossier, deposit));
+        share.add_deposit(deposit, own(dossier, deposit), fee_of(dossier, deposit));
     }
     let closed = dossier.expired.is_some() || dossier.cancelled.is_some();
     let any = |state| dossier.deposits.iter().any(|deposit| deposit.state == state);
@@ -51,7 +51,7 @@ pub(crate) fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String
     let short = State::Suspended(CaseKind::Underpaid);
     let short = dossier.deposits.iter().filter(|deposit| deposit.state == short);
     let (ids, sums): (Vec<DepositId>, Vec<i128>) =
-        short.map(|deposit| (deposit.id.clone(), micro(deposit))).unzip();
+        short.map(|deposit| (deposit.id.clone(), own(dossier, deposit))).unzip();
     if !ids.is_empty() {
         share.open(CaseKind::Underpaid, Some(&order.id), ids, sums.iter().sum());
     }
@@ -60,9 +60,9 @@ pub(crate) fn share_of(dossier: &Dossier, order: &Order) -> Result<Share, String
 }
 
 impl Share {
-    /// Where the value of one deposit is, and the case it asks for by itself. `fee` is what of it
-    /// is kept where it is sent back.
-    pub(crate) fn add_deposit(&mut self, deposit: &Deposit, fee: i128) {
+    /// Where the value of one deposit is, and the case it asks for by itself. `own` is what of it
+    /// no other order has, `fee` what of that is kept where it is sent back.
+    pub(crate) fn add_deposit(&mut self, deposit: &Deposit, own: i128, fee: i128) {
         let chain = || deposit.id.chain.clone();
         let account = match (deposit.state, &deposit.order) {
             (State::Pending | State::Orphaned | State::Reversed, _) => return,
@@ -93,7 +93,7 @@ impl Share {
                 } else {
                     0
                 };
-                self.add(asset(), account, micro(deposit) - fee);
+                self.add(asset(), account, own - fee);
                 self.add(asset(), Account::Fees, fee);
             }
         }
@@ -101,7 +101,7 @@ impl Share {
             && kind != CaseKind::Underpaid
         {
             let about = vec![deposit.id.clone()];
-            self.open(kind, deposit.order.as_ref(), about, micro(deposit));
+            self.open(kind, deposit.order.as_ref(), about, own);
         }
     }
 
@@ -123,14 +123,16 @@ impl Share {
     fn add_grants(&mut self, dossier: &Dossier) -> Result<(), String> {
         let order = &dossier.order;
         let credited = || dossier.deposits.iter().filter(|d| d.state == State::Credited);
+        let value = |deposit| own(dossier, deposit);
         let sales: Vec<i128> = match order.due {
-            Some(_) if dossier.paid.is_some() => vec![credited().map(micro).sum()],
+            Some(_) if dossier.paid.is_some() => vec![credited().map(value).sum()],
             Some(_) => Vec::new(),
-            None => credited().map(micro).collect(),
+            None => credited().map(value).collect(),
         };
         let mut rests = Vec::new();
         let mut paid_by = credited().filter_map(|deposit| decided(dossier, &deposit.id));
-        let by_person = paid_by.any(|case| case.kind != CaseKind::Overpaid);
+        let by_person =
+            paid_by.any(|case| case.kind != CaseKind::Overpaid && stands(dossier, case));
         for sale in sales {
             // What a person has credited is credited whole.
             let (held, credits, rest) =
@@ -145,7 +147,7 @@ impl Share {
             }
         }
         for granted in dossier.deposits.iter().filter(|d| d.state == State::Granted) {
-            let (credits, rest) = price(order, micro(granted));
+            let (credits, rest) = price(order, own(dossier, granted));
             self.grant(order, credits);
             rests.push(u64::try_from(rest).unwrap());
         }
@@ -181,7 +183,9 @@ impl Share {
         let by_fact = |case: &Case| {
             case.decision.as_ref().is_some_and(|of| of.resolution == Resolution::Itself)
         };
-        let of_kind = |case: &&Case| case.kind == CaseKind::Overpaid && !by_fact(case);
+        let of_kind = |case: &&Case| {
+            case.kind == CaseKind::Overpaid && !by_fact(case) && !is_given(dossier, case)
+        };
         let case = dossier.cases.iter().rfind(of_kind);
         let about = case.map_or(Vec::new(), |case| case.deposits.clone());
         if about.len() != 1 || !about.iter().all(credited) {
@@ -282,6 +286,40 @@ pub(crate) fn open_case(case: &Case) -> Result<Option<Open>, String> {
     Ok(Some((case.kind, case.order.clone(), about, i128::from(case.amount.micro()))))
 }
 
+/// What of a deposit is its order's: an excess that a person gave to another order is not.
+pub(crate) fn own(dossier: &Dossier, deposit: &Deposit) -> i128 {
+    let about = |case: &&Case| case.deposits.contains(&deposit.id) && is_given(dossier, case);
+    let given = dossier.cases.iter().filter(about).map(|case| i128::from(case.amount.micro()));
+    micro(deposit) - given.sum::<i128>()
+}
+
+/// Whether an excess counts for another order: it is still held apart here, and by this case.
+fn is_given(dossier: &Dossier, case: &Case) -> bool {
+    let decided = case.decision.as_ref().map(|decision| &decision.resolution);
+    if case.kind != CaseKind::Overpaid || !matches!(decided, Some(Resolution::Reassign(_))) {
+        return false;
+    }
+    let about = |deposit: &&Deposit| case.deposits.contains(&deposit.id);
+    let Some(deposit) = dossier.deposits.iter().find(about) else { return false };
+    let later = |other: &Case| other.kind == case.kind && other.deposits == case.deposits;
+    let is_last = dossier.cases.iter().rfind(|other| later(other)) == Some(case);
+    is_last && any_stands(dossier, &format!("suspend:{}:overpaid", deposit.name()))
+}
+
+/// Whether what a person decided is still in the books: a branch that was final may be lost.
+pub(crate) fn stands(dossier: &Dossier, case: &Case) -> bool {
+    any_stands(dossier, &format!("resolve:{}", case.id))
+}
+
+/// Whether a journal of this key, in any round, or for any of several deposits, is not reversed.
+fn any_stands(dossier: &Dossier, base: &str) -> bool {
+    let keys = || dossier.journals.iter().map(|journal| journal.key.as_str());
+    let of_base = |key: &&str| {
+        key.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with(['#', ':']))
+    };
+    keys().filter(of_base).any(|key| !keys().any(|o| o.strip_prefix("reverse:") == Some(key)))
+}
+
 /// What of a deposit is kept where it is sent back: of several, the first bear the fee.
 pub(crate) fn fee_of(dossier: &Dossier, deposit: &Deposit) -> i128 {
     let refund = |case: &&Case| {
@@ -292,7 +330,7 @@ pub(crate) fn fee_of(dossier: &Dossier, deposit: &Deposit) -> i128 {
     let Some(case) = dossier.cases.iter().rfind(refund) else { return 0 };
     let mut left = case.refund().map_or(0, |refund| i128::from(refund.fee.micro()));
     for part in dossier.deposits.iter().filter(|d| case.deposits.contains(&d.id)) {
-        let kept = left.min(micro(part));
+        let kept = left.min(own(dossier, part));
         if part.id == deposit.id {
             return kept;
         }

@@ -29,6 +29,8 @@ pub(crate) struct Sums {
     crowds: BTreeSet<String>,
     /// The first entry that took an account past its bound.
     beyond: Option<String>,
+    /// The commit whose journals are read.
+    commit: Commit,
     /// The first journal that was written twice, or undoes what is not.
     again: Option<String>,
     /// What a reader of all events believes, or the first that he cannot.
@@ -36,15 +38,32 @@ pub(crate) struct Sums {
     untold: Option<String>,
 }
 
+/// What is known of a commit while its journals are read.
+#[derive(Default)]
+struct Commit {
+    recorded: Option<Time>,
+    /// Whether it takes something back: that of several orders is one thing.
+    reverses: bool,
+    /// The first entry that took an account past its bound, if only until the next.
+    beyond: Option<String>,
+    touched: BTreeSet<(Asset, Account)>,
+}
+
 impl Sums {
     /// Reads what is new.
     pub(crate) fn read(&mut self, memory: &Memory) {
         for journal in memory.journals().get(self.journals..).unwrap_or_default() {
-            let beyond = self.move_value(journal);
-            self.beyond = self.beyond.take().or(beyond.err());
+            if self.commit.recorded != Some(journal.recorded) {
+                self.end_commit();
+                self.commit.recorded = Some(journal.recorded);
+            }
+            self.commit.reverses |= journal.key.starts_with("reverse:");
+            let wrong = self.move_value(journal);
+            self.beyond = self.beyond.take().or(wrong.err());
             let again = self.stand(journal);
             self.again = self.again.take().or(again.err());
         }
+        self.end_commit();
         self.journals = memory.journals().len();
         let events = memory.events().get(self.events..).unwrap_or_default();
         if self.untold.is_none() {
@@ -64,8 +83,14 @@ impl Sums {
         of_kind.map(|(_, journal)| journal.as_ref())
     }
 
-    /// No entry takes an account past its bound, not even for a moment; credits are taken back
-    /// from a customer by a reversal alone.
+    /// Whether a journal stands whose key is this, or begins with it.
+    pub(crate) fn stands(&self, key: &str, whole: bool) -> bool {
+        let next = self.live.range(key.to_owned()..).next();
+        next.is_some_and(|(of, _)| if whole { of == key } else { of.starts_with(key) })
+    }
+
+    /// No entry takes an account past its bound, not even for a moment, but where a commit takes
+    /// several orders back; credits are taken back from a customer by a reversal alone.
     pub(crate) fn within_bounds(&self) -> Result<(), String> {
         self.beyond.clone().map_or(Ok(()), Err)
     }
@@ -87,6 +112,17 @@ impl Sums {
         self.untold.clone().map_or(Ok(()), Err)
     }
 
+    /// What one commit takes back of several orders may cross on its way: its end counts.
+    fn end_commit(&mut self) {
+        let Commit { reverses, beyond, touched, .. } = std::mem::take(&mut self.commit);
+        let still = |(asset, account): &(Asset, Account)| {
+            is_beyond(asset, account, self.net(asset.clone(), account.clone()))
+        };
+        if !reverses || touched.iter().any(still) {
+            self.beyond = self.beyond.take().or(beyond);
+        }
+    }
+
     fn move_value(&mut self, journal: &Journal) -> Result<(), String> {
         let wrong = |what: &str| Err(format!("{} in journal {}", what, journal.key));
         let mut end = Ok(());
@@ -102,7 +138,9 @@ impl Sums {
                 let net = self.nets.entry((asset.clone(), account.clone())).or_default();
                 *net += by;
                 if is_beyond(asset, account, *net) {
-                    end = end.and(wrong(&format!("{account} comes to {net}")));
+                    let what = wrong(&format!("{account} comes to {net}"));
+                    self.commit.beyond = self.commit.beyond.take().or(what.err());
+                    self.commit.touched.insert((asset.clone(), account.clone()));
                 }
             }
         }

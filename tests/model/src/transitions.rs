@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use payments::address::Address;
 use payments::amount::Usdt;
-use payments::chain::{Scan, Transfer};
+use payments::chain::Scan;
 use payments::changes::{
     Bounds, ChainRules, Changes, Finality, FinalityRule, Rules, Snapshot, Update,
 };
@@ -25,7 +25,7 @@ use crate::memory::{Memory, Refused, changes_text};
 use crate::mutations::{Act, Mutation};
 use crate::nature::{TOKEN, TREASURY, address, finality};
 use crate::random::Random;
-use crate::reference::{Block, Chain, Habit, wide};
+use crate::reference::{Chain, Habit, wide};
 use crate::sums::Sums;
 
 /// Orders of a shop that sells all the time.
@@ -89,6 +89,8 @@ pub(crate) struct World {
     pub(crate) mutation: Option<Mutation>,
     /// Whether people decide about cases.
     pub(crate) decides: bool,
+    /// Whether what was final is lost now and then.
+    pub(crate) loses: bool,
     /// What happened that the books alone do not show.
     pub(crate) marks: BTreeSet<&'static str>,
     /// How often the mutation found something to break.
@@ -163,6 +165,7 @@ impl World {
             transactions: 0,
             mutation: None,
             decides: true,
+            loses: false,
             mutated: 0,
             marks: BTreeSet::new(),
             trace: None,
@@ -173,6 +176,9 @@ impl World {
     /// One step, and everything that must hold after it.
     pub(crate) fn step(&mut self) -> Result<(), String> {
         let at = self.random.place(self.chains.len());
+        if self.loses && self.is_lost(at) && self.random.chance(30) {
+            return self.rescue(at);
+        }
         match self.random.below(100) {
             0..30 => {
                 self.mine(at);
@@ -193,6 +199,7 @@ impl World {
                 match self.random.below(3) {
                     0 if tron => self.restart(at),
                     1 if tron => self.remember(at),
+                    _ if self.loses && self.random.chance(10) => self.lose(at),
                     _ => self.fork(at),
                 }
                 self.happen(at)
@@ -225,13 +232,16 @@ impl World {
         self.run_again()?;
         self.cap(None);
         for at in 0..self.chains.len() {
+            while self.is_lost(at) {
+                self.rescue(at)?;
+            }
             let chain = self.chains[at].name.clone();
             let (by, why) = ("maria".to_owned(), "so".to_owned());
             self.apply(&Update::Resume { chain: chain.clone(), by, why })?;
             self.mine(at);
             let truth = &mut self.chains[at];
             // Long after every expiry.
-            let top = truth.add(truth.tip(), 100_000, Vec::new());
+            let top = truth.add(truth.tip(), 100_000, Vec::new(), &[]);
             truth.end_with(top);
             truth.finalized = truth.height(top);
             let scan = self.scan_of(at, None);
@@ -241,8 +251,16 @@ impl World {
                 return Err("the chain was not read to its end".to_owned());
             }
             let blocks = truth.path.iter().map(|at| &truth.blocks[*at]);
-            let transfers = blocks.flat_map(|block| &block.transfers).cloned().collect();
-            self.apply(&Update::Rescan { chain, transfers, notices: Vec::new() })?;
+            let transfers = blocks.clone().flat_map(|block| &block.transfers).cloned().collect();
+            let notices = blocks.flat_map(|block| &block.notices).cloned().collect();
+            let (name, all) = (chain.clone(), Update::Rescan { chain, transfers, notices });
+            self.apply(&all)?;
+            if self.chains[at].paused {
+                // What was left out until then says that another contract goes on.
+                let (by, why) = ("maria".to_owned(), "so".to_owned());
+                self.apply(&Update::Resume { chain: name, by, why })?;
+                self.apply(&all)?;
+            }
             for _ in 0..2 {
                 let mut scan = self.scan_of(at, None);
                 scan.finalized = Some(self.chains[at].id(self.chains[at].tip()));
@@ -364,25 +382,35 @@ impl World {
         match update {
             Update::Scan(scan) => {
                 if let Some(joined) = joined {
+                    let notices = self.concerning(&scan.notices);
                     let (chain, rules) = self.chain_and_rules(&scan.chain);
-                    chain.adopt(joined, scan, rules);
+                    chain.adopt(joined, scan, notices, rules);
                 }
             }
-            Update::Rescan { chain, transfers, .. } => {
+            Update::Rescan { chain, transfers, notices } => {
+                let notices = self.concerning(notices);
                 let (chain, rules) = self.chain_and_rules(chain);
+                chain.hear(notices, chain.known_final);
                 chain.feed(transfers, rules);
+            }
+            Update::Asked { chain, answers } => {
+                if self.chain_mut(chain).answer(answers) {
+                    self.marks.insert("the contract says what no log said");
+                }
             }
             Update::Create(order) => {
                 self.customers.insert(order.customer.clone());
                 self.orders.entry(order.id.clone()).or_insert_with(|| order.clone());
             }
             Update::Cancel(_)
-            | Update::Adopt(_)
-            | Update::Asked { .. }
             | Update::Resolve { .. }
             | Update::Withdraw { .. }
             | Update::Refund { .. }
             | Update::ReconcileFailed { .. } => {}
+            Update::Adopt(adoption) => {
+                let (chain, rules) = self.chain_and_rules(&adoption.chain);
+                chain.give_up(adoption, rules);
+            }
             Update::Stall { chain, .. } => self.chain_mut(chain).stalled = true,
             Update::Pause { chain, .. } => self.chain_mut(chain).paused = true,
             Update::Resume { chain, .. } => self.chain_mut(chain).paused = false,
@@ -402,20 +430,21 @@ impl World {
         }
         let accepted = match update {
             Update::Scan(scan) => self.chain(&scan.chain).join(scan).is_some(),
-            Update::Rescan { chain, transfers, .. } => {
+            Update::Rescan { chain, transfers, notices } => {
                 let chain = self.chain(chain);
-                let at = |t: &Transfer| chain.find(&t.block.hash);
-                transfers.iter().all(|t| at(t).is_some_and(|at| chain.is_recorded(at)))
+                let notices = notices.iter().map(|notice| notice.block);
+                let mut blocks = transfers.iter().map(|t| t.block).chain(notices);
+                blocks.all(|of| chain.find(&of.hash).is_some_and(|at| chain.is_recorded(at)))
             }
+            Update::Asked { chain, answers } => self.chain(chain).may_hold(answers.block),
             Update::Cancel(order) => {
                 self.memory.dossier(order).is_some_and(|dossier| dossier.paid.is_none())
             }
             Update::Resolve { .. } | Update::Withdraw { .. } | Update::Refund { .. } => {
                 return self.foretell_decision(update, planned);
             }
+            Update::Adopt(adoption) => self.chain(&adoption.chain).may_adopt(adoption),
             Update::Create(_)
-            | Update::Adopt(_)
-            | Update::Asked { .. }
             | Update::Stall { .. }
             | Update::Pause { .. }
             | Update::Resume { .. }
@@ -425,102 +454,6 @@ impl World {
             Ok(_) if !accepted => Err("a refusal was to be expected".to_owned()),
             Err(error) if accepted => Err(format!("refused: {error}")),
             _ => Ok(()),
-        }
-    }
-
-    /// What a watcher finds when it looks now, or found when it looked before.
-    fn look(&mut self, at: usize) -> Update {
-        if !self.stale.is_empty() && self.random.chance(15) {
-            let place = self.random.place(self.stale.len());
-            let stale = self.stale[place].clone();
-            if self.is_near(&stale) {
-                return Update::Scan(stale);
-            }
-        }
-        let most = self.random.chance(50).then(|| self.random.place(5) + 1);
-        if self.chains[at].habit == Habit::Tron && self.random.chance(4) {
-            self.chains[at].polled = !self.chains[at].polled;
-        }
-        let scan =
-            if self.chains[at].polled { self.headers_of(at) } else { self.scan_of(at, most) };
-        if self.random.chance(25) {
-            self.stale.push(scan.clone());
-        }
-        Update::Scan(scan)
-    }
-
-    /// Whether the chain as it is can be reached again from the end of this scan.
-    fn is_near(&self, scan: &Scan) -> bool {
-        let chain = self.chain(&scan.chain);
-        let last = scan.blocks.last().map(|header| header.id).or(scan.base);
-        let Some(last) = last.and_then(|last| chain.find(&last.hash)) else { return false };
-        let (shared, branch) = chain.leave(last, &chain.truth);
-        let bound = usize::try_from(chain.habit.bound()).unwrap() - 4;
-        branch.len() <= bound && wide(shared) > chain.finalized
-    }
-
-    /// An honest scan of at most so many blocks; now and then a log is missing.
-    pub(crate) fn scan_of(&mut self, at: usize, most: Option<usize>) -> Scan {
-        let chain = &self.chains[at];
-        let line = &chain.truth;
-        let (shared, _) = chain.leave(chain.tip(), &chain.path);
-        let lower = if self.random.chance(20) { self.random.place(4) } else { 0 };
-        let from = shared.saturating_sub(lower);
-        let end = most.map_or(line.len(), |most| line.len().min(from + most));
-        let blocks: Vec<&Block> = line[from..end].iter().map(|at| &chain.blocks[*at]).collect();
-        let claim = usize::try_from(chain.finalized).ok().and_then(|at| line.get(at));
-        let finalized = claim.map(|at| chain.id(*at)).filter(|_| self.random.chance(95));
-        let all = blocks.iter().flat_map(|block| &block.transfers);
-        let mut transfers: Vec<Transfer> =
-            all.filter(|_| !self.random.chance(2)).cloned().collect();
-        if self.random.chance(4) {
-            transfers.extend(transfers.clone());
-        }
-        let with_safe = chain.habit == Habit::Ethereum && self.random.chance(90);
-        Scan {
-            chain: chain.name.clone(),
-            base: from.checked_sub(1).map(|below| chain.id(line[below])),
-            blocks: blocks.iter().map(|block| block.header).collect(),
-            transfers,
-            notices: Vec::new(),
-            finalized,
-            safe: with_safe.then_some(chain.safe),
-            tip: chain.height(chain.tip()),
-        }
-    }
-
-    /// What account polling finds: headers up to the final block, of the transfers in them those
-    /// that the index knows, each of them once or twice.
-    fn headers_of(&mut self, at: usize) -> Scan {
-        let chain = &self.chains[at];
-        let (shared, _) = chain.leave(chain.tip(), &chain.path);
-        let end = usize::try_from(chain.finalized).unwrap() + 1;
-        let next = if end > chain.path.len() { shared.min(end) } else { end };
-        // Nothing is final that is not recorded: it stands on what is.
-        let recorded = chain.path.last().filter(|_| end <= chain.path.len()).copied();
-        let below = next.checked_sub(1).map(|below| chain.truth[below]);
-        let blocks = chain.truth[next..end].iter().map(|at| &chain.blocks[*at]);
-        let mut transfers = Vec::new();
-        for transfer in blocks.clone().flat_map(|block| &block.transfers) {
-            if self.random.chance(25) {
-                self.marks.insert("an index left a payment out");
-                continue;
-            }
-            transfers.push(transfer.clone());
-            if self.random.chance(10) {
-                self.marks.insert("an index shows a payment twice");
-                transfers.push(transfer.clone());
-            }
-        }
-        Scan {
-            chain: chain.name.clone(),
-            base: recorded.or(below).map(|at| chain.id(at)),
-            blocks: blocks.map(|block| block.header).collect(),
-            transfers,
-            notices: Vec::new(),
-            finalized: chain.truth.get(end - 1).map(|at| chain.id(*at)),
-            safe: None,
-            tip: chain.height(chain.tip()),
         }
     }
 
@@ -553,33 +486,9 @@ impl World {
             11..13 => Update::Pause { chain, why },
             13..15 => Update::Resume { chain, by: "maria".to_owned(), why },
             15 => Update::Stall { chain, why },
+            16 | 17 if self.loses => self.question(at),
             _ => self.rescan(at),
         }
-    }
-
-    /// A stretch of blocks read again; now and then some of them were orphaned meanwhile.
-    fn rescan(&mut self, at: usize) -> Update {
-        let chain = &self.chains[at];
-        let known = chain.known_final.unwrap_or(0);
-        let from = self.random.place(chain.path.len());
-        let to = (from + self.random.place(12)).min(chain.path.len());
-        let mut blocks: Vec<usize> = chain.path[from..to].to_vec();
-        if self.random.chance(10) {
-            let any = self.random.place(chain.blocks.len());
-            // Below what is final a block of another branch would be taken on trust.
-            if chain.height(any) >= known {
-                blocks.push(any);
-            }
-        }
-        let all = blocks.iter().flat_map(|at| &chain.blocks[*at].transfers);
-        let mut transfers: Vec<Transfer> = all.cloned().collect();
-        if self.random.chance(10) {
-            transfers.extend(transfers.clone());
-        }
-        if transfers.iter().any(|transfer| self.is_lost(transfer)) {
-            self.marks.insert("a payment that an index left out is found");
-        }
-        Update::Rescan { chain: chain.name.clone(), transfers, notices: Vec::new() }
     }
 
     pub(crate) fn note(&mut self, update: &Update, planned: &Result<Changes, PlanError>) {

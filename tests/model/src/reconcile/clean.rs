@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use payments::amount::Usdt;
-use payments::case::{Case, Resolution};
+use payments::case::{Case, CaseId, Resolution};
 use payments::chain::Transfer;
 use payments::deposit::State;
 use payments::name::ChainName;
@@ -98,10 +98,16 @@ fn nothing_is_found_where_nothing_is_wrong() {
 }
 
 /// How often money left an address of ours and is not booked yet: a chain is paused, or what came
-/// before it was not shown.
+/// before it was not shown; and no open case asks about it.
 fn outflows(books: &Books, observed: &Observed) -> usize {
     let keys = books.unassigned_journals.iter().map(|journal| journal.key.as_str());
     let keys: BTreeSet<&str> = keys.collect();
+    // What is recorded and not booked, and asked about, is found with its case.
+    let cases = books.orders.iter().flat_map(|dossier| &dossier.cases);
+    let cases = cases.chain(&books.unassigned_cases).filter(|case| case.decision.is_none());
+    let cases: BTreeSet<&CaseId> = cases.map(|case| &case.id).collect();
+    let asked = books.outflows.iter().filter(|outflow| cases.contains(&outflow.case()));
+    let asked: BTreeSet<String> = asked.map(|outflow| outflow.id.to_string()).collect();
     let of_chain = |(name, seen): (&ChainName, &Seen)| {
         let left = |t: &&Transfer| seen.ours.contains(&t.from) && t.from != t.to;
         let decimals = books.frame.rules[name].decimals;
@@ -110,7 +116,8 @@ fn outflows(books: &Books, observed: &Observed) -> usize {
         let open = |t: &&Transfer| {
             let base = format!("sweep:{name}:{}:{}", t.tx, t.n);
             let rounds = (2..9).map(|round| format!("{base}#{round}"));
-            !rounds.chain([base.clone()]).any(|key| keys.contains(key.as_str()))
+            let booked = rounds.chain([base.clone()]).any(|key| keys.contains(key.as_str()));
+            !booked && !asked.contains(&format!("{name}:{}:{}", t.tx, t.n))
         };
         seen.transfers.iter().filter(left).filter(moved).filter(open).count()
     };
