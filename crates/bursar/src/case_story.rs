@@ -9,14 +9,14 @@ use payments::case::{Case, CaseKind, RefundState, Resolution, StepKind};
 use payments::chain::Cursor;
 use payments::deposit::{Deposit, State};
 use payments::order::Dossier;
-use payments::outflow::Outflow;
 use serde_json::{Value, json};
 
+use crate::cases;
 use crate::clock::rfc3339;
 use crate::config::Chain;
 use crate::error::Error;
 use crate::open::Opened;
-use crate::outflows;
+use crate::outflows::{self, Left};
 
 /// A case with what is known around it.
 pub(crate) struct CaseStory {
@@ -24,7 +24,7 @@ pub(crate) struct CaseStory {
     dossier: Option<Dossier>,
     deposits: Vec<Deposit>,
     /// What left, where it is about that.
-    left: Option<Outflow>,
+    left: Option<Left>,
     cursor: Cursor,
 }
 
@@ -68,6 +68,7 @@ impl CaseStory {
         let mut value = opened.view.case_json(&self.case, order);
         if let Value::Object(fields) = &mut value {
             let waits = self.waits_for();
+            fields.insert("at_stake".to_owned(), json!(self.about().to_string()));
             fields.insert("decidable".to_owned(), json!(waits.is_none()));
             fields.insert("waits_for".to_owned(), json!(waits));
             if let Some(left) = &self.left {
@@ -87,7 +88,7 @@ impl CaseStory {
 
     pub(crate) fn text(&self, opened: &Opened) -> String {
         let case = &self.case;
-        let (kind, amount, at) = (case.kind.word(), self.at_stake(), rfc3339(case.opened_at));
+        let (kind, amount, at) = (case.kind.word(), self.about(), rfc3339(case.opened_at));
         let mut lines = vec![format!("Case {}: {kind} of {amount} USDT, opened {at}.", case.id)];
         lines.extend(self.transactions(opened));
         for step in &case.steps {
@@ -231,16 +232,34 @@ impl CaseStory {
     fn credit_effect(&self) -> String {
         let Some(dossier) = &self.dossier else { return "credits it".to_owned() };
         let order = &dossier.order;
-        let pays = order.due.is_some_and(|due| {
-            let tolerance = order.terms.tolerance;
-            let close = self.case.amount.minus_or_zero(due) <= tolerance;
-            dossier.paid.is_none() && dossier.covers(self.case.amount) && close
+        let amount = self.case.amount;
+        let pays = order.due.is_some() && dossier.paid.is_none() && dossier.covers(amount);
+        let agreed = order.due.filter(|due| {
+            // More than is due is worth what it is.
+            pays && amount.minus_or_zero(*due) <= order.terms.tolerance
         });
-        let worth = if pays { order.due.unwrap_or(self.case.amount) } else { self.case.amount };
+        let worth = agreed.unwrap_or(amount);
         let credits = order.price.credits(worth, order.due);
         let credits = credits.map_or_else(|| "its".to_owned(), |(credits, _)| credits.to_string());
-        let paid = if pays { "; the order is then paid" } else { "" };
+        let paid = if pays { self.then_paid(dossier) } else { String::new() };
         format!("grants {} {credits} credits{paid}", order.customer)
+    }
+
+    /// That the order is paid by it, and what becomes of what had counted for it.
+    fn then_paid(&self, dossier: &Dossier) -> String {
+        let besides = dossier.deposits.iter().filter(|deposit| {
+            deposit.state == State::Confirmed && !self.case.deposits.contains(&deposit.id)
+        });
+        let besides: Vec<String> = besides.map(|deposit| deposit.amount.to_string()).collect();
+        let paid = "; the order is then paid";
+        match besides.as_slice() {
+            [] => paid.to_owned(),
+            [one] => format!("{paid}, and {one} USDT that had counted for it is a duplicate"),
+            several => {
+                let several = several.join(", ");
+                format!("{paid}, and what had counted for it ({several} USDT) are duplicates")
+            }
+        }
     }
 
     fn refund_way(&self, opened: &Opened, start: &str) -> Way {
@@ -268,15 +287,20 @@ impl CaseStory {
         Way { resolution: "refund", command, effect }
     }
 
-    fn at_stake(&self) -> Usdt {
-        self.case.at_stake(self.left.as_ref().map(|left| left.amount))
+    fn left(&self) -> Option<Usdt> {
+        self.left.as_ref().map(|left| left.outflow.amount)
+    }
+
+    /// What it is about, as it is told.
+    fn about(&self) -> Usdt {
+        cases::at_stake(&self.case, self.left(), &self.deposits)
     }
 
     /// That the amount alone asks for a second person.
     fn bound(&self, opened: &Opened) -> &'static str {
         let rules = opened.books.rules.get(&self.case.chain);
         let above = rules.and_then(|rules| rules.bounds.two_person_above);
-        if above.is_some_and(|above| self.at_stake() > above) {
+        if above.is_some_and(|above| self.case.at_stake(self.left()) > above) {
             "; above the bound: a second person confirms it"
         } else {
             ""

@@ -5,6 +5,7 @@
 
 use payments::amount::Usdt;
 use payments::case::{Case, CaseId, CaseKind};
+use payments::deposit::Deposit;
 use payments::name::OrderId;
 use payments::time::Time;
 use serde_json::json;
@@ -14,6 +15,7 @@ use crate::cli::CaseList;
 use crate::error::{Error, input};
 use crate::explain;
 use crate::open::Opened;
+use crate::outflows;
 use crate::output::{Output, table};
 
 /// `bursar case list`
@@ -23,9 +25,10 @@ use crate::output::{Output, table};
 pub async fn list(opened: &Opened, options: &CaseList, output: Output) -> Result<(), Error> {
     let (cases, next) = select(opened, options).await?;
     let now = opened.books.clock.now();
-    let value = cases.iter().map(|case| {
+    let value = cases.iter().map(|(case, at_stake)| {
         let mut value = opened.view.case_json(case, None);
         if let serde_json::Value::Object(fields) = &mut value {
+            fields.insert("at_stake".to_owned(), json!(at_stake.to_string()));
             fields.insert("age_seconds".to_owned(), json!(age(now, case)));
         }
         value
@@ -33,7 +36,7 @@ pub async fn list(opened: &Opened, options: &CaseList, output: Output) -> Result
     let value = json!({ "cases": value.collect::<Vec<_>>(), "next": next });
     output.print(&value, || {
         let header = ["kind", "amount", "chain", "order", "age", "state", "case"];
-        let rows: Vec<Vec<String>> = cases.iter().map(|case| row(now, case)).collect();
+        let rows: Vec<Vec<String>> = cases.iter().map(|listed| row(now, listed)).collect();
         let more = next.map_or_else(String::new, |next| format!("\nMore with --after {next}\n"));
         format!("{}{more}", table(&header, &rows))
     })
@@ -52,10 +55,35 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     explain::run(opened, id, output).await
 }
 
+/// What a case is about, in USDT: what it holds, what left, or what credits were taken back for.
+pub(crate) fn at_stake(case: &Case, left: Option<Usdt>, deposits: &[Deposit]) -> Usdt {
+    if case.kind != CaseKind::ReversedAfterCredit {
+        return case.at_stake(left);
+    }
+    let about =
+        |deposit: &&Deposit| deposit.order == case.order && case.deposits.contains(&deposit.id);
+    let about = deposits.iter().filter(about);
+    about.fold(Usdt::ZERO, |sum, deposit| sum.plus(deposit.amount).unwrap_or(Usdt::MAX))
+}
+
+/// The same of a case alone: what it is about is read where it does not say so itself.
+async fn stake_of(opened: &Opened, case: &Case) -> Result<Usdt, Error> {
+    let left = outflows::of_case(opened, case).await?.map(|left| left.outflow.amount);
+    let mut deposits = Vec::new();
+    if case.kind == CaseKind::ReversedAfterCredit {
+        for id in &case.deposits {
+            let found = opened.books.store.deposits_of_tx(&id.tx).await?.into_iter();
+            deposits.extend(found.filter(|deposit| deposit.id == *id));
+        }
+    }
+    Ok(at_stake(case, left, &deposits))
+}
+
 /// What of the filters the books cannot do by themselves.
 struct Narrow {
     kind: Option<CaseKind>,
     before: Option<Time>,
+    /// Of what is at stake.
     least: Usdt,
 }
 
@@ -81,12 +109,14 @@ impl Narrow {
     fn fits(&self, case: &Case) -> bool {
         self.kind.is_none_or(|kind| case.kind == kind)
             && self.before.is_none_or(|before| case.opened_at <= before)
-            && case.amount >= self.least
     }
 }
 
+/// A case and what is at stake in it.
+type Listed = (Case, Usdt);
+
 /// The cases that fit, and where to go on where there may be more.
-async fn select(opened: &Opened, options: &CaseList) -> Result<(Vec<Case>, Option<u64>), Error> {
+async fn select(opened: &Opened, options: &CaseList) -> Result<(Vec<Listed>, Option<u64>), Error> {
     let narrow = Narrow::read(opened, options)?;
     let chain = match &options.chain {
         Some(chain) => Some(opened.config.chain(chain)?.0.clone()),
@@ -103,7 +133,8 @@ async fn select(opened: &Opened, options: &CaseList) -> Result<(Vec<Case>, Optio
         for (number, case) in page {
             after = number;
             if narrow.fits(&case) {
-                cases.push(case);
+                let at_stake = stake_of(opened, &case).await?;
+                cases.extend((at_stake >= narrow.least).then_some((case, at_stake)));
             }
             if cases.len() == wanted {
                 return Ok((cases, Some(after)));
@@ -121,11 +152,11 @@ const fn age(now: Time, case: &Case) -> i64 {
     if age > 0 { age / 1000 } else { 0 }
 }
 
-fn row(now: Time, case: &Case) -> Vec<String> {
+fn row(now: Time, (case, at_stake): &Listed) -> Vec<String> {
     let age = std::time::Duration::from_secs(u64::try_from(age(now, case)).unwrap_or_default());
     vec![
         case.kind.word().to_owned(),
-        case.amount.to_string(),
+        at_stake.to_string(),
         case.chain.to_string(),
         case.order.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         humantime::format_duration(age).to_string(),

@@ -347,7 +347,7 @@ pub struct CaseList {
     /// Only cases that were opened so long ago, such as 24h
     #[arg(long, value_name = "DURATION")]
     pub older_than: Option<String>,
-    /// Only cases that hold at least so much
+    /// Only cases that are about at least so much: what is held, or what left or was taken back
     #[arg(long, value_name = "AMOUNT")]
     pub min_amount: Option<String>,
     /// Also those that are decided

@@ -11,6 +11,9 @@ use payments::time::Time;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// Clocks of shops and of chains differ by less than this, in milliseconds.
+pub(crate) const SKEW: i64 = 3_600_000;
+
 /// Where the time comes from.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {

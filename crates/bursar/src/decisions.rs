@@ -6,7 +6,7 @@
 
 use payments::address::Address;
 use payments::amount::Usdt;
-use payments::case::{Case, CaseId, Resolution};
+use payments::case::{Case, CaseId, Resolution, StepKind};
 use payments::name::OrderId;
 use payments::{PlanError, Refusal, Update};
 use serde_json::{Value, json};
@@ -85,6 +85,12 @@ fn worded(opened: &Opened, case: &Case, error: Error) -> Error {
             let terms = opened.view.terms(case, &decision.resolution);
             let (at, by, why) = (rfc3339(decision.at), &decision.by, &decision.why);
             input("case", format!("{id} was decided at {at} by {by}: {terms}: {why}"))
+        }
+        Refusal::Proposed(step, _) => {
+            let StepKind::Proposed(resolution) = &step.kind else { return error };
+            let (by, terms) = (&step.by, opened.view.terms(case, resolution));
+            let waits = format!("{id} waits for a second person: {by} proposed {terms}");
+            input("case", format!("{waits}; confirm that, or withdraw it"))
         }
         Refusal::Destination(to, what) => {
             let to = opened.view.spelled(&case.chain, to);

@@ -22,7 +22,7 @@ use crate::error::{Error, input};
 use crate::node::Node;
 use crate::notices;
 use crate::open::Opened;
-use crate::outflows;
+use crate::outflows::{self, Left};
 use crate::output::{Output, table};
 use crate::pay;
 use crate::watch::Watcher;
@@ -50,7 +50,12 @@ struct Asked {
 /// Exit 2 for what was asked; exit 1 where no address can be had.
 pub async fn create(opened: &Opened, asked: &OrderCreate, output: Output) -> Result<(), Error> {
     let (dossier, made) = make(opened, asked).await?;
-    let (mut value, text) = shown(opened, &dossier, &[]);
+    // Nothing can have left an address that was new.
+    let left = match made {
+        true => Vec::new(),
+        false => outflows::from(opened, dossier.order.address).await?,
+    };
+    let (mut value, text) = shown(opened, &dossier, &[], &left);
     if let Value::Object(fields) = &mut value {
         fields.insert("created".to_owned(), json!(made));
     }
@@ -61,9 +66,9 @@ pub async fn create(opened: &Opened, asked: &OrderCreate, output: Output) -> Res
 }
 
 /// An order as JSON and as text, with how to pay it where it still waits for money.
-fn shown(opened: &Opened, dossier: &Dossier, cursors: &[Cursor]) -> (Value, String) {
+fn shown(opened: &Opened, dossier: &Dossier, cursors: &[Cursor], left: &[Left]) -> (Value, String) {
     let mut value = opened.view.order_json(dossier, cursors);
-    let mut text = opened.view.order_text(dossier, cursors);
+    let mut text = opened.view.order_text(dossier, cursors, left);
     let chain = opened.config.chains.get(&dossier.order.chain);
     if let Some(request) = chain.and_then(|chain| pay::request(dossier, chain)) {
         text.push_str(&format!("\n{}\n{}\n{}", request.words, request.uri, pay::qr(&request.uri)));
@@ -247,10 +252,10 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     let dossier = opened.books.store.order(&id).await?;
     let dossier = dossier.ok_or(PlanError::UnknownOrder(id))?;
     let cursors = opened.books.store.cursors().await?;
-    let (mut value, mut text) = shown(opened, &dossier, &cursors);
     let left = outflows::from(opened, dossier.order.address).await?;
-    for outflow in &left {
-        text.push_str(&outflows::sentence(&opened.view, outflow));
+    let (mut value, mut text) = shown(opened, &dossier, &cursors, &left);
+    for left in &left {
+        text.push_str(&outflows::sentence(&opened.view, left));
         text.push('\n');
     }
     let said = notices::about(opened, &dossier.order.address).await?;
@@ -261,7 +266,7 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     if let serde_json::Value::Object(fields) = &mut value {
         let said = said.iter().map(|noted| notices::as_json(&opened.view, noted));
         fields.insert("notices".to_owned(), said.collect());
-        let left = left.iter().map(|outflow| outflows::as_json(&opened.view, outflow));
+        let left = left.iter().map(|left| outflows::as_json(&opened.view, left));
         fields.insert("outflows".to_owned(), left.collect());
     }
     output.print(&value, || text)

@@ -5,7 +5,7 @@
 
 use clap::{Args, Subcommand};
 use payments::address::Address;
-use payments::case::Case;
+use payments::case::{Case, Resolution};
 use payments::chain::TxHash;
 use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ pub struct Which {
     /// Only what left this address
     #[arg(long)]
     pub address: Option<String>,
-    /// Only what is final and went to no treasury address of the config
+    /// Only what is final and nobody explained: no treasury address, no refund, no person
     #[arg(long)]
     pub unexplained: bool,
     /// Only outflows after this number, from the last line of the list before
@@ -59,25 +59,31 @@ pub async fn list(opened: &Opened, options: &Which, output: Output) -> Result<()
     if let Some(text) = &options.address {
         filter.sender = Some(Address::parse(text).map_err(|why| input("--address", why))?);
     }
-    let found = opened.books.store.outflows(&filter, options.after, options.limit).await?;
+    let found = read(opened, &filter, options.after, options.limit).await?;
     let full = u32::try_from(found.len()).is_ok_and(|count| count == options.limit);
     let next = found.last().map(|(number, _)| *number).filter(|_| full);
     let view = &opened.view;
-    let values = found.iter().map(|(_, outflow)| as_json(view, outflow));
+    let values = found.iter().map(|(_, left)| as_json(view, left));
     let value = json!({ "outflows": values.collect::<Vec<_>>(), "next": next });
     output.print(&value, || {
         let header = ["time", "chain", "amount", "from", "to", "order", "state", "tx"];
-        let rows: Vec<_> = found.iter().map(|(_, outflow)| row(view, outflow)).collect();
+        let rows: Vec<_> = found.iter().map(|(_, left)| row(view, left)).collect();
         let more = next.map_or_else(String::new, |next| format!("\nMore with --after {next}\n"));
         format!("{}{more}", table(&header, &rows))
     })
+}
+
+/// What left an address of ours, and the case of it where nothing else explains it.
+pub(crate) struct Left {
+    pub(crate) outflow: Outflow,
+    case: Option<Case>,
 }
 
 /// What left an address of ours.
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn from(opened: &Opened, sender: Address) -> Result<Vec<Outflow>, Error> {
+pub(crate) async fn from(opened: &Opened, sender: Address) -> Result<Vec<Left>, Error> {
     let filter = OutflowFilter { sender: Some(sender), ..OutflowFilter::default() };
     all(opened, &filter).await
 }
@@ -86,7 +92,7 @@ pub(crate) async fn from(opened: &Opened, sender: Address) -> Result<Vec<Outflow
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn of_tx(opened: &Opened, tx: TxHash) -> Result<Vec<Outflow>, Error> {
+pub(crate) async fn of_tx(opened: &Opened, tx: TxHash) -> Result<Vec<Left>, Error> {
     all(opened, &OutflowFilter { tx: Some(tx), ..OutflowFilter::default() }).await
 }
 
@@ -94,18 +100,44 @@ pub(crate) async fn of_tx(opened: &Opened, tx: TxHash) -> Result<Vec<Outflow>, E
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn of_case(opened: &Opened, case: &Case) -> Result<Option<Outflow>, Error> {
-    let Some(id) = OutflowId::of_case(case) else { return Ok(None) };
-    Ok(of_tx(opened, id.tx).await?.into_iter().find(|outflow| outflow.id == id))
+pub(crate) async fn of_case(opened: &Opened, case: &Case) -> Result<Option<Left>, Error> {
+    let id = OutflowId::of_case(case);
+    if id.is_none() {
+        return Ok(None);
+    }
+    Ok(all(opened, &OutflowFilter { id, ..OutflowFilter::default() }).await?.pop())
 }
 
-async fn all(opened: &Opened, filter: &OutflowFilter) -> Result<Vec<Outflow>, Error> {
-    let found = opened.books.store.outflows(filter, 0, TOLD).await?;
-    Ok(found.into_iter().map(|(_, outflow)| outflow).collect())
+async fn all(opened: &Opened, filter: &OutflowFilter) -> Result<Vec<Left>, Error> {
+    Ok(read(opened, filter, 0, TOLD).await?.into_iter().map(|(_, left)| left).collect())
+}
+
+async fn read(
+    opened: &Opened,
+    filter: &OutflowFilter,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<(u64, Left)>, Error> {
+    let store = &opened.books.store;
+    let mut read = Vec::new();
+    for (number, outflow) in store.outflows(filter, after, limit).await? {
+        let case = match is_judged(&outflow) && outflow.explained.is_none() {
+            true => store.case(&outflow.case()).await?.map(|(_, case)| case),
+            false => None,
+        };
+        read.push((number, Left { outflow, case }));
+    }
+    Ok(read)
+}
+
+/// Whether it is final, so that it is explained or a case.
+const fn is_judged(outflow: &Outflow) -> bool {
+    matches!(outflow.state, OutflowState::Booked | OutflowState::Waiting)
 }
 
 /// What one outflow is, in a sentence.
-pub(crate) fn sentence(view: &View, outflow: &Outflow) -> String {
+pub(crate) fn sentence(view: &View, left: &Left) -> String {
+    let outflow = &left.outflow;
     let chain = &outflow.id.chain;
     let (mut from, tx) = (view.spelled(chain, &outflow.from), view.tx(chain, &outflow.id.tx));
     if let Some(order) = &outflow.order {
@@ -116,20 +148,20 @@ pub(crate) fn sentence(view: &View, outflow: &Outflow) -> String {
         _ => format!("left {from} for {}", view.spelled(chain, &outflow.to)),
     };
     let block = outflow.block.height;
-    format!("{} USDT {way}, {tx} in block {block}: {}", outflow.amount, words(outflow))
+    format!("{} USDT {way}, {tx} in block {block}: {}", outflow.amount, words(left))
 }
 
-fn words(outflow: &Outflow) -> String {
-    let what = match outflow.explained {
-        Some(Explanation::Treasury) => "swept to the treasury",
-        Some(Explanation::Fee) => "the token's own fee for the sweep",
-        Some(Explanation::Refund) => "sent by a recorded refund",
-        Some(Explanation::Destroyed) => "lost",
-        None => "UNEXPLAINED; a person has to say what it was",
+fn words(left: &Left) -> String {
+    let what = match left.outflow.explained {
+        Some(Explanation::Treasury) => "swept to the treasury".to_owned(),
+        Some(Explanation::Fee) => "the token's own fee for the sweep".to_owned(),
+        Some(Explanation::Refund) => "sent by a recorded refund".to_owned(),
+        Some(Explanation::Destroyed) => "lost".to_owned(),
+        None => by_a_person(left.case.as_ref()),
     };
-    match outflow.state {
+    match left.outflow.state {
         OutflowState::Pending => "not final yet".to_owned(),
-        OutflowState::Booked => what.to_owned(),
+        OutflowState::Booked => what,
         OutflowState::Waiting => format!(
             "{what}; not in the books: they hold less there, so a deposit is missing. \
              Read the blocks before it again with `bursar rescan`"
@@ -140,7 +172,27 @@ fn words(outflow: &Outflow) -> String {
     }
 }
 
-pub(crate) fn as_json(view: &View, outflow: &Outflow) -> Value {
+/// What people say it was.
+fn by_a_person(case: Option<&Case>) -> String {
+    if let Some(decision) = case.and_then(|case| case.decision.as_ref()) {
+        let (by, why) = (&decision.by, &decision.why);
+        return match decision.resolution {
+            Resolution::Itself => why.clone(),
+            _ => format!("{by} said what it was: {why}"),
+        };
+    }
+    match case.and_then(Case::proposal) {
+        Some((_, step)) => format!(
+            "UNEXPLAINED; {} has proposed what it was, another person has to confirm it: {}",
+            step.by, step.why
+        ),
+        None => "UNEXPLAINED; a person has to say what it was".to_owned(),
+    }
+}
+
+pub(crate) fn as_json(view: &View, left: &Left) -> Value {
+    let outflow = &left.outflow;
+    let said = left.case.as_ref().and_then(|case| case.decision.as_ref());
     let chain = &outflow.id.chain;
     json!({
         "id": outflow.id.to_string(),
@@ -155,16 +207,22 @@ pub(crate) fn as_json(view: &View, outflow: &Outflow) -> Value {
         "time": rfc3339(outflow.time),
         "state": outflow.state.word(),
         "explained": outflow.explained.map(Explanation::word),
+        "said": said.map(|said| {
+            json!({ "by": said.by, "why": said.why, "at": rfc3339(said.at) })
+        }),
     })
 }
 
-fn row(view: &View, outflow: &Outflow) -> Vec<String> {
+fn row(view: &View, left: &Left) -> Vec<String> {
+    let outflow = &left.outflow;
     let chain = &outflow.id.chain;
-    let judged = matches!(outflow.state, OutflowState::Booked | OutflowState::Waiting);
-    let state = match outflow.explained {
-        Some(why) => format!("{} {}", outflow.state.word(), why.word()),
-        None if judged => format!("{} UNEXPLAINED", outflow.state.word()),
-        None => outflow.state.word().to_owned(),
+    let said = left.case.as_ref().and_then(|case| case.decision.as_ref());
+    let word = outflow.state.word();
+    let state = match (outflow.explained, said) {
+        (Some(why), _) => format!("{word} {}", why.word()),
+        (None, Some(said)) => format!("{word} explained by {}", said.by),
+        (None, None) if is_judged(outflow) => format!("{word} UNEXPLAINED"),
+        (None, None) => word.to_owned(),
     };
     vec![
         rfc3339(outflow.time),

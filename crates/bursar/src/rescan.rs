@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::books::Books;
 use crate::cli::Rescan;
+use crate::clock::SKEW;
 use crate::error::{Error, input};
 use crate::node::Node;
 use crate::open::Opened;
@@ -155,7 +156,7 @@ async fn heights(
         _ => None,
     });
     let Some(owner) = owner else {
-        return Err(input("--address", format!("{address} is not one of ours")));
+        return Err(input("--address", format!("`{text}` is not one of ours")));
     };
     let Some(order) = owner else {
         let why = "belongs to no order; say from which height with --from and --to";
@@ -164,7 +165,9 @@ async fn heights(
     let dossier = opened.books.store.order(&order).await?;
     let created = dossier.map(|dossier| dossier.order.created_at);
     let created = created.ok_or_else(|| input("--address", "its order cannot be read"))?;
-    Ok((height_at(name, node, created, last).await?, last))
+    // It is paid at once, and the machine's clock may be ahead of the chain's.
+    let since = created.after(SKEW.saturating_neg());
+    Ok((height_at(name, node, since, last).await?, last))
 }
 
 /// The first height whose block is not older than `time`, by halving.

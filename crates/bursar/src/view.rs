@@ -12,11 +12,14 @@ use payments::deposit::{Deposit, State};
 use payments::ledger::{Entry, Journal};
 use payments::name::ChainName;
 use payments::order::{Dossier, Order, Price};
+use payments::outflow::OutflowId;
 use payments::time::Time;
 use serde_json::{Value, json};
 
+use crate::cases::at_stake;
 use crate::clock::rfc3339;
 use crate::config::Config;
+use crate::outflows::Left;
 use crate::output::{fields, table};
 use crate::recovery::{Custody, Recovery};
 
@@ -178,9 +181,14 @@ impl View {
         })
     }
 
-    /// An order as text: what support reads out.
+    /// An order as text: what support reads out; `left` is what left its address.
     #[must_use]
-    pub fn order_text(&self, dossier: &Dossier, cursors: &[Cursor]) -> String {
+    pub(crate) fn order_text(
+        &self,
+        dossier: &Dossier,
+        cursors: &[Cursor],
+        left: &[Left],
+    ) -> String {
         let order = &dossier.order;
         let due = order.due.map_or_else(|| "any".to_owned(), |due| format!("{due} USDT"));
         let received = format!("{} counted, {} pending", dossier.counted(), dossier.pending());
@@ -217,7 +225,7 @@ impl View {
         }
         if !dossier.cases.is_empty() {
             text.push_str("\ncases\n");
-            text.push_str(&cases_text(&dossier.cases));
+            text.push_str(&self.cases_text(dossier, left));
             for recovery in dossier.open_cases().filter_map(|case| self.recovery(order, case)) {
                 text.push_str(&format!("  {}\n", recovery.words));
             }
@@ -253,6 +261,37 @@ impl View {
             .collect();
         let header = ["amount", "state", "chain", "height", "confirmations", "block time", "tx"];
         table(&header, &rows)
+    }
+
+    /// An order's cases as a table.
+    fn cases_text(&self, dossier: &Dossier, left: &[Left]) -> String {
+        let row = |case: &Case| {
+            let refund = case.refund().map_or("", |refund| refund.state.word());
+            let state = case.decision.as_ref().map_or_else(
+                || match case.proposal() {
+                    Some((what, step)) => {
+                        format!("{} proposed by {}", self.terms(case, what), step.by)
+                    }
+                    None => "open".to_owned(),
+                },
+                |decision| {
+                    let (word, by) = (decision.resolution.word(), &decision.by);
+                    format!("{word} {refund} by {by}: {}", decision.why).replace("  ", " ")
+                },
+            );
+            let about = OutflowId::of_case(case);
+            let about = left.iter().find(|left| Some(&left.outflow.id) == about.as_ref());
+            let about = about.map(|left| left.outflow.amount);
+            vec![
+                case.kind.word().to_owned(),
+                at_stake(case, about, &dossier.deposits).to_string(),
+                rfc3339(case.opened_at),
+                state,
+                case.id.0.clone(),
+            ]
+        };
+        let rows: Vec<Vec<String>> = dossier.cases.iter().map(row).collect();
+        table(&["kind", "amount", "opened", "state", "case"], &rows)
     }
 }
 
@@ -344,35 +383,6 @@ pub fn micro(value: i128) -> String {
     let fraction = format!("{:06}", digits.checked_rem(1_000_000).unwrap_or_default());
     let short = fraction.trim_end_matches('0');
     format!("{sign}{whole}.{short:0<2}")
-}
-
-/// Cases as a table.
-#[must_use]
-pub fn cases_text(cases: &[Case]) -> String {
-    let rows: Vec<Vec<String>> = cases
-        .iter()
-        .map(|case| {
-            let refund = case.refund().map_or("", |refund| refund.state.word());
-            let state = case.decision.as_ref().map_or_else(
-                || match case.proposal() {
-                    Some((what, step)) => format!("{} proposed by {}", what.terms(), step.by),
-                    None => "open".to_owned(),
-                },
-                |decision| {
-                    let (word, by) = (decision.resolution.word(), &decision.by);
-                    format!("{word} {refund} by {by}: {}", decision.why).replace("  ", " ")
-                },
-            );
-            vec![
-                case.kind.word().to_owned(),
-                case.amount.to_string(),
-                rfc3339(case.opened_at),
-                state,
-                case.id.0.clone(),
-            ]
-        })
-        .collect();
-    table(&["kind", "amount", "opened", "state", "case"], &rows)
 }
 
 /// What [`entry_cells`] are.

@@ -85,6 +85,22 @@ impl Store {
         self.told(newest, binds).await
     }
 
+    /// What was told when the deposits of an order were found final, for it or for whom they first
+    /// came to: one event a deposit, and one more for each reorg that it outlived.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn finals_of(&self, order: &OrderId) -> Result<Vec<Told>, Error> {
+        let mut binds = Binds::default();
+        binds.text(order.to_string())?;
+        binds.text(EventKind::DepositConfirmed.word().to_owned())?;
+        let finals = "SELECT * FROM events WHERE kind = $2 AND deposit IN (\
+            SELECT seq FROM deposits WHERE order_id = $1 UNION \
+            SELECT j.deposit FROM deposits AS d JOIN journals AS j ON j.key = 'deposit:' || d.id \
+            WHERE d.order_id = $1 AND d.assigned_by IS NOT NULL)";
+        self.told(finals, binds).await
+    }
+
     /// The newest events about a deposit that no order owns, at most `limit`, in order.
     ///
     /// # Errors

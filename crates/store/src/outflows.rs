@@ -50,9 +50,18 @@ pub struct OutflowFilter {
     pub sender: Option<Address>,
     /// Only those of this transaction.
     pub tx: Option<TxHash>,
-    /// Only those that are final and that nobody has explained.
+    /// Only this one.
+    pub id: Option<OutflowId>,
+    /// Only those that are final and that nobody has explained: neither the config, nor a refund,
+    /// nor a person who decided about the case.
     pub unexplained: bool,
 }
+
+/// Final, and neither the config nor a refund nor a person who decided about its case explains it.
+const UNEXPLAINED: &str = " AND explained IS NULL AND state IN ('waiting', 'booked') \
+    AND NOT EXISTS (SELECT 1 FROM cases AS c WHERE c.resolution IS NOT NULL \
+    AND c.id = 'unexplained_outflow:' || outflows.id \
+    || CASE WHEN outflows.round > 1 THEN '#' || CAST(outflows.round AS TEXT) ELSE '' END)";
 
 impl Store {
     /// At most `limit` outflows recorded after the one with number `after` (0: from the first),
@@ -66,16 +75,21 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<(u64, Outflow)>, Error> {
-        let unexplained = match filter.unexplained {
-            true => " AND explained IS NULL AND state IN ('waiting', 'booked')",
-            false => "",
-        };
-        // The casts give the parameters a type where the conditions do not use them.
+        let mut conditions = String::new();
+        for (wanted, condition) in [
+            (filter.chain.is_some(), " AND chain = $3"),
+            (filter.sender.is_some(), " AND sender = $4"),
+            (filter.tx.is_some(), " AND id LIKE $5"),
+            (filter.id.is_some(), " AND id = $6"),
+            (filter.unexplained, UNEXPLAINED),
+        ] {
+            conditions.push_str(if wanted { condition } else { "" });
+        }
+        // The casts give the parameters a type where the conditions that use them are left out.
         let from = format!(
-            "FROM (SELECT * FROM outflows WHERE seq > $1 AND CAST($2 AS BIGINT) IS NOT NULL \
-            AND (CAST($3 AS TEXT) = '' OR chain = $3) AND (CAST($4 AS TEXT) = '' OR sender = $4) \
-            AND (CAST($5 AS TEXT) = '' OR id LIKE $5){unexplained} \
-            ORDER BY seq LIMIT $2) AS w"
+            "FROM (SELECT * FROM outflows WHERE seq > $1 AND (CAST($3 AS TEXT) IS NULL \
+             OR CAST($4 AS TEXT) IS NULL OR CAST($5 AS TEXT) IS NULL OR CAST($6 AS TEXT) IS NULL \
+             OR TRUE){conditions} ORDER BY seq LIMIT $2) AS w"
         );
         let mut binds = Binds::default();
         binds.int(i64::try_from(after).unwrap_or(i64::MAX))?;
@@ -83,6 +97,7 @@ impl Store {
         binds.text(filter.chain.as_ref().map(ToString::to_string).unwrap_or_default())?;
         binds.text(filter.sender.map(|address| hex(&address.0)).unwrap_or_default())?;
         binds.text(filter.tx.map(|tx| format!("%:{tx}:%")).unwrap_or_default())?;
+        binds.text(filter.id.as_ref().map(ToString::to_string).unwrap_or_default())?;
         let mut connection = self.reader().await?;
         let found = page(&mut self.link(&mut connection), &from, binds).await?;
         let numbered = found.into_iter();

@@ -51,7 +51,12 @@ pub(super) struct Said {
 impl Counter {
     /// With a config and empty books.
     pub(super) async fn open() -> Self {
-        let counter = Self::bare().await;
+        Self::behind(0).await
+    }
+
+    /// The same, with a chain whose time is so many seconds behind the machine's.
+    pub(super) async fn behind(seconds: u64) -> Self {
+        let counter = Self::unmigrated(seconds).await;
         counter.good(&["migrate"]).await;
         counter
     }
@@ -59,9 +64,13 @@ impl Counter {
     /// With a config and nothing else. The chain's time is near the machine's, by which commands
     /// make orders.
     pub(super) async fn bare() -> Self {
+        Self::unmigrated(0).await
+    }
+
+    async fn unmigrated(behind: u64) -> Self {
         let spec = ChainSpec::ethereum();
         let now = u64::try_from(Clock::System.now().0 / 1000).expect("after 1970");
-        let start_time = now - BLOCKS * spec.block_time_s;
+        let start_time = now - behind - BLOCKS * spec.block_time_s;
         let chain = Chain::new(ChainSpec { start_time, ..spec });
         chain.finality_lag(8);
         chain.mine_empty(BLOCKS);

@@ -65,7 +65,8 @@ async fn a_refund_to_a_stated_address_takes_two_persons() {
     let again = counter.json(&resolve(&id, &["refund"], &["--by= ANN", "--why=x"])).await;
     assert_eq!(again["changed"], false);
     let other = counter.refused(&resolve(&id, &["refund", "--fee=0.70"], &BOB)).await;
-    assert!(other.contains("ann proposed refund to"), "{other}");
+    let proposed = format!("ann proposed refund 100.00 - 0.80 = 99.20 USDT to {THERE}");
+    assert!(other.contains(&proposed), "{other}");
     let decided = counter.json(&resolve(&id, &["refund"], &BOB)).await;
     assert_eq!(decided["refund"]["amount"], "99.20");
     assert_eq!(decided["refund"]["state"], "requested");

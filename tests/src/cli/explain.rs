@@ -156,7 +156,7 @@ async fn what_the_books_refuse_is_told() {
     daemon.hears("this turn failed").await;
     let told = counter.json(&["explain", "A-1"]).await;
     let next = told["story"][0]["next"].as_str().expect("what to do");
-    assert!(next.starts_with("ethereum cannot be read on: database: "), "{next}");
+    assert!(next.starts_with("ethereum does not go on: database: "), "{next}");
     assert!(next.contains("the books are broken"), "{next}");
     counter.tamper("DROP TRIGGER broken").await;
     daemon.hears("chain.recovered").await;

@@ -14,3 +14,4 @@ mod ledger;
 mod orders;
 mod private;
 mod rescan;
+mod words;

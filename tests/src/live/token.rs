@@ -169,6 +169,16 @@ async fn what_leaves_is_swept_or_a_case(engine: Engine) {
     let tells = |told: &Value| told["left"] == robbed["outflows"][0];
     assert!(list(&story["story"]).iter().any(tells), "{story}");
     assert_eq!(list(&swept["cases"]).len(), 0);
+    // Nobody has explained it until a person has.
+    let unexplained = ["outflow", "list", "--unexplained"];
+    let left = shop.bursar(&unexplained).await;
+    assert_eq!(list(&left["outflows"]), [robbed["outflows"][0].clone()], "{left}");
+    let case = text(&robbed["cases"][0]["id"]);
+    let decide = ["case", "resolve", case, "dismiss", "--by", "maria", "--why", "our own test"];
+    shop.bursar(&decide).await;
+    assert_eq!(list(&shop.bursar(&unexplained).await["outflows"]).len(), 0);
+    let left = shop.bursar(&["outflow", "list"]).await;
+    assert_eq!(text(&left["outflows"][1]["said"]["by"]), "maria", "{left}");
     assert_eq!(shop.balances().await["treasury:ethereum"], "-130.00");
     daemon.stop().await;
     shop.audit(&[("SWEPT", "10000.00"), ("ROBBED", "10000.00")]).await;

@@ -14,7 +14,7 @@ use crate::open::Opened;
 use crate::output::{Output, table};
 use crate::view::micro;
 
-use super::reason::next_step;
+use super::next::next_step;
 
 /// Orders that are told of, the newest.
 const TOLD: u32 = 20;

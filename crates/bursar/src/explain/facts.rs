@@ -23,24 +23,31 @@ pub(super) const TOLD: u32 = 30;
 /// What was told, and how far the billing service has acknowledged it.
 pub(super) struct Feed {
     events: Vec<Told>,
+    /// When each deposit was found final, however long ago.
+    finals: Vec<Told>,
     acknowledged: u64,
     /// Whether it is asked to.
     asked: bool,
 }
 
 impl Feed {
-    pub(super) async fn of(opened: &Opened, events: Vec<Told>) -> Result<Self, Error> {
+    /// What was told, the newest, and when deposits were found final where that may be before it.
+    pub(super) async fn of(
+        opened: &Opened,
+        events: Vec<Told>,
+        finals: Vec<Told>,
+    ) -> Result<Self, Error> {
         let (acknowledged, _) = opened.books.store.acknowledged().await?;
         let asked = opened.config.reconcile.acknowledged_within.is_some() || acknowledged > 0;
-        Ok(Self { events, acknowledged, asked })
+        Ok(Self { events, finals, acknowledged, asked })
     }
 
-    /// When a deposit was last found final.
+    /// When a deposit was last found final, for this order or for the one that it first came to.
     fn confirmed(&self, deposit: &Deposit) -> Option<&Told> {
         let is = |event: &&Told| {
             event.kind == EventKind::DepositConfirmed && event.deposit.as_ref() == Some(&deposit.id)
         };
-        self.events.iter().rev().find(is)
+        self.events.iter().chain(&self.finals).filter(is).max_by_key(|event| event.seq)
     }
 
     fn word(&self, event: &Told) -> &'static str {
@@ -111,6 +118,7 @@ impl Place {
                 format!("  final by the rule {words}: {}{then}{now_words}", rfc3339(told.at))
             }
             (None, State::Orphaned | State::Reversed) => "  not on the chain".to_owned(),
+            (None, _) if was_judged(deposit) => format!("  final by the rule {words}{now_words}"),
             (None, _) => format!("  becomes final by the rule {words}{now_words}"),
         });
         let value = json!({

@@ -7,6 +7,7 @@
 mod customer;
 mod facts;
 mod foreign;
+mod next;
 mod other;
 mod reason;
 mod story;
@@ -51,7 +52,7 @@ pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Erro
         let mut story = Story::default();
         let mut told: Vec<OrderId> = Vec::new();
         for found in &found {
-            story.tell_found(opened, found, &mut told).await?;
+            story.tell_found(opened, (term, found), &mut told).await?;
         }
         story.tell_outflows(opened, &left);
         let value = json!({ "term": term, "kind": kind, "story": story.json });
@@ -61,8 +62,9 @@ pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Erro
         return foreign(opened, hash, output).await;
     }
     if term.starts_with("0x") || term.starts_with('T') && term.len() == 34 {
-        let address = Address::parse(term).map_err(|why| input("address", why))?;
-        let text = format!("{address} was never a deposit address of ours.");
+        Address::parse(term).map_err(|why| input("address", why))?;
+        // As it was typed: an address alone does not say which chain's it is.
+        let text = format!("{term} was never a deposit address of ours.");
         return output.print(&json!({ "term": term, "kind": "foreign_address" }), || text);
     }
     if customer(opened, term, output).await? {

@@ -1,14 +1,13 @@
-//! Why something is what it is, and what to do next, in words.
+//! Why a deposit is what it is, in words.
 //!
 //! In: an order with all that is recorded of it. Out: one sentence.
 //! Never: a decision. Why: support reads these words to a customer.
 
-use payments::case::CaseKind;
-use payments::chain::Cursor;
+use payments::case::{Case, CaseKind, Decision, Resolution};
 use payments::deposit::{Deposit, State};
-use payments::order::{Dossier, Status};
+use payments::order::Dossier;
 
-/// Why a deposit is what it is, by the rule that decided it.
+/// Why a deposit is what it is, by the rule that decided it, or the person.
 pub(super) fn reason(dossier: &Dossier, deposit: &Deposit, confirmations: Option<u64>) -> String {
     match deposit.state {
         State::Pending => format!(
@@ -21,10 +20,7 @@ pub(super) fn reason(dossier: &Dossier, deposit: &Deposit, confirmations: Option
             dossier.counted(),
             dossier.order.due.map_or_else(|| "any amount".to_owned(), |due| due.to_string())
         ),
-        State::Credited if deposit.late => {
-            "credited; it came after the expiry, inside the late window".to_owned()
-        }
-        State::Credited => "credited".to_owned(),
+        State::Credited => credited(dossier, deposit),
         State::Dust => {
             format!("below the dust limit of {}; recorded and left", dossier.order.terms.dust)
         }
@@ -41,6 +37,44 @@ pub(super) fn reason(dossier: &Dossier, deposit: &Deposit, confirmations: Option
     }
 }
 
+/// By the order's terms, or by whose decision.
+fn credited(dossier: &Dossier, deposit: &Deposit) -> String {
+    let by = match (&deposit.assigned, by_decision(dossier, deposit)) {
+        (Some(case), _) => format!("credited; it counts for this order by a decision about {case}"),
+        (None, Some(decision)) => format!("credited by a decision of {}", decision.by),
+        (None, None) => "credited".to_owned(),
+    };
+    if !deposit.late {
+        return by;
+    }
+    let window = dossier.order.terms.late_window;
+    let inside = dossier.deadline().is_none_or(|deadline| deposit.time <= deadline.after(window));
+    let how = if inside { ", inside the late window" } else { " and the late window" };
+    format!("{by}; it came after {}{how}", ending(dossier))
+}
+
+/// The decision that had a deposit credited: of the last case about it, and not about an excess.
+fn by_decision<'a>(dossier: &'a Dossier, deposit: &Deposit) -> Option<&'a Decision> {
+    let about =
+        |case: &&Case| case.deposits.contains(&deposit.id) && !case.kind.is_part_of_a_deposit();
+    let last = dossier.cases.iter().rfind(about)?;
+    last.decision.as_ref().filter(|decision| decision.resolution == Resolution::Credit)
+}
+
+/// What ended the order's time.
+fn ending(dossier: &Dossier) -> &'static str {
+    match was_cancelled(dossier) {
+        true => "the order was cancelled",
+        false => "the expiry",
+    }
+}
+
+/// Whether it was taken back before its time was over.
+fn was_cancelled(dossier: &Dossier) -> bool {
+    let expiry = dossier.order.expires_at;
+    dossier.cancelled.is_some_and(|at| expiry.is_none_or(|expiry| at < expiry))
+}
+
 fn held(dossier: &Dossier, deposit: &Deposit, kind: CaseKind) -> String {
     let order = &dossier.order;
     match kind {
@@ -52,60 +86,15 @@ fn held(dossier: &Dossier, deposit: &Deposit, kind: CaseKind) -> String {
         }
         CaseKind::WrongAsset => "it is another token and has no value here".to_owned(),
         CaseKind::Duplicate => "the order was covered already".to_owned(),
-        CaseKind::Late => "it came after the expiry and the late window".to_owned(),
+        CaseKind::Late => format!("it came after {} and the late window", ending(dossier)),
         CaseKind::Underpaid => {
-            format!("the order expired with {} of what was due", dossier.counted())
+            let ended = if was_cancelled(dossier) { "was cancelled" } else { "expired" };
+            format!("the order {ended} with {} of what was due", dossier.counted())
         }
         CaseKind::Overpaid
         | CaseKind::Unassigned
         | CaseKind::ReversedAfterCredit
         | CaseKind::UnexplainedOutflow
         | CaseKind::DestroyedFunds => kind.word().replace('_', " "),
-    }
-}
-
-/// What is to be done about an order, in a sentence; `cursors` are those of all chains.
-pub(super) fn next_step(dossier: &Dossier, cursors: &[Cursor]) -> String {
-    // What left the address says nothing about what arrived there.
-    let held = dossier.open_cases().filter(|case| !case.kind.is_about_an_outflow());
-    let kinds: Vec<&str> = held.map(|case| case.kind.word()).collect();
-    if !kinds.is_empty() {
-        return format!(
-            "a person decides about: {}. Nothing of it is credited until then.",
-            kinds.join(", ")
-        );
-    }
-    if dossier.open_cases().next().is_some() {
-        let destroyed = dossier.open_cases().any(|case| case.kind == CaseKind::DestroyedFunds);
-        return match destroyed {
-            true => "a person asks the token's issuer why it destroyed what was at the address.",
-            false => "a person says what took the money from its address.",
-        }
-        .to_owned();
-    }
-    let home = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain);
-    if let Some(why) = home.and_then(|cursor| cursor.paused.as_deref()) {
-        let chain = &dossier.order.chain;
-        let resume = format!("`bursar chain resume {chain}` lets it go on");
-        return format!("crediting on {chain} is paused: {why}. {resume}.");
-    }
-    if let Some(why) = home.and_then(|cursor| cursor.stalled.as_deref()) {
-        return format!(
-            "{} cannot be read on: {why}. Nothing is lost; it is tried again.",
-            dossier.order.chain
-        );
-    }
-    match dossier.status() {
-        Status::Paid => "nothing; the credits are granted.".to_owned(),
-        Status::Confirming => "wait; it becomes final by itself.".to_owned(),
-        Status::PartiallyPaid => "the rest has to arrive before the order expires.".to_owned(),
-        Status::AwaitingPayment => {
-            "nothing has arrived; ask for the transaction id and explain that.".to_owned()
-        }
-        Status::Expired => "nothing arrived in time; a late payment is still seen.".to_owned(),
-        Status::Cancelled => {
-            "nothing; a payment inside the late window still counts, a later one waits for a person."
-                .to_owned()
-        }
     }
 }

@@ -4,11 +4,10 @@
 //! Never: an order told twice. Why: a case, its deposit and its order lead to one story.
 
 use payments::address::Address;
-use payments::case::{Case, CaseId, CaseKind};
+use payments::case::{Case, CaseId};
 use payments::deposit::{Deposit, State};
 use payments::name::OrderId;
 use payments::order::Dossier;
-use payments::outflow::{Outflow, OutflowId};
 use serde_json::{Value, json};
 use store::Found;
 
@@ -16,12 +15,13 @@ use crate::case_story::CaseStory;
 use crate::error::Error;
 use crate::notices;
 use crate::open::Opened;
-use crate::outflows;
+use crate::outflows::{self, Left};
 use crate::view;
 
 use super::facts::{Feed, Place, TOLD};
+use super::next::next_step;
 use super::other;
-use super::reason::{next_step, reason};
+use super::reason::reason;
 
 /// What there is to tell, for people and for programs.
 #[derive(Default)]
@@ -31,10 +31,11 @@ pub(super) struct Story {
 }
 
 impl Story {
+    /// Tells what `term`, as it was typed, was found to be.
     pub(super) async fn tell_found(
         &mut self,
         opened: &Opened,
-        found: &Found,
+        (term, found): (&str, &Found),
         told: &mut Vec<OrderId>,
     ) -> Result<(), Error> {
         let owner = match found {
@@ -48,7 +49,8 @@ impl Story {
                 deposit.and_then(|deposit| deposit.order)
             }
             Found::Address(address, None) => {
-                self.line(&format!("{address} is an imported address that no order has taken."));
+                // In the spelling that was typed: it may be paid on any chain.
+                self.line(&format!("{term} is an imported address that no order has taken."));
                 for deposit in opened.books.store.deposits_to(address).await? {
                     self.tell_unassigned(opened, &deposit).await?;
                 }
@@ -73,10 +75,8 @@ impl Story {
         let Some((_, case)) = opened.books.store.case(id).await? else {
             return Ok(None);
         };
-        if let Some(id) = outflow_of(&case) {
-            let left = outflows::of_tx(opened, id.tx).await?;
-            let left: Vec<_> = left.into_iter().filter(|outflow| outflow.id == id).collect();
-            self.tell_outflows(opened, &left);
+        if let Some(left) = outflows::of_case(opened, &case).await? {
+            self.tell_outflows(opened, &[left]);
         }
         let told = CaseStory::gather(opened, case).await?;
         self.line(&told.text(opened));
@@ -88,7 +88,8 @@ impl Story {
         let chain = &deposit.id.chain;
         let store = &opened.books.store;
         let cursors = store.cursors().await?;
-        let feed = Feed::of(opened, store.events_of_nobody(&deposit.id, TOLD).await?).await?;
+        let feed =
+            Feed::of(opened, store.events_of_nobody(&deposit.id, TOLD).await?, vec![]).await?;
         let place = Place::of(opened, deposit, &cursors, &feed);
         self.line(&format!(
             "{} reached {} on {chain} in block {}: the address belongs to no order.",
@@ -107,21 +108,20 @@ impl Story {
             fields.insert("events".to_owned(), feed.json());
         }
         self.json.push(value);
-        if deposit.state == State::Suspended(CaseKind::Unassigned) {
-            let case = format!("{}:{}", CaseKind::Unassigned.word(), deposit.id);
-            self.line(&format!(
-                "\nWhat to do: a person decides whose it is: bursar case show {case}"
-            ));
+        if let Some(case) = open_case(opened, deposit).await? {
+            self.line(&format!("\nWhat to do: a person decides about it: bursar case show {case}"));
         }
         Ok(())
     }
 
     async fn tell_order(&mut self, opened: &Opened, dossier: &Dossier) -> Result<(), Error> {
         let cursors = opened.books.store.cursors().await?;
-        let text = opened.view.order_text(dossier, &cursors);
+        let left = outflows::from(opened, dossier.order.address).await?;
+        let text = opened.view.order_text(dossier, &cursors, &left);
         self.line(&text);
-        let events = opened.books.store.events_of(&dossier.order.id, TOLD).await?;
-        let feed = Feed::of(opened, events).await?;
+        let (store, id) = (&opened.books.store, &dossier.order.id);
+        let (events, finals) = (store.events_of(id, TOLD).await?, store.finals_of(id).await?);
+        let feed = Feed::of(opened, events, finals).await?;
         let mut because = Vec::new();
         for deposit in &dossier.deposits {
             let confirmations = view::confirmations(deposit, &cursors);
@@ -137,7 +137,6 @@ impl Story {
                 "final": place.json(),
             }));
         }
-        let left = outflows::from(opened, dossier.order.address).await?;
         self.tell_outflows(opened, &left);
         self.tell_notices(opened, &dossier.order.address).await?;
         let next = next_step(dossier, &cursors);
@@ -154,10 +153,10 @@ impl Story {
     }
 
     /// What left our addresses.
-    pub(super) fn tell_outflows(&mut self, opened: &Opened, left: &[Outflow]) {
-        for outflow in left {
-            self.line(&outflows::sentence(&opened.view, outflow));
-            self.json.push(outflows::as_json(&opened.view, outflow));
+    pub(super) fn tell_outflows(&mut self, opened: &Opened, left: &[Left]) {
+        for left in left {
+            self.line(&outflows::sentence(&opened.view, left));
+            self.json.push(outflows::as_json(&opened.view, left));
         }
     }
 
@@ -176,11 +175,18 @@ impl Story {
     }
 }
 
-/// The outflow that a case is about.
-fn outflow_of(case: &Case) -> Option<OutflowId> {
-    let id = case.id.0.strip_prefix(case.kind.word())?.strip_prefix(':')?;
-    if !case.kind.is_about_an_outflow() {
-        return None;
+/// The case of a deposit that no order owns, where it waits for a person: of its last round, since
+/// a reorg that mines it again opens another.
+async fn open_case(opened: &Opened, deposit: &Deposit) -> Result<Option<CaseId>, Error> {
+    let State::Suspended(kind) = deposit.state else { return Ok(None) };
+    let base = format!("{}:{}", kind.word(), deposit.id);
+    let mut id = CaseId(base.clone());
+    for round in 2u64.. {
+        match opened.books.store.case(&id).await? {
+            Some((_, Case { decision: None, .. })) => return Ok(Some(id)),
+            Some(_) => id = CaseId(format!("{base}#{round}")),
+            None => break,
+        }
     }
-    OutflowId::parse(id.split_once('#').map_or(id, |(id, _)| id))
+    Ok(None)
 }

@@ -133,20 +133,19 @@ async fn show(opened: &Opened, known: &Discrepancy, output: Output) -> Result<()
 
 /// The one discrepancy whose id begins so.
 async fn find(opened: &Opened, digits: &str) -> Result<Discrepancy, Error> {
-    if digits.len() < FEWEST || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(input("ID", format!("`{digits}` must be 6 or more digits of an id")));
-    }
+    // What was pasted here may be a private key: no more of it is repeated than an id's digits.
+    let shown: String = digits.chars().take(12).collect();
     let digits = digits.to_ascii_lowercase();
+    let digits = digits.strip_prefix("0x").unwrap_or(&digits);
+    if digits.len() < FEWEST || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(input("ID", format!("`{shown}` must be 6 or more digits of an id")));
+    }
     let known = opened.books.store.discrepancies(false).await?;
-    let mut fits = known.into_iter().filter(|known| known.id.to_string().starts_with(&digits));
+    let mut fits = known.into_iter().filter(|known| known.id.to_string().starts_with(digits));
     match (fits.next(), fits.next()) {
         (Some(known), None) => Ok(known),
-        (None, _) => {
-            // As many digits may be a key that was pasted here.
-            let shown: String = digits.chars().take(12).collect();
-            Err(input("ID", format!("no discrepancy begins with `{shown}`")))
-        }
-        (Some(_), Some(_)) => Err(input("ID", format!("several begin with `{digits}`"))),
+        (None, _) => Err(input("ID", format!("no discrepancy begins with `{shown}`"))),
+        (Some(_), Some(_)) => Err(input("ID", format!("several begin with `{shown}`"))),
     }
 }
 

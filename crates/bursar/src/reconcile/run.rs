@@ -21,15 +21,13 @@ use tokio::sync::watch;
 use super::gather::{Bounds, Gather, Keep};
 use super::options::{Format, Run};
 use super::{matching, print, repair};
+use crate::clock::SKEW;
 use crate::config::{self, Chain};
 use crate::error::{Error, INCOMPLETE, input};
 use crate::node::Node;
 use crate::open::Opened;
 use crate::output::Output;
 use crate::rescan::height_at;
-
-/// Clocks of shops and of chains differ by less than this, in milliseconds.
-const SKEW: i64 = 3_600_000;
 
 /// What is to be looked at.
 #[derive(Debug, Clone, Default)]

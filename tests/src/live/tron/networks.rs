@@ -4,6 +4,7 @@
 //! order, and what support is told. Why: it is the most frequent mistake of payers.
 
 use alloy::primitives::Address as RawAddress;
+use tokio::process::Command;
 
 use super::{Engine, Shop, list, on_both_engines, payment, text};
 
@@ -68,4 +69,51 @@ async fn an_ethereum_order_paid_on_tron_is_a_case(engine: Engine) {
 async fn nothing_is_credited(shop: &Shop) {
     let balances = shop.bursar(&["ledger", "balance", "customer:"]).await;
     assert!(!balances.to_string().contains("CREDIT"), "{balances}");
+}
+
+/// Support is told of it before it is final, what a decision does besides, and every address as its
+/// chain spells it.
+#[tokio::test]
+async fn money_on_the_wrong_network_is_told_of_at_once() {
+    let shop = Shop::open(Engine::Sqlite, "").await;
+    let mut daemon = shop.watching().await;
+    let to = shop.order("E-1", "ethereum", "100").await;
+    shop.chain.mine(vec![payment(to, 150)]);
+    daemon.told("deposit.detected", "E-1").await;
+    let told = shop.bursar(&["explain", "E-1"]).await;
+    let next = text(&told["story"][0]["next"]);
+    assert!(next.starts_with("150.00 USDT arrived on tron instead of ethereum"), "{next}");
+    shop.solidify();
+    daemon.told("case.opened", "E-1").await;
+    // Some of it where it belongs.
+    let part = lab::evm::Tx::transfer(RawAddress::repeat_byte(0xaa), to, 60_000_000u64);
+    shop.ethereum.mine(vec![part]);
+    shop.ethereum.mine_empty(5);
+    daemon.told_times("deposit.confirmed", "E-1", 2).await;
+    let case = text(&shop.show("E-1").await["cases"][0]["id"]).to_owned();
+    let shown = shop.says(&["case", "show", &case]).await.0;
+    let effect = "the order is then paid, and 60.00 USDT that had counted for it is a duplicate";
+    assert!(shown.contains(&format!("grants E-1 15000 credits; {effect}")), "{shown}");
+    let there = payments::address::Address([0x66; 20]).tron();
+    let (decide, ann) = (["case", "resolve", &case], ["--by", "ann", "--why", "asked"]);
+    shop.bursar(&[&decide[..], &["refund", "--to", &there], &ann].concat()).await;
+    let proposed = format!("refund 150.00 - 0.80 = 149.20 USDT to {there} proposed by ann");
+    let shown = shop.says(&["order", "show", "E-1"]).await.0;
+    assert!(shown.contains(&proposed), "{shown}");
+    let bob = ["--by", "bob", "--why", "no"];
+    let refused = shop.says(&[&decide[..], &["dismiss"], &bob].concat()).await.1;
+    assert!(refused.contains("ann proposed refund") && refused.contains(&there), "{refused}");
+    let foreign = shop.says(&["explain", &there]).await.0;
+    assert_eq!(foreign.trim(), format!("{there} was never a deposit address of ours."));
+    daemon.stop().await;
+}
+
+impl Shop {
+    /// What a command says to people: on standard output, and on standard error.
+    async fn says(&self, arguments: &[&str]) -> (String, String) {
+        let mut command = Command::from(crate::binary::command(self.folder.path()));
+        let said = command.args(arguments).output().await.expect("bursar runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (text(said.stdout), text(said.stderr))
+    }
 }
