@@ -183,11 +183,13 @@ impl Watcher {
         let (books, node) = (&self.eyes.books, &self.eyes.node);
         let mut cursor = books.store.cursor(&self.chain).await?;
         if !self.vetted {
+            // One that was paused for another reason is looked at once that is over; a person who
+            // ends this pause has decided.
+            self.vetted = cursor.paused.is_none();
             while let Some(pause) = vet(books, &self.chain, node, &cursor).await? {
                 books.mark(cursor.generation, &pause).await?;
                 cursor = books.store.cursor(&self.chain).await?;
             }
-            self.vetted = true;
         }
         self.generation = cursor.generation;
         point!("watch.begun");
