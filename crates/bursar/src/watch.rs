@@ -182,16 +182,18 @@ impl Watcher {
     async fn look(&mut self) -> Result<Look, Error> {
         let (books, node) = (&self.eyes.books, &self.eyes.node);
         let mut cursor = books.store.cursor(&self.chain).await?;
+        self.generation = cursor.generation;
         if !self.vetted {
             // One that was paused for another reason is looked at once that is over; a person who
             // ends this pause has decided.
-            self.vetted = cursor.paused.is_none();
+            let skipped = cursor.paused.is_some();
             while let Some(pause) = vet(books, &self.chain, node, &cursor).await? {
                 books.mark(cursor.generation, &pause).await?;
                 cursor = books.store.cursor(&self.chain).await?;
+                self.generation = cursor.generation;
             }
+            self.vetted = !skipped;
         }
-        self.generation = cursor.generation;
         point!("watch.begun");
         let wrong = |source| Error::chain(&self.chain, source);
         if let Some(accounts) = &self.accounts

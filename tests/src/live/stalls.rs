@@ -60,6 +60,21 @@ async fn nodes_that_answer_and_stand_still_are_a_stall() {
     assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
 }
 
+/// Nobody answers from the start: what `chain show` says is not `new`.
+#[tokio::test]
+async fn nodes_that_never_answered_are_a_stall_until_they_do() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (_chain, node) = scripted_node().await;
+    node.stop().await;
+    let mut daemon = started(folder.path(), &node, ["500ms", "never"]).await;
+    daemon.said_times("no node yet", 5).await;
+    assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
+    node.restart().await.expect("up");
+    daemon.recorded(12).await;
+    daemon.stop().await;
+    assert_eq!(marks(folder.path()).await, ["chain.stalled", "chain.recovered"]);
+}
+
 async fn scripted_node() -> (Chain, Node) {
     let chain = Chain::new(ChainSpec::ethereum());
     chain.finality_lag(4);
