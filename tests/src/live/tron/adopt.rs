@@ -17,8 +17,8 @@ const BY_ACCOUNTS: &str = "read = \"accounts\"";
 const FAILED: &str = "this turn failed";
 const SAID: [&str; 4] = ["--by", "maria", "--why", "three explorers show it"];
 
-/// What is paid from where two branches part: on the other one `AGAIN` some blocks later by the same
-/// transaction, and `LATER` for the first time.
+/// What is paid from where two branches part: on the other one `AGAIN` some blocks later by the
+/// same transaction, and `LATER` for the first time.
 struct Branches {
     from: BlockRef,
     other: [Tx; 2],
