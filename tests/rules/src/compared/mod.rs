@@ -6,6 +6,7 @@
 
 mod chain_side;
 mod ledger_side;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
