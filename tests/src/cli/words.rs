@@ -183,6 +183,16 @@ async fn an_unassigned_deposit_leads_to_the_case_that_is_open() {
     assert_eq!(second, format!("{first}#2"));
     let told = counter.good(&["explain", &tx]).await;
     assert!(told.contains(&format!("bursar case show {second}\n")), "{told}");
+    // And once it is decided, to what was decided.
+    counter.chain.mine_empty(8);
+    counter.watch().await;
+    for who in [&ANN, &BOB] {
+        counter.resolve(&second, &["refund", "--to", THERE], who).await;
+    }
+    let told = counter.good(&["explain", &tx]).await;
+    assert!(told.contains("What became of it: to be sent back; not seen on chain yet."), "{told}");
+    let next = format!("What to do: its refund is to be sent: bursar case show {second}\n");
+    assert!(told.contains(&next), "{told}");
 }
 
 #[tokio::test]

@@ -24,17 +24,25 @@ pub(super) fn reason(dossier: &Dossier, deposit: &Deposit, confirmations: Option
         State::Dust => {
             format!("below the dust limit of {}; recorded and left", dossier.order.terms.dust)
         }
-        State::Orphaned => "its block is no longer part of the chain; nothing arrived".to_owned(),
-        State::Reversed => {
-            "credited, then a reorg took it away; the books were reversed".to_owned()
-        }
-        State::Granted => "credited by a decision, apart from the order's amount".to_owned(),
-        State::Refunding => "to be sent back; not seen on chain yet".to_owned(),
-        State::Refunded => "refunded, seen on chain".to_owned(),
-        State::Reassigned => "counted for another order by a decision".to_owned(),
-        State::Dismissed => "kept by a decision; nothing is credited for it".to_owned(),
         State::Suspended(kind) => format!("held, {}", held(dossier, deposit, kind)),
+        state => settled(state).unwrap_or(state.word()).to_owned(),
     }
+}
+
+/// What became of a deposit that a person decided about or that a reorg took, whoever's it is.
+pub(super) const fn settled(state: State) -> Option<&'static str> {
+    Some(match state {
+        State::Orphaned => "its block is no longer part of the chain; nothing arrived",
+        State::Reversed => "credited, then a reorg took it away; the books were reversed",
+        State::Granted => "credited by a decision, apart from the order's amount",
+        State::Refunding => "to be sent back; not seen on chain yet",
+        State::Refunded => "refunded, seen on chain",
+        State::Reassigned => "counted for another order by a decision",
+        State::Dismissed => "kept by a decision; nothing is credited for it",
+        State::Pending | State::Confirmed | State::Credited | State::Dust | State::Suspended(_) => {
+            return None;
+        }
+    })
 }
 
 /// By the order's terms, or by whose decision.

@@ -4,7 +4,7 @@
 //! Never: an order told twice. Why: a case, its deposit and its order lead to one story.
 
 use payments::address::Address;
-use payments::case::{Case, CaseId};
+use payments::case::{CaseId, CaseKind, RefundState};
 use payments::deposit::{Deposit, State};
 use payments::name::OrderId;
 use payments::order::Dossier;
@@ -21,7 +21,7 @@ use crate::view;
 use super::facts::{Feed, Place, TOLD};
 use super::next::next_step;
 use super::other;
-use super::reason::reason;
+use super::reason::{reason, settled};
 
 /// What there is to tell, for people and for programs.
 #[derive(Default)]
@@ -100,16 +100,21 @@ impl Story {
         if let Some(why) = other::reason(opened, deposit) {
             self.line(&format!("It is {why}."));
         }
+        if let Some(words) = settled(deposit.state) {
+            self.line(&format!("What became of it: {words}."));
+        }
         self.line(&place.text());
         self.text.push_str(&feed.text());
+        let next = next_of_nobody(opened, deposit).await?;
         let mut value = opened.view.deposit_json(deposit, &cursors);
         if let Value::Object(fields) = &mut value {
             fields.insert("final".to_owned(), place.json());
             fields.insert("events".to_owned(), feed.json());
+            fields.insert("next".to_owned(), json!(next));
         }
         self.json.push(value);
-        if let Some(case) = open_case(opened, deposit).await? {
-            self.line(&format!("\nWhat to do: a person decides about it: bursar case show {case}"));
+        if let Some(next) = next {
+            self.line(&format!("\nWhat to do: {next}"));
         }
         Ok(())
     }
@@ -175,18 +180,26 @@ impl Story {
     }
 }
 
-/// The case of a deposit that no order owns, where it waits for a person: of its last round, since
-/// a reorg that mines it again opens another.
-async fn open_case(opened: &Opened, deposit: &Deposit) -> Result<Option<CaseId>, Error> {
-    let State::Suspended(kind) = deposit.state else { return Ok(None) };
+/// What is to be done about a deposit that no order owns, by the case of its last round, since a
+/// reorg that mines it again opens another.
+async fn next_of_nobody(opened: &Opened, deposit: &Deposit) -> Result<Option<String>, Error> {
+    let kind = match deposit.state {
+        State::Suspended(kind) => kind,
+        // What no order owns is sent back by a case of this kind alone.
+        State::Refunding => CaseKind::Unassigned,
+        _ => return Ok(None),
+    };
     let base = format!("{}:{}", kind.word(), deposit.id);
-    let mut id = CaseId(base.clone());
+    let (mut id, mut next) = (CaseId(base.clone()), None);
     for round in 2u64.. {
-        match opened.books.store.case(&id).await? {
-            Some((_, Case { decision: None, .. })) => return Ok(Some(id)),
-            Some(_) => id = CaseId(format!("{base}#{round}")),
-            None => break,
-        }
+        let Some((_, case)) = opened.books.store.case(&id).await? else { break };
+        let what = match case.refund().map(|refund| refund.state) {
+            Some(RefundState::Sent) => "wait; its refund was sent, and the chain is asked",
+            Some(_) => "its refund is to be sent",
+            None => "a person decides about it",
+        };
+        next = Some(format!("{what}: bursar case show {id}"));
+        id = CaseId(format!("{base}#{round}"));
     }
-    Ok(None)
+    Ok(next)
 }
