@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Address as RawAddress, B256, Bytes, U64, U256};
 use payments::address::Address;
 use payments::chain::{BlockHash, BlockId, Header, Scan, Transfer, TxHash};
-use payments::lookup::{Held, Mined, Told, Transaction};
+use payments::lookup::{Held, Mined, Transaction};
 use payments::watch::WatchSet;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::decode::Block;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::pool::{Exhausted, Facts};
-use crate::proof;
-use crate::read::{self, Stretch};
+use crate::read;
 use crate::refusal::{Class, Refusal};
 use crate::settle;
 use crate::source::Source;
@@ -56,7 +56,7 @@ impl Used {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Receipt {
+pub(crate) struct Receipt {
     #[serde(default)]
     status: Option<U64>,
     block_hash: B256,
@@ -136,27 +136,9 @@ impl Source {
         })
     }
 
-    /// The Transfers of the block at `height` with an address of `watch` at either end, and the
-    /// notices that concern us, from its receipts and proved by the root in its header: all of
-    /// them, whatever `eth_getLogs` said. A log left out among others of its block is seen in no
-    /// other way.
-    ///
-    /// # Errors
-    /// [`Error::Unread`] where no endpoint proves it, [`Error`] where none answers.
-    pub async fn prove(&self, height: u64, watch: &WatchSet) -> Result<Told, Error> {
-        let facts = &self.pool.facts;
-        let asked = self.pool.ask(Some(height), |endpoint| async move {
-            let block = endpoint.block_at(height, facts).await?;
-            let block = block.ok_or_else(|| Refusal::behind("it does not have the block"))?;
-            let rows = proof::transfers(&endpoint, &facts.token, &block, 0).await?;
-            Ok(Stretch { blocks: vec![block], rows, words: vec![None] })
-        });
-        let (stretch, _) = asked.await.map_err(|exhausted| exhausted.unread(height))?;
-        let ours = Stretch { rows: stretch.ours(watch), ..stretch };
-        Ok(Told { transfers: ours.transfers(&facts.token), notices: ours.notices() })
-    }
-
-    /// A transaction: its block, its outcome, and every Transfer of the token in it.
+    /// A transaction: its block, its outcome, and every Transfer of the token in it, on the word of
+    /// the first endpoint that has it in a block. Nothing is decided by it:
+    /// [`Self::prove_transaction`] is for that.
     ///
     /// # Errors
     /// [`Error`] where an endpoint that might know it did not answer, and none of the others did
@@ -215,29 +197,41 @@ impl Source {
     }
 }
 
+/// The receipt of a transaction, and the verified block it is in; none where it is in no block.
+pub(crate) async fn mined(
+    endpoint: &Endpoint,
+    facts: &Facts,
+    tx: TxHash,
+) -> Result<Option<(Receipt, Block)>, Refusal> {
+    let receipt: Option<Receipt> =
+        endpoint.call("eth_getTransactionReceipt", json!([tx.to_string()])).await?;
+    let Some(receipt) = receipt else { return Ok(None) };
+    if receipt.transaction_hash.0 != tx.0 {
+        return Err(Refusal::lie("asked for one transaction, got another"));
+    }
+    let block = endpoint.block_at(receipt.block_number.to(), facts).await?;
+    match block.filter(|block| block.header.id.hash == BlockHash(receipt.block_hash.0)) {
+        Some(block) => Ok(Some((receipt, block))),
+        None => Err(Refusal::behind("the transaction's block is not in its chain now")),
+    }
+}
+
+/// What an endpoint knows of a transaction that is in no block.
+pub(crate) async fn unmined(endpoint: &Endpoint, tx: TxHash) -> Result<Transaction, Refusal> {
+    let known: Option<serde::de::IgnoredAny> =
+        endpoint.call("eth_getTransactionByHash", json!([tx.to_string()])).await?;
+    Ok(if known.is_some() { Transaction::Pending } else { Transaction::NotFound })
+}
+
 async fn transaction(
     endpoint: &Endpoint,
     facts: &Facts,
     tx: TxHash,
 ) -> Result<Transaction, Refusal> {
-    let hash = tx.to_string();
-    let receipt: Option<Receipt> =
-        endpoint.call("eth_getTransactionReceipt", json!([hash])).await?;
-    let Some(receipt) = receipt else {
-        let known: Option<serde::de::IgnoredAny> =
-            endpoint.call("eth_getTransactionByHash", json!([hash])).await?;
-        return Ok(if known.is_some() { Transaction::Pending } else { Transaction::NotFound });
+    let Some((receipt, block)) = mined(endpoint, facts, tx).await? else {
+        return unmined(endpoint, tx).await;
     };
-    if receipt.transaction_hash.0 != tx.0 {
-        return Err(Refusal::lie("asked for one transaction, got another"));
-    }
-    let height: u64 = receipt.block_number.to();
-    let block = endpoint.block(json!(format!("{height:#x}")), &facts.token, facts.check).await?;
-    let block = block.map(|block| block.header);
-    let Some(header) = block.filter(|header| header.id.hash == BlockHash(receipt.block_hash.0))
-    else {
-        return Err(Refusal::behind("the transaction's block is not in its chain now"));
-    };
+    let header = block.header;
     let token = facts.token.address();
     let (mut transfers, mut others) = (Vec::new(), Vec::new());
     let mut places: BTreeMap<Address, u32> = BTreeMap::new();

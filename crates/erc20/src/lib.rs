@@ -14,6 +14,7 @@ mod doorbell;
 mod doubt;
 mod endpoint;
 mod error;
+mod evidence;
 mod explain;
 mod far;
 mod header;

@@ -15,6 +15,7 @@ use alloy::network::AnyReceiptEnvelope;
 use alloy::primitives::{Address as RawAddress, B256, Bloom, Bytes, Log, U8, U64};
 use alloy::rlp::{Encodable, Header as RlpHeader};
 use payments::address::Address;
+use payments::chain::TxHash;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -31,7 +32,7 @@ const DEPOSIT: u8 = 0x7e;
 /// A receipt, as far as the root binds it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Receipt {
+pub(crate) struct Receipt {
     #[serde(default, rename = "type")]
     kind: Option<U8>,
     #[serde(default)]
@@ -62,12 +63,36 @@ pub(crate) async fn transfers(
     block: &Block,
     at: usize,
 ) -> Result<Vec<Row>, Refusal> {
+    Ok(rows(&receipts(endpoint, block).await?, token, at))
+}
+
+/// Whether a transaction of `block` succeeded, and every Transfer of the token in it; none where
+/// the block has no such transaction.
+pub(crate) async fn outcome(
+    endpoint: &Endpoint,
+    token: &Token,
+    block: &Block,
+    tx: TxHash,
+) -> Result<Option<(bool, Vec<Row>)>, Refusal> {
+    let receipts = receipts(endpoint, block).await?;
+    let Some(receipt) = receipts.iter().find(|receipt| receipt.transaction_hash.0 == tx.0) else {
+        return Ok(None);
+    };
+    // Before Byzantium receipts had no status; a failed transaction had no logs then either.
+    let succeeded = receipt.status.is_none_or(|status| status == U64::from(1));
+    let mut rows = rows(&receipts, token, 0);
+    rows.retain(|row| succeeded && row.tx == tx.0);
+    Ok(Some((succeeded, rows)))
+}
+
+/// All receipts of `block`, which have the root in its header.
+async fn receipts(endpoint: &Endpoint, block: &Block) -> Result<Vec<Receipt>, Refusal> {
     let hash = block.header.id.hash.to_string();
     match endpoint.json("eth_getBlockReceipts", json!([hash])).await {
-        Ok(list) => proved(list.get(), token, block, at),
+        Ok(list) => checked(list.get(), block),
         Err(Refusal { class: Class::Unsupported | Class::Caller | Class::Unknown, .. }) => {
             let list = one_by_one(endpoint, &hash).await?;
-            proved(&list, token, block, at)
+            checked(&list, block)
         }
         Err(refusal) => Err(refusal),
     }
@@ -88,13 +113,8 @@ async fn one_by_one(endpoint: &Endpoint, hash: &str) -> Result<String, Refusal> 
     Ok(format!("[{}]", receipts.join(",")))
 }
 
-/// The Transfers in `json`, a list of receipts whose root must be the block's.
-pub(crate) fn proved(
-    json: &str,
-    token: &Token,
-    block: &Block,
-    at: usize,
-) -> Result<Vec<Row>, Refusal> {
+/// The receipts in `json`, a list whose root must be the block's.
+pub(crate) fn checked(json: &str, block: &Block) -> Result<Vec<Receipt>, Refusal> {
     if json.trim() == "null" {
         return Err(Refusal::behind("it does not have the block's receipts"));
     }
@@ -110,7 +130,7 @@ pub(crate) fn proved(
     if !receipts.iter().all(|receipt| named.insert(receipt.transaction_hash)) {
         return Err(Refusal::lie(format!("two receipts of height {height} are one transaction's")));
     }
-    Ok(rows(&receipts, token, at))
+    Ok(receipts)
 }
 
 fn root(receipts: &[Receipt]) -> B256 {
@@ -157,7 +177,8 @@ fn coded(receipt: &Receipt) -> (AnyReceiptEnvelope, Option<(u64, u64)>) {
     (AnyReceiptEnvelope { inner, r#type: kind }, deposit)
 }
 
-fn rows(receipts: &[Receipt], token: &Token, at: usize) -> Vec<Row> {
+/// The Transfers and notices of the token in all receipts of a block.
+pub(crate) fn rows(receipts: &[Receipt], token: &Token, at: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut log_index = 0u64;
     for receipt in receipts {

@@ -87,7 +87,8 @@ fn recorded_blocks_verify_and_decode() {
         let at = folder.join(name);
         let block = block(&at.join("eth_getBlockByNumber.json"), &token);
         let receipts = result(&at.join(format!("{receipts}.json")));
-        let proved = proof::proved(&receipts.to_string(), &token, &block, 0).unwrap();
+        let proved = proof::checked(&receipts.to_string(), &block).unwrap();
+        let proved = proof::rows(&proved, &token, 0);
         let logs = logs_of(&receipts, contract);
         let read = rows(&logs, &token, &block);
         assert_eq!(read, proved, "{name}");
@@ -98,7 +99,7 @@ fn recorded_blocks_verify_and_decode() {
         let mut fewer = receipts.clone();
         let list = fewer.as_array_mut().unwrap();
         let some = list.iter_mut().find_map(|receipt| receipt["logs"].as_array_mut()?.pop());
-        assert_eq!(proof::proved(&fewer.to_string(), &token, &block, 0).is_err(), some.is_some());
+        assert_eq!(proof::checked(&fewer.to_string(), &block).is_err(), some.is_some());
 
         // Our own addresses are found at either end, and nobody else's.
         if let Some(first) = read.first() {

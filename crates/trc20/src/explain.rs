@@ -116,8 +116,7 @@ impl Source {
     /// [`Error::OtherTransfers`] and [`Error::Disagree`] where they do not agree,
     /// [`Error::GaveUp`] where there is only one server, [`Error`] where fewer than two answer.
     pub async fn corroborate(&self, height: u64, watch: &WatchSet) -> Result<Told, Error> {
-        let mut pairs = self.pool.nodes.iter().zip(self.pool.nodes.iter().skip(1));
-        if pairs.all(|(one, next)| one.is_same_server(next)) {
+        if self.has_one_server() {
             let why = "nothing on TRON proves a log, and there is no second server to ask";
             return Err(Error::GaveUp { why: why.to_owned() });
         }
@@ -152,8 +151,66 @@ impl Source {
         Err(exhausted.unread(height))
     }
 
+    /// Whether there is nobody to compare an answer with.
+    fn has_one_server(&self) -> bool {
+        let mut pairs = self.pool.nodes.iter().zip(self.pool.nodes.iter().skip(1));
+        pairs.all(|(one, next)| one.is_same_server(next))
+    }
+
+    /// A transaction as two servers tell it; as the one does where there is no other. One that only
+    /// some of them have in a block is not in one yet.
+    ///
+    /// # Errors
+    /// [`Error::OtherTransfers`] and [`Error::Disagree`] where they do not agree, [`Error`] where
+    /// one that might know it did not answer.
+    pub async fn corroborate_transaction(&self, tx: TxHash) -> Result<Transaction, Error> {
+        let mut exhausted = Exhausted::default();
+        let mut best = None;
+        let mut first: Option<(Arc<Node>, Mined)> = None;
+        for node in self.pool.usable().await {
+            if first.as_ref().is_some_and(|(one, _)| one.is_same_server(&node)) {
+                continue;
+            }
+            let mined = match transaction(&self.pool, &node, Side::Full, tx).await {
+                Ok(Transaction::Mined(mined)) => mined,
+                Ok(waits) => {
+                    best = best.filter(|best| *best == Transaction::Pending).or(Some(waits));
+                    continue;
+                }
+                Err(refusal) => {
+                    self.pool.strike(&node, &refusal);
+                    exhausted.failed(&node, refusal);
+                    continue;
+                }
+            };
+            let Some((one, known)) = &first else {
+                first = Some((node, mined));
+                continue;
+            };
+            let (one, height) = (one.as_ref(), known.block.height);
+            if *known == mined {
+                return Ok(Transaction::Mined(mined));
+            }
+            if known.block.height == mined.block.height && known.block != mined.block {
+                return Err(read::disagree(one, known.block, &node, mined.block));
+            }
+            let (one, other) = (one.name.clone(), node.name.clone());
+            return Err(Error::OtherTransfers { height, one, other });
+        }
+        match first {
+            Some((_, mined)) if self.has_one_server() => Ok(Transaction::Mined(mined)),
+            Some((_, mined)) if best.is_none() && exhausted.is_empty() => {
+                let why = format!("a second server has to show {tx} too, and none answers now");
+                Err(Error::Unread { height: mined.block.height, why })
+            }
+            Some((_, mined)) if best.is_none() => Err(exhausted.unread(mined.block.height)),
+            _ => best.filter(|_| exhausted.is_empty()).ok_or_else(|| exhausted.error()),
+        }
+    }
+
     /// What is known of a transaction: the first endpoint that has it in a block decides, and
-    /// without one, one that has it waiting.
+    /// without one, one that has it waiting. Nothing is decided by it:
+    /// [`Self::corroborate_transaction`] is for that.
     ///
     /// # Errors
     /// [`Error`] where no endpoint has it and some did not answer.

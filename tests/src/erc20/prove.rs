@@ -2,6 +2,8 @@
 
 use erc20::{Error, Prove, Source};
 use lab::evm::{Chain, Fault, Methods, Node};
+use payments::chain::TxHash;
+use payments::lookup::{Mined, Transaction};
 use serde_json::{Value, json};
 
 use super::rig::{Follower, Seen, account, at, chain, config, node, noise, pay, seen, traffic};
@@ -263,4 +265,107 @@ async fn two_payments_under_one_name_are_told_apart_by_their_receipts() {
     follower.catch_up().await;
     assert_eq!(follower.seen(), [seen(1, 4, 5), seen(2, 5, 6)]);
     assert_eq!(caught(&follower, 0), 1);
+}
+
+/// What a follower of these nodes proves of a transaction.
+async fn proves(nodes: &[&Node], tx: TxHash) -> Result<Mined, Error> {
+    match Follower::new(nodes).await.source.prove_transaction(tx).await? {
+        Transaction::Mined(mined) => Ok(mined),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_without_its_logs_is_not_taken_for_one_that_pays_nothing() {
+    let chain = chain();
+    let (liar, honest) = (node(&chain).await, node(&chain).await);
+    let (_, tx) = among_others(&chain);
+    let hash = TxHash(tx.0);
+    let whole = proves(&[&honest], hash).await.unwrap();
+    assert!(whole.succeeded && whole.block == at(&chain, 21), "{whole:?}");
+    let told: Vec<_> = whole.transfers.iter().map(|t| (t.n, t.log_index, t.to.0[0])).collect();
+    assert_eq!(told, [(0, 1, 3)]);
+    liar.fault(Fault::OmitReceiptLogs { tx });
+    assert_eq!(proves(&[&liar, &honest], hash).await.unwrap(), whole);
+    assert_eq!(proves(&[&honest, &liar], hash).await.unwrap(), whole);
+    let alone = proves(&[&liar], hash).await.unwrap_err();
+    assert!(alone.to_string().contains("do not have the root in its header"), "{alone}");
+    let nobody = Follower::new(&[&honest]).await.source.prove_transaction(TxHash([9; 32])).await;
+    assert_eq!(nobody.unwrap(), Transaction::NotFound);
+}
+
+#[tokio::test]
+async fn a_failed_transaction_is_proved_to_have_failed() {
+    let chain = chain();
+    let node = node(&chain).await;
+    chain.mine(vec![noise(1), pay(3, 5).failed(), noise(2)]);
+    chain.mine_empty(1);
+    let tx = TxHash(chain.transactions(1)[1].0);
+    for singly in [false, true] {
+        if singly {
+            node.fault(Fault::NoReceipts);
+        }
+        let mined = proves(&[&node], tx).await.unwrap();
+        assert!(!mined.succeeded && mined.transfers.is_empty(), "{mined:?}");
+    }
+}
+
+/// Two chains with one beginning: what the first node shows was made up, with a root that fits.
+#[tokio::test]
+async fn a_block_that_was_made_up_is_not_proved_by_its_own_header() {
+    let (made_up, real) = (chain(), chain());
+    made_up.mine(vec![noise(1), pay(3, 5)]);
+    real.mine(vec![noise(1)]);
+    made_up.mine_empty(3);
+    real.mine_empty(3);
+    let (liar, honest) = (node(&made_up).await, node(&real).await);
+    let tx = TxHash(made_up.transactions(1)[1].0);
+    for nodes in [vec![&liar, &honest], vec![&liar]] {
+        let follower = Follower::new(&nodes).await;
+        let told = follower.source.prove(1, &follower.watch).await;
+        let seen = follower.source.prove_transaction(tx).await;
+        if nodes.len() == 1 {
+            assert_eq!(told.unwrap().transfers.len(), 1, "nobody else can be asked");
+            assert!(matches!(seen.unwrap(), Transaction::Mined(_)));
+            continue;
+        }
+        for error in [told.map(|_| ()).unwrap_err(), seen.map(|_| ()).unwrap_err()] {
+            assert!(matches!(error, Error::Disagree { height: 1, .. }), "{error}");
+        }
+    }
+}
+
+/// The next receipts of block 21 are told under each other's names: their root is the header's.
+#[tokio::test]
+async fn a_receipt_under_the_name_of_another_transaction_is_seen_by_a_second_node() {
+    let chain = chain();
+    let (liar, honest) = (node(&chain).await, node(&chain).await);
+    let (_, tx) = among_others(&chain);
+    let source = Follower::new(&[&liar, &honest]).await.source;
+    let receipts = receipts(&honest, 21).await;
+    let mut turned = receipts.clone();
+    let names: Vec<Value> = receipts.iter().map(|one| one["transactionHash"].clone()).collect();
+    turned[1]["transactionHash"] = names[2].clone();
+    turned[2]["transactionHash"] = names[1].clone();
+    let result = serde_json::to_string(&turned).unwrap();
+    liar.fault(Fault::Error {
+        methods: Methods::only(&["eth_getBlockReceipts"]),
+        http_status: 200,
+        body: format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":{result}}}"#),
+        times: None,
+    });
+    let error = source.prove_transaction(TxHash(tx.0)).await.unwrap_err();
+    assert!(matches!(&error, Error::Unread { height: 21, why } if why.contains("do not name")));
+}
+
+/// The receipts of block `height`, as a node tells them.
+async fn receipts(node: &Node, height: u64) -> Vec<Value> {
+    let params = json!([format!("{height:#x}")]);
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockReceipts", "params": params});
+    let client = reqwest::Client::new().post(node.http_url());
+    let answer = client.header("content-type", "application/json").body(body.to_string());
+    let answer = answer.send().await.unwrap().text().await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    serde_json::from_value(answer["result"].clone()).unwrap()
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lab::tron::{Chain, ChainSpec, Fault, Genesis, Paths, Spoil};
+use payments::chain::TxHash;
+use payments::lookup::Transaction;
 use trc20::{Config, Error};
 
 use super::rig::{
@@ -72,6 +74,34 @@ async fn an_omitted_log_is_seen_by_nobody_but_a_second_endpoint() {
     let alone = Follower::new(&[&honest]).await;
     let error = alone.source.corroborate(6, &alone.watch).await.unwrap_err();
     assert!(matches!(error, Error::GaveUp { .. }), "{error}");
+}
+
+/// So is a refund whose log is left out not called unpaid where a second server can be asked.
+#[tokio::test]
+async fn a_transaction_is_what_two_servers_say_it_is() {
+    let chain = chain();
+    chain.mine_empty(5);
+    chain.mine(vec![pay(1, 5)]);
+    chain.mine_empty(30);
+    let (one, other) = (node(&chain).await, node(&chain).await);
+    let name = chain.transactions(6)[0];
+    let tx = TxHash(name.0);
+    let both = Follower::new(&[&one, &other]).await.source;
+    let alone = Follower::new(&[&one]).await.source;
+    let whole = both.corroborate_transaction(tx).await.unwrap();
+    let Transaction::Mined(mined) = &whole else { panic!("{whole:?}") };
+    assert_eq!((mined.succeeded, mined.transfers.len()), (true, 1));
+    one.fault(Fault::OmitLogs { tx: name });
+    let error = both.corroborate_transaction(tx).await.unwrap_err();
+    assert!(matches!(error, Error::OtherTransfers { height: 6, .. }), "{error}");
+    let believed = alone.corroborate_transaction(tx).await.unwrap();
+    assert!(matches!(believed, Transaction::Mined(mined) if mined.transfers.is_empty()));
+    // One that is behind does not know it yet: it is waited for.
+    one.heal();
+    other.fault(Fault::Lag { blocks: 35 });
+    assert_eq!(both.corroborate_transaction(tx).await.unwrap(), Transaction::NotFound);
+    other.heal();
+    assert_eq!(both.corroborate_transaction(tx).await.unwrap(), whole);
 }
 
 /// Both show headers that hash; they cannot both be solidified.

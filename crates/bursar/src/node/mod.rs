@@ -240,7 +240,20 @@ impl Node {
         })
     }
 
-    /// What is known of a transaction.
+    /// A transaction in the strongest way there is: proved by the header of its block on an EVM
+    /// chain; on TRON as two servers agree on it, or as the only one tells it.
+    ///
+    /// # Errors
+    /// Where it cannot be proved, the servers do not agree, or one that might know it did not
+    /// answer.
+    pub async fn prove_transaction(&self, tx: TxHash) -> Result<Transaction, NodeError> {
+        Ok(match self {
+            Self::Evm(source) => source.prove_transaction(tx).await?,
+            Self::Tron(source) => source.corroborate_transaction(tx).await?,
+        })
+    }
+
+    /// What is known of a transaction, on one endpoint's word.
     ///
     /// # Errors
     /// Where an endpoint that might know it did not answer.
