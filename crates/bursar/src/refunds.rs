@@ -5,7 +5,7 @@
 //! until a final block shows it.
 
 use payments::Update;
-use payments::case::{Case, RefundState};
+use payments::case::{Case, CaseId, RefundState};
 use payments::chain::TxHash;
 use payments::changes::{Changes, RefundFact};
 use payments::name::ChainName;
@@ -106,29 +106,46 @@ async fn check(opened: &Opened, only: Option<&str>, output: Output) -> Result<()
     if let Some(only) = only {
         opened.config.chain(only)?;
     }
-    let (mut asked, mut judged) = (0usize, Vec::new());
+    let mut all = Looked::default();
     for (name, chain) in &opened.config.chains {
         let wanted = only.is_none_or(|only| only == name.as_str());
         if !wanted || sent(&opened.books, name, 0).await?.is_empty() {
             continue;
         }
         let node = opened.node(name, chain).await?;
-        let (number, changes) = look(&opened.books, name, &node).await?;
-        asked = asked.saturating_add(number);
-        judged.extend(changes.into_iter().flat_map(|changes| changes.cases));
+        let looked = look(&opened.books, name, &node).await?;
+        all.asked = all.asked.saturating_add(looked.asked);
+        all.written.extend(looked.written);
+        all.unjudged.extend(looked.unjudged);
     }
+    let asked = all.asked;
+    let judged: Vec<&Case> = all.written.iter().flat_map(|changes| &changes.cases).collect();
+    let unjudged: Vec<(&CaseId, String)> =
+        all.unjudged.iter().map(|(case, error)| (case, error.line())).collect();
     let values = judged.iter().map(|case| opened.view.case_json(case, None));
-    let value = json!({ "asked": asked, "judged": values.collect::<Vec<_>>() });
+    let whys = unjudged.iter().map(|(case, why)| json!({ "case": case.0, "why": why }));
+    let value = json!({
+        "asked": asked,
+        "judged": values.collect::<Vec<_>>(),
+        "unjudged": whys.collect::<Vec<_>>(),
+    });
     output.print(&value, || {
         let rows: Vec<Vec<String>> = judged.iter().filter_map(|case| row(opened, case)).collect();
-        let waiting = asked.saturating_sub(rows.len());
+        let waiting = asked.saturating_sub(rows.len()).saturating_sub(unjudged.len());
         let mut text = format!("{asked} asked about, {waiting} still waited for.\n");
         if !rows.is_empty() {
             let header = ["state", "amount", "fee", "chain", "to", "tx", "case"];
             text.push_str(&table(&header, &rows));
         }
+        for (case, why) in &unjudged {
+            text.push_str(&format!("{case} cannot be judged now: {why}\n"));
+        }
         text
-    })
+    })?;
+    match all.unjudged.len() {
+        0 => Ok(()),
+        some => Err(Error::Failed(format!("{some} of {asked} refunds could not be judged"))),
+    }
 }
 
 async fn sent(books: &Books, chain: &ChainName, after: u64) -> Result<Vec<(u64, Case)>, Error> {
@@ -137,33 +154,50 @@ async fn sent(books: &Books, chain: &ChainName, after: u64) -> Result<Vec<(u64, 
     Ok(books.store.cases_of(&filter, after, PAGE).await?)
 }
 
-/// Asks a chain about the refunds on it that are said to be sent: how many, and what was written.
+/// What asking about refunds came to.
+#[derive(Default)]
+pub(crate) struct Looked {
+    /// How many were asked about.
+    asked: usize,
+    /// What was written.
+    pub(crate) written: Vec<Changes>,
+    /// Those that nobody could judge, and why.
+    pub(crate) unjudged: Vec<(CaseId, Error)>,
+}
+
+/// Asks a chain about the refunds on it that are said to be sent. One that cannot be judged keeps
+/// none of the others waiting.
 ///
 /// # Errors
-/// Where no endpoint answers, or the books cannot be written.
-pub(crate) async fn look(
-    books: &Books,
-    chain: &ChainName,
-    node: &Node,
-) -> Result<(usize, Vec<Changes>), Error> {
-    let (mut after, mut asked, mut written) = (0, 0usize, Vec::new());
+/// Where the books cannot be read or written.
+pub(crate) async fn look(books: &Books, chain: &ChainName, node: &Node) -> Result<Looked, Error> {
+    let (mut after, mut looked) = (0, Looked::default());
     loop {
         let page = sent(books, chain, after).await?;
         let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
         for (number, case) in page {
             after = number;
             let Some(tx) = case.refund().and_then(|refund| refund.tx) else { continue };
-            asked = asked.saturating_add(1);
-            let seen = node.transaction(tx).await;
-            let seen = seen.map_err(|source| Error::chain(chain, source))?;
+            looked.asked = looked.asked.saturating_add(1);
+            let seen = match node.prove_transaction(tx).await {
+                Ok(seen) => seen,
+                Err(source) => {
+                    looked.unjudged.push((case.id, Error::chain(chain, source)));
+                    continue;
+                }
+            };
             point!("refund.asked");
             let (by, fact) = ("bursar".to_owned(), RefundFact::Seen(tx, seen));
-            let changes = books.record(&Update::Refund { case: case.id, by, fact }).await?;
+            let id = case.id.clone();
+            match books.record(&Update::Refund { case: case.id, by, fact }).await {
+                Ok(changes) => looked.written.extend((!changes.is_empty()).then_some(changes)),
+                Err(refused @ Error::Refused(_)) => looked.unjudged.push((id, refused)),
+                Err(error) => return Err(error),
+            }
             point!("refund.judged");
-            written.extend((!changes.is_empty()).then_some(changes));
         }
         if is_last {
-            return Ok((asked, written));
+            return Ok(looked);
         }
     }
 }

@@ -284,9 +284,15 @@ impl Watcher {
             return Vec::new();
         }
         match refunds::look(&self.eyes.books, &self.chain, &self.eyes.node).await {
-            Ok((_, written)) => {
-                self.asked_at = self.finalized;
-                written
+            Ok(looked) => {
+                if looked.unjudged.is_empty() {
+                    self.asked_at = self.finalized;
+                }
+                for (case, error) in &looked.unjudged {
+                    let error = error.line();
+                    tracing::warn!(chain = %self.chain, %case, error, "a refund is not judged");
+                }
+                looked.written
             }
             Err(error) => {
                 let error = error.line();

@@ -1,8 +1,9 @@
 //! `bursar case resolve` and `bursar refund`: a person decides, and the books say what was done.
 
+use lab::evm::{Fault, Methods};
 use serde_json::{Value, json};
 
-use super::counter::{Counter, pay};
+use super::counter::{Counter, create, pay};
 
 const WHO: [&str; 4] = ["--by", "ann", "--why", "paid twice"];
 const BOB: [&str; 4] = ["--by", "bob", "--why", "I agree"];
@@ -99,6 +100,56 @@ async fn a_refund_is_sent_listed_and_given_up() {
     assert_eq!(listed["refunds"][0]["id"], json!(id));
     let wrong = counter.refused(&["refund", "sent", &id, "--tx=0x12", "--by=ann"]).await;
     assert!(wrong.starts_with("--tx:"), "{wrong}");
+}
+
+/// Two refunds are said to be sent. Of the first the node says nothing; the second is judged.
+#[tokio::test]
+async fn a_refund_that_cannot_be_judged_keeps_no_other_waiting() {
+    let counter = Counter::open().await;
+    let mut ids = Vec::new();
+    for (order, value) in [("A-1", 100_000_000), ("A-2", 100_000_001)] {
+        let asked = create(order, &["--amount", "100", "--refund-to", THERE]);
+        let made = counter.json(&asked).await;
+        let to = made["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        counter.chain.mine(vec![pay(to, value)]);
+        counter.chain.mine(vec![pay(to, value).tagged(2)]);
+    }
+    counter.chain.mine_empty(12);
+    counter.watch().await;
+    let listed = counter.json(&["case", "list", "--kind=duplicate"]).await;
+    let back = counter.chain.mine(vec![pay(THERE.parse().expect("one"), 100_000_001)]);
+    let paid = counter.tx(back.height, 0);
+    counter.chain.mine_empty(12);
+    counter.watch().await;
+    let unknown = format!("0x{}", "ab".repeat(32));
+    for (case, tx) in listed["cases"].as_array().expect("a list").iter().zip([&unknown, &paid]) {
+        let id = case["id"].as_str().expect("an id").to_owned();
+        counter.good(&resolve(&id, &["refund", "--fee=0"], &WHO)).await;
+        counter.good(&["refund", "sent", &id, "--tx", tx, "--by", "ann"]).await;
+        ids.push(id);
+    }
+    counter.node.fault(Fault::Error {
+        methods: Methods::only(&["eth_getTransactionReceipt"]),
+        http_status: 200,
+        body: r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32601,"message":"method not found: not mine"}}"#
+            .into(),
+        times: Some(1),
+    });
+    let said = counter.run(&["--json", "refund", "check"]).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("1 of 2 refunds could not be judged"), "{said:?}");
+    let checked: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(checked["asked"], 2);
+    assert_eq!(
+        (&checked["judged"][0]["id"], &checked["judged"][1]),
+        (&json!(ids[1]), &Value::Null)
+    );
+    assert_eq!(checked["judged"][0]["refund"]["state"], "verified");
+    assert_eq!(checked["unjudged"][0]["case"], json!(ids[0]));
+    let why = checked["unjudged"][0]["why"].as_str().expect("a reason");
+    assert!(why.contains("not mine"), "{why}");
+    let waits = counter.json(&["refund", "check"]).await;
+    assert_eq!((&waits["asked"], &waits["unjudged"]), (&json!(1), &json!([])));
 }
 
 #[tokio::test]
