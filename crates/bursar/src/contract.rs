@@ -1,4 +1,5 @@
-//! The token's contract, asked how things stand: at the start, and by `bursar check`.
+//! The token's contract, asked how things stand: at the start, after an adoption, and by
+//! `bursar check`.
 //!
 //! In: a chain's nodes, the addresses that hold money or wait for some. Out: what it answers, in
 //! words; what the books do not know of it, recorded. Never: an answer that it does not give
@@ -132,34 +133,41 @@ fn kept(points: u32, most: U256, decimals: u8) -> String {
 /// When the contract is asked next.
 #[derive(Debug, Default)]
 pub(crate) struct Hearing {
-    heard: bool,
+    /// How many adoptions the chain had seen when its contract answered.
+    heard: Option<u64>,
     not_before: Option<Instant>,
 }
 
 impl Hearing {
-    /// Asks once, and later again where there was no answer; what was recorded of it.
+    /// Asks once, again after every adoption, which takes back what was answered on the lost
+    /// branch, and later where there was no answer; what was recorded of it.
     pub(crate) async fn turn(
         &mut self,
         books: &Books,
         chain: &ChainName,
         node: &Node,
     ) -> Option<Changes> {
-        if self.heard || self.not_before.is_some_and(|at| Instant::now() < at) {
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
             return None;
         }
-        self.not_before = Instant::now().checked_add(AGAIN);
-        match hear(books, chain, node).await {
-            Ok(Some(changes)) => {
-                self.heard = true;
-                Some(changes)
+        let heard = match books.store.adoptions(chain).await {
+            Ok(adoptions) if self.heard == Some(adoptions) => return None,
+            Ok(adoptions) => hear(books, chain, node).await.map(|changes| (adoptions, changes)),
+            Err(error) => Err(error.into()),
+        };
+        match heard {
+            Ok((adoptions, Some(changes))) => {
+                *self = Self { heard: Some(adoptions), not_before: None };
+                return Some(changes);
             }
-            Ok(None) => None,
+            Ok((_, None)) => {}
             Err(error) => {
                 let error = error.line();
                 tracing::warn!(chain = %chain, error, "the token's contract does not answer");
-                None
             }
         }
+        self.not_before = Instant::now().checked_add(AGAIN);
+        None
     }
 }
 

@@ -12,6 +12,7 @@ use payments::chain::{BlockId, TxHash};
 use payments::changes::Snapshot;
 use payments::name::ChainName;
 use payments::notice::{Noted, Notice, NoticeId, What};
+use sqlx::Row as _;
 
 use crate::Store;
 use crate::error::Error;
@@ -60,6 +61,18 @@ impl Store {
         let from = "FROM (SELECT * FROM notices WHERE address = $1 AND what <> 'deprecated' \
             ORDER BY seq DESC LIMIT $2) AS i";
         self.notices_by(from, hex(&address.0)).await
+    }
+
+    /// How often a person chose which branch of `chain` is followed: what its contract was asked
+    /// before the last time may be taken back.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn adoptions(&self, chain: &ChainName) -> Result<u64, Error> {
+        let mut connection = self.reader().await?;
+        let count = sqlx::query("SELECT count(*) FROM adoptions WHERE chain = $1");
+        let count = count.bind(chain.to_string()).fetch_one(&mut *connection).await?;
+        Ok(u64::try_from(count.try_get::<i64, _>(0)?).unwrap_or(0))
     }
 
     async fn notices_by(&self, from: &str, key: String) -> Result<Vec<Noted>, Error> {

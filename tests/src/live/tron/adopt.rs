@@ -1,6 +1,6 @@
 //! Another branch of TRON is followed because a person says so, where accounts are watched.
 
-use lab::tron::{BlockRef, Fault, Paths, Tx};
+use lab::tron::{BlockRef, Fault, LogSpec, Paths, Tx};
 use serde_json::Value;
 
 use super::shop::{Shop, payment};
@@ -11,10 +11,12 @@ on_both_engines!(
     another_branch_is_followed_where_accounts_are_watched,
     what_a_look_from_before_an_adoption_says_is_not_recorded,
     another_branch_is_followed_after_a_restart,
+    what_the_contract_said_on_the_lost_branch_is_asked_again,
 );
 
 const BY_ACCOUNTS: &str = "read = \"accounts\"";
 const FAILED: &str = "this turn failed";
+const ODD: &str = "money cannot be moved freely on this chain";
 const SAID: [&str; 4] = ["--by", "maria", "--why", "three explorers show it"];
 
 /// What is paid from where two branches part: on the other one `AGAIN` some blocks later by the
@@ -32,15 +34,21 @@ impl Shop {
     /// Two payments of one block are credited and final.
     async fn credited(&self) -> (Daemon, Branches) {
         let mut daemon = self.watching().await;
+        let branches = self.final_payments().await;
+        daemon.told("credits.granted", "GONE").await;
+        daemon.told("credits.granted", "AGAIN").await;
+        (daemon, branches)
+    }
+
+    /// Two payments of one block are final.
+    async fn final_payments(&self) -> Branches {
         let gone = self.order("GONE", "tron", "100").await;
         let again = self.order("AGAIN", "tron", "100").await;
         let later = self.order("LATER", "tron", "100").await;
         let twice = || payment(again, 100).tagged(5);
         let from = self.chain.mine(vec![payment(gone, 100), twice()]);
         self.solidify();
-        daemon.told("credits.granted", "GONE").await;
-        daemon.told("credits.granted", "AGAIN").await;
-        (daemon, Branches { from, other: [twice(), payment(later, 100)] })
+        Branches { from, other: [twice(), payment(later, 100)] }
     }
 
     /// Replaces every block from where they part, final ones too.
@@ -138,6 +146,30 @@ async fn another_branch_is_followed_after_a_restart(engine: Engine) {
     shop.adopted(named).await;
     daemon.told("credits.granted", "LATER").await;
     daemon.told("credits.granted", "AGAIN").await;
+    shop.is_as_the_branch().await;
+    daemon.stop().await;
+}
+
+/// The token was paused before the books begin, so nothing but its contract says it; what it said
+/// is a fact of a block that is lost.
+async fn what_the_contract_said_on_the_lost_branch_is_asked_again(engine: Engine) {
+    let shop = Shop::open(engine, BY_ACCOUNTS).await;
+    shop.chain.mine(vec![Tx::empty().and(LogSpec::Pause)]);
+    shop.solidify();
+    shop.chain.mine_empty(2);
+    let branches = shop.final_payments().await;
+    let mut daemon = shop.watching().await;
+    daemon.told("credits.granted", "GONE").await;
+    daemon.told("credits.granted", "AGAIN").await;
+    let paused = async || shop.state().await["token"]["paused"].clone();
+    assert_eq!(text(&paused().await["told_by"]), "contract");
+    daemon.said_times(ODD, 1).await;
+    let named = shop.other_branch(branches);
+    shop.paused(&mut daemon).await;
+    shop.adopted(named).await;
+    daemon.said_times(ODD, 2).await;
+    daemon.told("credits.granted", "LATER").await;
+    assert_eq!(text(&paused().await["told_by"]), "contract");
     shop.is_as_the_branch().await;
     daemon.stop().await;
 }
