@@ -8,16 +8,18 @@
 use payments::Update;
 use payments::adopt::Adoption;
 use payments::chain::{BlockHash, BlockId, Cursor, Header};
-use payments::lookup::Held;
+use payments::lookup::{Held, Transaction};
 use payments::name::ChainName;
 use serde_json::{Value, json};
-use store::OrderFilter;
+use store::{OrderFilter, SeenRefund};
 
 use crate::error::{Error, input};
 use crate::node::Node;
 use crate::open::Opened;
 use crate::rescan::height_at;
 
+/// How many refunds the new branch is asked about.
+const ASKED: usize = 100;
 /// How many blocks with deposits are asked for at once.
 const PAGE: u32 = 1_000;
 
@@ -51,16 +53,20 @@ pub async fn adopt(
         None => finder.base(&cursor).await?,
     };
     let last = cursor.last().map_or(0, |header| header.id.height);
-    let adoption = Adoption { chain: name.clone(), base, named, by, why };
+    let seen = opened.books.store.refunds_seen_above(name, base.id.height).await?;
+    let refunds = seen.iter().map(|refund| refund.case.clone()).collect();
+    let adoption = Adoption { chain: name.clone(), base, named, by, why, refunds };
     let changes = opened.books.record(&Update::Adopt(adoption)).await?;
     let orphaned = changes.events.iter();
     let orphaned = orphaned.filter(|e| e.kind == payments::event::EventKind::DepositOrphaned);
     let from = base.id.height.saturating_add(1);
     let BlockId { height, hash } = named;
     let orphaned = orphaned.count();
+    let refunds = judged(&node, &seen).await;
     let text = format!(
         "{name} follows the branch of {height}:{hash}. Recorded heights {from} to {last} are taken \
-         back, with {orphaned} deposits; the daemon reads the chain again from {from} on.\n"
+         back, with {orphaned} deposits; the daemon reads the chain again from {from} on.\n{}",
+        told(opened, name, &refunds)
     );
     let adopted = format!("{height}:{hash}");
     let value = json!({
@@ -69,8 +75,58 @@ pub async fn adopt(
         "from": from,
         "to": last,
         "orphaned": orphaned,
+        "refunds": refunds.iter().map(|(refund, says)| json!({
+            "case": refund.case.0,
+            "tx": opened.view.tx(name, &refund.tx),
+            "seen_at": refund.height,
+            "now": says,
+        })).collect::<Vec<_>>(),
     });
     Ok((text, value))
+}
+
+/// What the branch that is followed says of refunds that were seen on the other one.
+async fn judged<'a>(node: &Node, seen: &'a [SeenRefund]) -> Vec<(&'a SeenRefund, String)> {
+    let mut judged = Vec::with_capacity(seen.len());
+    for (at, refund) in seen.iter().enumerate() {
+        let says = if at < ASKED {
+            match node.prove_transaction(refund.tx).await {
+                Ok(Transaction::Mined(mined)) if mined.succeeded => {
+                    format!("is in block {} of this branch", mined.block.height)
+                }
+                Ok(Transaction::Mined(mined)) => {
+                    format!(
+                        "failed in block {} of this branch: nothing was sent",
+                        mined.block.height
+                    )
+                }
+                Ok(Transaction::Pending) => "is in no block of this branch yet".to_owned(),
+                Ok(Transaction::NotFound) => "is not known on this branch".to_owned(),
+                Err(error) => format!("could not be asked about: {error}"),
+            }
+        } else {
+            "was not asked about".to_owned()
+        };
+        judged.push((refund, says));
+    }
+    judged
+}
+
+/// What a person is told of them: nothing here pays a refund a second time.
+fn told(opened: &Opened, name: &ChainName, refunds: &[(&SeenRefund, String)]) -> String {
+    if refunds.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "Refunds that were seen on chain above, and stay recorded as paid: {}. One that this \
+         branch does not pay by its end is still owed, and is to be sent again by hand.\n",
+        refunds.len()
+    );
+    for (refund, says) in refunds {
+        let (case, tx) = (&refund.case, opened.view.tx(name, &refund.tx));
+        text.push_str(&format!("  {case}\n      {tx} {says}\n"));
+    }
+    text
 }
 
 fn read(text: &str) -> Result<BlockId, Error> {

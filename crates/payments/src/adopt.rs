@@ -5,6 +5,7 @@
 //! Never: by itself; finality falls in no other way. Why: what the chain promised was broken, so
 //! somebody who can ask others must say which branch is real, and be named for it.
 
+use crate::case::CaseId;
 use crate::ceiling;
 use crate::chain::{BlockId, ConnectError, Cursor, Header};
 use crate::changes::{ChainRules, Changes, CursorMove, Snapshot};
@@ -27,7 +28,13 @@ pub struct Adoption {
     pub by: String,
     /// Why, in words.
     pub why: String,
+    /// The refunds that were seen on chain in blocks above the base. They stay recorded as paid:
+    /// whether the new branch pays them is asked of the chain, and a person is told.
+    pub refunds: Vec<CaseId>,
 }
+
+/// How many refunds the event of an adoption names.
+const NAMED: usize = 20;
 
 /// The choice as it is recorded, beside what it gives up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +86,11 @@ pub(crate) fn adopt(
     ];
     if let Some(lost) = cursor.finalized.filter(|lost| lost.height > base.height) {
         data.push(("lost_finalized", format!("{}:{}", lost.height, lost.hash)));
+    }
+    if !adoption.refunds.is_empty() {
+        let named = adoption.refunds.iter().take(NAMED).map(|case| case.0.as_str());
+        data.push(("refunds", named.collect::<Vec<_>>().join(" ")));
+        data.push(("refunds_above", adoption.refunds.len().to_string()));
     }
     desk.tell_chain(EventKind::ChainRecovered, chain, data);
     ceiling::settle(&mut desk, View::of_move(rules, &mv, None), &mut mv, now)?;

@@ -86,6 +86,53 @@ impl Store {
     }
 }
 
+/// A refund that was seen on chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenRefund {
+    /// Its case.
+    pub case: CaseId,
+    /// The transaction that pays it.
+    pub tx: TxHash,
+    /// The height of the block it was seen in.
+    pub height: u64,
+}
+
+impl Store {
+    /// The refunds on `chain` that were seen in blocks above `height`, by their cases. In which
+    /// block that was is in the event alone.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn refunds_seen_above(
+        &self,
+        chain: &ChainName,
+        height: u64,
+    ) -> Result<Vec<SeenRefund>, Error> {
+        let from = "FROM events AS v WHERE v.kind = 'refund.verified' AND v.chain = $1";
+        let text = packed(&["v.case_id", "v.data"], from) + PACKED_END;
+        let mut binds = Binds::default();
+        binds.text(chain.to_string())?;
+        let mut seen = BTreeMap::new();
+        let mut connection = self.reader().await?;
+        let mut link = self.link(&mut connection);
+        link.select(text, binds, |line| {
+            let mut fields = row::Fields::new("events", line);
+            let case = CaseId(fields.text("case_id")?.to_owned());
+            let (tx, at) = fields.parse("data", told_of)?;
+            seen.insert(case.clone(), SeenRefund { case, tx, height: at });
+            Ok(())
+        })
+        .await?;
+        Ok(seen.into_values().filter(|refund| refund.height > height).collect())
+    }
+}
+
+/// The transaction of a refund that was seen, and the height of its block.
+fn told_of(data: &str) -> Option<(TxHash, u64)> {
+    let data: BTreeMap<String, String> = serde_json::from_str(data).ok()?;
+    Some((TxHash::parse(data.get("tx")?)?, data.get("height")?.parse().ok()?))
+}
+
 /// The word of a decision and its terms, as four columns.
 pub(crate) fn bind_resolution(
     binds: &mut Binds,

@@ -39,7 +39,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 use engine::Pools;
 use sql::{Link, Texts};
 
-pub use cases::CaseFilter;
+pub use cases::{CaseFilter, SeenRefund};
 pub use commit::Committed;
 pub use engine::Engine;
 pub use error::Error;

@@ -104,6 +104,7 @@ impl World {
             named: chain.id(chain.truth[named]),
             by: "maria".to_owned(),
             why: "three explorers show it".to_owned(),
+            refunds: Vec::new(),
         }))
     }
 }

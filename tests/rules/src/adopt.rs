@@ -5,7 +5,7 @@
 //! Why: the one case in which what was final is not, and nobody's word but a person's is enough.
 
 use payments::adopt::Adoption;
-use payments::case::Resolution;
+use payments::case::{CaseId, Resolution};
 use payments::chain::{ConnectError, Header};
 use payments::{PlanError, Update};
 
@@ -55,7 +55,8 @@ fn adoption(world: &World, name: &str, base: u64, named: u64) -> Update {
     let header = |at: u64| -> Header { world.lines[name].blocks[usize::try_from(at).unwrap()].0 };
     let (by, why) = ("maria".to_owned(), "three explorers show it".to_owned());
     let (base, named) = (header(base), header(named).id);
-    Update::Adopt(Adoption { chain: chain(name), base, named, by, why })
+    let refunds = Vec::new();
+    Update::Adopt(Adoption { chain: chain(name), base, named, by, why, refunds })
 }
 
 #[test]
@@ -104,6 +105,19 @@ fn the_lost_branch_is_taken_back_and_the_new_one_followed() {
     );
     let cursor = world.memory.cursor(&chain("ethereum")).unwrap();
     assert_eq!(cursor.finalized.unwrap().height, 3);
+}
+
+/// What was seen on the lost branch pays nobody on the new one by itself: a person is told.
+#[test]
+fn the_refunds_seen_above_the_base_are_named() {
+    let mut world = lost();
+    pause(&mut world);
+    let Update::Adopt(adoption) = adoption(&world, "ethereum", 1, 4) else { unreachable!() };
+    let refunds: Vec<CaseId> = (0..30).map(|n| CaseId(format!("late:{n}"))).collect();
+    world.apply(&Update::Adopt(Adoption { refunds, ..adoption })).unwrap();
+    let told = world.news();
+    assert!(told.contains(" refunds=late:0 late:1 ") && told.contains(" late:19 "), "{told}");
+    assert!(told.contains(" refunds_above=30") && !told.contains("late:20"), "{told}");
 }
 
 #[test]

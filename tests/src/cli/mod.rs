@@ -3,6 +3,7 @@
 //! In: arguments and a config. Out: what the real binary prints, its exit code, what it wrote.
 //! Never: the library called in place of a command. Why: this is what operators and support see.
 
+mod adopted;
 mod config;
 mod counter;
 mod decide;

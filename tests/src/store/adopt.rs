@@ -18,7 +18,7 @@ on_both!(
 fn adoption() -> Update {
     let (by, why) = ("maria".to_owned(), "two explorers".to_owned());
     let (base, named) = (header(1, 0), header(3, 7).id);
-    Update::Adopt(Adoption { chain: chain(), base, named, by, why })
+    Update::Adopt(Adoption { chain: chain(), base, named, by, why, refunds: Vec::new() })
 }
 
 async fn paused(place: &Place) {
