@@ -16,6 +16,9 @@ use crate::outflow::Outflow;
 use crate::outflows;
 use crate::plan::PlanError;
 
+/// Characters of a standing pause's reason that are kept before another one.
+const KEPT: usize = 500;
+
 /// The notices that an update may touch.
 #[derive(Clone)]
 pub(crate) struct Issuer {
@@ -155,11 +158,21 @@ impl Desk {
         }
     }
 
-    /// Stops crediting on the chain of `mv` where the issuer gave a reason to.
+    /// Stops crediting on the chain of `mv` where the issuer gave a reason to. Where it waits for a
+    /// person already, for that reason too: who ends the pause is to know of both.
     pub(crate) fn heed_issuer(&mut self, mv: &mut CursorMove) {
-        let Some(why) = self.issuer.stops.take().filter(|_| mv.paused.is_none()) else { return };
+        let Some(why) = self.issuer.stops.take() else { return };
+        if mv.paused.as_ref().is_some_and(|standing| standing.contains(&why)) {
+            return;
+        }
         self.tell_chain(EventKind::ChainPaused, &mv.chain, vec![("why", why.clone())]);
-        mv.paused = Some(why);
+        mv.paused = Some(match mv.paused.take() {
+            None => why,
+            Some(standing) => {
+                let kept: String = standing.chars().take(KEPT).collect();
+                format!("{kept}; {why}")
+            }
+        });
     }
 
     fn tell_notice(&mut self, kind: EventKind, noted: &Noted) {

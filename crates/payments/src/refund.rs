@@ -14,7 +14,7 @@ use crate::keeper::Keeper;
 use crate::ledger::{Account, Asset, Entry, Journal};
 use crate::lookup::{Mined, Transaction};
 use crate::plan::{PlanError, rules_of};
-use crate::resolve::{Refusal, find, guarded, key_of};
+use crate::resolve::{Refusal, find, key_of};
 use crate::time::Time;
 
 /// What the chain says of a transaction that is to pay a refund.
@@ -66,10 +66,12 @@ pub(crate) fn follow(
                     let step = step(StepKind::Failed(*tx), &why);
                     add(snapshot, case, &refund, EventKind::RefundFailed, step, now)
                 }
-                Answer::Paid(n) => {
-                    still_owed(snapshot, case).map_err(refuse)?;
-                    verified(snapshot, case, &refund, (*tx, n), seen, now)
+                Answer::Paid(_) if still_owed(snapshot, case).is_err() => {
+                    let why = for_nothing(&refund);
+                    let step = step(StepKind::Failed(*tx), &why);
+                    add(snapshot, case, &refund, EventKind::RefundFailed, step, now)
                 }
+                Answer::Paid(n) => verified(snapshot, case, &refund, (*tx, n), seen, now),
             }
         }
         (RefundFact::GivenUp(..) | RefundFact::Seen(..), _) => Ok(Changes::default()),
@@ -136,12 +138,25 @@ fn still_owed(snapshot: &Snapshot, case: &Case) -> Result<(), Refusal> {
     if owed(journals, case).is_empty() { Err(Refusal::Gone) } else { Ok(()) }
 }
 
-/// The journals by which a refund was decided that no reorg has reversed.
+/// What a person is told of money that was sent back for a deposit that is gone.
+fn for_nothing(Refund { to, net, .. }: &Refund) -> String {
+    format!(
+        "{net} USDT reached {to}, and nothing was owed any more: the deposit's block is no longer \
+         part of the chain. Send nothing again; where the deposit is mined again, what was sent \
+         is to be set against it"
+    )
+}
+
+/// The journals by which a refund was decided that no reorg has reversed. A later case of the same
+/// subject is called as a round of this one would be: when it was decided tells them apart.
 fn owed<'a>(journals: &'a [Journal], case: &Case) -> Vec<&'a Journal> {
     let base = format!("resolve:{}", case.id);
+    let decided = case.decision.as_ref().map(|decision| decision.at);
     let of_case = |journal: &&Journal| {
         let key = journal.key.as_str();
-        is_round_of(key, &base) || key.strip_prefix(&base).is_some_and(|at| at.starts_with(':'))
+        Some(journal.recorded) == decided
+            && (is_round_of(key, &base)
+                || key.strip_prefix(&base).is_some_and(|at| at.starts_with(':')))
     };
     let stands = |journal: &&Journal| {
         let reversal = format!("reverse:{}", journal.key);
@@ -167,13 +182,18 @@ fn add(
     if let Some(tx) = sent {
         desk.explain_refund(&case.chain, (tx, refund.to), &case.id);
     }
-    let mut changes = guarded(snapshot, case, desk.finish());
-    if !changes.outflows.is_empty() {
+    Ok(in_turn(snapshot, case, desk.finish()))
+}
+
+/// In turn with the scans of the chain, whoever's case it is: what a scan judges at this moment may
+/// be explained by this, and an adoption may take back the block that this was seen in.
+fn in_turn(snapshot: &Snapshot, case: &Case, mut changes: Changes) -> Changes {
+    if !changes.is_empty() {
         let cursor = snapshot.cursor.clone();
         let cursor = cursor.unwrap_or_else(|| Cursor::new(case.chain.clone()));
         changes.cursor = Some(CursorMove::still(&cursor));
     }
-    Ok(changes)
+    changes
 }
 
 /// Writes down that a refund is said to be sent, or that it was not.
@@ -215,7 +235,7 @@ fn verified(
     let Transaction::Mined(mined) = seen else { return Ok(Changes::default()) };
     let mut desk = Desk::new(snapshot, now);
     pay(desk.keeper(case)?, case, refund, ((tx, n), mined.block.height, mined.time), now);
-    Ok(guarded(snapshot, case, desk.finish()))
+    Ok(in_turn(snapshot, case, desk.finish()))
 }
 
 /// Writes down that transfer `n` of a transaction pays a refund, mined at a height and a time.

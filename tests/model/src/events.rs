@@ -234,7 +234,11 @@ fn follow(told: &mut Told, event: &Event) -> Option<()> {
         | EventKind::AddressBlacklisted
         | EventKind::AddressReleased
         | EventKind::AddressEmptied => told.noted.insert(word(event, "notice")?),
-        EventKind::ChainPaused => told.paused.insert(event.chain.clone()?),
+        // What the issuer gives for a reason is told beside one that stands.
+        EventKind::ChainPaused => {
+            let fresh = told.paused.insert(event.chain.clone()?);
+            fresh || word(event, "why")?.contains("deprecated")
+        }
         EventKind::ChainStalled => told.stalled.insert(event.chain.clone()?),
         // A person has it follow another branch, lets it go on and says why, or a block was read.
         EventKind::ChainRecovered if word(event, "adopted").is_some() => {

@@ -169,8 +169,8 @@ impl Whole<'_> {
     /// What is owed by refunds that no chain has shown: not those whose deposit is gone since.
     fn owed(&self, chain: &Chain) -> i128 {
         let stands = |case: &Case| {
-            let keys = |end: &str| format!("resolve:{}{end}", case.id);
-            ["", "#", ":"].iter().any(|end| self.sums.stands(&keys(end), end.is_empty()))
+            let decided = case.decision.as_ref().map(|decision| decision.at);
+            decided.is_some_and(|at| self.sums.stands(&format!("resolve:{}", case.id), at))
         };
         let of_chain = self.memory.cases().iter().filter(|case| case.chain == chain.name);
         let unpaid = of_chain.filter(|case| {

@@ -83,10 +83,16 @@ impl Sums {
         of_kind.map(|(_, journal)| journal.as_ref())
     }
 
-    /// Whether a journal stands whose key is this, or begins with it.
-    pub(crate) fn stands(&self, key: &str, whole: bool) -> bool {
-        let next = self.live.range(key.to_owned()..).next();
-        next.is_some_and(|(of, _)| if whole { of == key } else { of.starts_with(key) })
+    /// Whether a journal of that moment stands whose key is this, or a longer one.
+    pub(crate) fn stands(&self, key: &str, recorded: Time) -> bool {
+        let from = self.live.range(key.to_owned()..);
+        let mut from = from.take_while(|(of, _)| of.starts_with(key));
+        from.any(|(of, journal)| {
+            let is_of = of
+                .get(key.len()..)
+                .is_some_and(|end| end.is_empty() || end.starts_with(['#', ':']));
+            is_of && journal.recorded == recorded
+        })
     }
 
     /// No entry takes an account past its bound, not even for a moment, but where a commit takes

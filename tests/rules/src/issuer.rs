@@ -6,7 +6,7 @@ use payments::notice::{Standing, What};
 use payments::outflow::{OutflowId, OutflowState, Way};
 use ruint::aliases::U256;
 
-use super::world::{World, address, chain, pay, says, tx};
+use super::world::{World, address, chain, named, pay, says, tx};
 
 /// Order A paid 100 in t1, in block 1, and final there.
 fn paid() -> World {
@@ -78,14 +78,40 @@ fn a_deprecated_token_stops_crediting_until_a_person_resumes_it() {
 }
 
 #[test]
-fn a_chain_that_is_paused_already_keeps_its_reason() {
+fn a_chain_that_is_paused_already_has_both_reasons() {
     let mut world = paid();
     let (on, why) = (chain("ethereum"), "maria: a look".to_owned());
     world.apply(&Update::Pause { chain: on.clone(), why: why.clone() }).unwrap();
     world.skip();
     world.announce("ethereum", &[("t2", What::Deprecated(address("other")))]);
-    says(&world.news(), "token.deprecated notice=ethereum:t2:0 to=@other height=2");
-    assert_eq!(world.memory.cursor(&on).unwrap().paused, Some(why));
+    let deprecated = "the token was deprecated in block 2: @other goes on in its place, and what \
+                      arrives there is not read";
+    says(
+        &world.news(),
+        &format!(
+            "token.deprecated notice=ethereum:t2:0 to=@other height=2
+            chain.paused why={deprecated}"
+        ),
+    );
+    let paused = world.memory.cursor(&on).unwrap().paused.clone().unwrap();
+    assert_eq!(named(&paused), format!("{why}; {deprecated}"));
+    // Whoever ends the pause ends it for both, and knows of both.
+    let (by, why) = ("maria".to_owned(), "seen".to_owned());
+    world.apply(&Update::Resume { chain: on.clone(), by, why }).unwrap();
+    world.mine("ethereum", &[]);
+    assert_eq!(world.memory.cursor(&on).unwrap().paused, None);
+}
+
+#[test]
+fn of_a_long_reason_the_beginning_is_kept() {
+    let mut world = paid();
+    let on = chain("ethereum");
+    let why = "é".repeat(10_000);
+    world.apply(&Update::Pause { chain: on.clone(), why }).unwrap();
+    world.announce("ethereum", &[("t2", What::Deprecated(address("other")))]);
+    let paused = world.memory.cursor(&on).unwrap().paused.clone().unwrap();
+    assert!(paused.starts_with("ééé") && paused.ends_with("is not read"), "{paused}");
+    assert!(paused.chars().count() < 800, "{}", paused.len());
 }
 
 #[test]

@@ -93,7 +93,9 @@ fn nothing_is_sent_back_that_was_taken_away() {
     world.mine("ethereum", &[]);
     world.finalize("ethereum", 3);
     let paid = world.seen(&case, ("t3", 3), |mined| mined.transfers[0].raw = raw("6.20"));
-    refused(paid, "has no deposit any more");
+    assert_eq!(paid.unwrap().journals, []);
+    assert_eq!(world.standing(&case), RefundState::Failed);
+    refused(world.sent(&case, "t4"), "has no deposit any more");
 }
 
 #[test]

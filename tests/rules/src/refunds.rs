@@ -7,7 +7,7 @@ use payments::lookup::{Mined, Transaction};
 use payments::{PlanError, Update};
 
 use super::resolve::{of, refund, refused};
-use super::world::{LOOKALIKE, TOKEN, World, address, id, pay, says, tx, usdt};
+use super::world::{LOOKALIKE, TOKEN, World, address, chain, id, pay, says, tx, usdt};
 
 impl World {
     pub(super) fn fact(&mut self, case: &CaseId, fact: RefundFact) -> Result<Changes, PlanError> {
@@ -166,4 +166,65 @@ fn only_what_was_decided_is_sent() {
     let unknown = CaseId("late:nothing".to_owned());
     refused(world.sent(&unknown, "t3"), "there is no case `late:nothing`");
     assert!(world.memory.dossier(&id("A")).is_some());
+}
+
+/// The deposit is gone with its branch, and the refund that was under way is paid on the new one.
+#[test]
+fn a_refund_of_what_is_gone_is_told_and_holds_up_nothing() {
+    let (mut world, case) = World::owing();
+    world.sent(&case, "t3").unwrap();
+    world.lose("ethereum", 1);
+    world.scan("ethereum").unwrap();
+    world.mine("ethereum", &[]);
+    world.finalize("ethereum", 3);
+    world.skip();
+    world.seen(&case, ("t3", 3), |_| {}).unwrap();
+    let news = world.news();
+    assert!(news.starts_with("refund.failed"), "{news}");
+    for line in ["99.20 USDT reached @back", "nothing was owed any more", "Send nothing again"] {
+        assert!(news.contains(line), "{line} is not in {news}");
+    }
+    assert_eq!(world.standing(&case), RefundState::Failed);
+    assert!(!world.balances().contains("refunds_payable"), "{}", world.balances());
+    refused(world.sent(&case, "t4"), "has no deposit any more");
+}
+
+/// Two orders share nothing but their chain, so the chain's cursor keeps what is said of a refund
+/// and what a scan judges apart.
+#[test]
+fn what_is_said_of_a_refund_is_in_turn_with_the_scans() {
+    let (mut world, case) = World::owing();
+    let generation = |world: &World| world.memory.cursor(&chain("ethereum")).unwrap().generation;
+    let before = generation(&world);
+    let said = world.sent(&case, "t3").unwrap();
+    assert_eq!(said.cursor.map(|mv| mv.generation), Some(before));
+    let seen = world.seen(&case, ("t3", 3), |_| {}).unwrap();
+    assert_eq!(seen.cursor.map(|mv| mv.generation), Some(before + 1));
+    assert_eq!(generation(&world), before + 2);
+}
+
+/// What arrived is mined again after its branch was lost, and a person decides anew: the refund
+/// that was under way before pays the new case as little as any other transaction.
+#[test]
+fn a_refund_of_what_is_gone_is_not_one_of_what_came_back() {
+    let (mut world, case) = World::owing();
+    world.sent(&case, "t3").unwrap();
+    world.lose("ethereum", 1);
+    world.scan("ethereum").unwrap();
+    world.mine("ethereum", &[pay("t2", "A", "100")]);
+    world.mine("ethereum", &[]);
+    world.finalize("ethereum", 4);
+    let again = CaseId(format!("{}#2", case.0));
+    world.says("ann", &again, refund("back", "0.80")).unwrap();
+    let owed = world.balances();
+    assert!(owed.contains("refunds_payable"), "{owed}");
+    world.skip();
+    world.seen(&case, ("t3", 4), |_| {}).unwrap();
+    assert!(world.news().contains("nothing was owed any more"), "it pays nothing that is owed");
+    assert_eq!(world.standing(&case), RefundState::Failed);
+    assert_eq!(world.balances(), owed, "what came back is owed still");
+    world.sent(&again, "t5").unwrap();
+    world.seen(&again, ("t5", 4), |_| {}).unwrap();
+    assert_eq!(world.standing(&again), RefundState::Verified);
+    assert!(!world.balances().contains("refunds_payable"), "{}", world.balances());
 }
