@@ -4,6 +4,7 @@
 //! that, whole: code, severity, amount, key, sentence. Never: a code alone.
 //! Why: a supporter reads these sentences, and finance files these amounts.
 
+mod booked;
 mod chain_side;
 mod ledger_side;
 mod whole;
