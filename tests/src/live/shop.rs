@@ -190,6 +190,7 @@ token = "{token}"
 decimals = {decimals}
 confirmations = [{{ up_to = "10000", blocks = {confirmations} }}, {{ at = "finalized" }}]
 poll_interval = "{poll_interval}"
+silent_after = "never"
 {chain}
 
 [chains.ethereum.addresses]
