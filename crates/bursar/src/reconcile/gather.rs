@@ -103,6 +103,10 @@ impl Gather<'_> {
         };
         let mut seen = Seen::new(pin.from, pin.block, pin.time);
         seen.tip = pin.tip;
+        if let Some(why) = self.cursor.stalled.as_ref().filter(|_| bounds.newest) {
+            // Nodes that stand still agree with books that stand with them.
+            seen.gaps.push(Gap { subject: "stalled".to_owned(), why: why.clone() });
+        }
         if bounds.newest
             && let Some(why) = self.behind(pin, &known).await?
         {

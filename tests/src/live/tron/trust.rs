@@ -91,6 +91,24 @@ async fn books_that_end_long_before_the_chain_are_not_called_clean() {
     assert_eq!(shop.reconcile(&[]).await.0, 0);
 }
 
+/// The only endpoint answers and stands still, and the books with it: they agree, and nobody knows
+/// what was paid since.
+#[tokio::test]
+async fn a_chain_that_stands_still_is_not_called_clean() {
+    let shop = Shop::open(Engine::Sqlite, "").await;
+    shop.two_paid().await.stop().await;
+    assert_eq!(shop.reconcile(&[]).await.0, 0);
+    let pace = "poll_interval = \"50ms\"";
+    shop.rewrite(|config| config.replacen(pace, &format!("silent_after = \"1s\"\n{pace}"), 1));
+    let mut daemon = shop.daemon();
+    daemon.said_times("chain.stalled", 1).await;
+    daemon.stop().await;
+    let (code, report) = shop.reconcile(&[]).await;
+    assert_eq!((code, codes(&report)), (3, vec!["C108"]), "{report:#}");
+    let what = text(&report["discrepancies"][0]["what"]);
+    assert!(what.starts_with("stalled: nothing has become final for more than"), "{what}");
+}
+
 /// Anybody can send a token of his own to an address of ours, as much and as often as he likes.
 #[tokio::test]
 async fn other_tokens_are_no_money() {
