@@ -124,8 +124,7 @@ async fn one_chain(
 /// Marks a chain of which no node has answered since `begun`, once that is too long. A database
 /// that does not answer either is told where it is asked for more.
 async fn unread(opened: &Opened, name: &ChainName, chain: &Chain, begun: Time, error: &Error) {
-    let limit = i64::try_from(chain.stalled_after.as_millis()).unwrap_or(i64::MAX);
-    if opened.books.clock.now().0.saturating_sub(begun.0) < limit {
+    if opened.books.clock.now().since(begun) < chain.stalled_after {
         return;
     }
     let marked = async {

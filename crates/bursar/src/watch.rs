@@ -313,8 +313,7 @@ impl Watcher {
     fn is_overdue(&mut self) -> bool {
         let now = self.eyes.books.clock.now();
         let since = *self.unread_since.get_or_insert(now);
-        let limit = i64::try_from(self.stalled_after.as_millis()).unwrap_or(i64::MAX);
-        now.0.saturating_sub(since.0) >= limit
+        now.since(since) >= self.stalled_after
     }
 
     /// Turns until `stop` is told: at once while blocks are waiting, else when the doorbell rings

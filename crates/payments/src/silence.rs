@@ -18,7 +18,6 @@ pub(crate) fn settle(
     (scan, grown): (&Scan, bool),
     now: Time,
 ) {
-    let height = mv.kept.last().map_or(0, |header| header.id.height);
     match silent(rules, mv, scan, now) {
         Some(why) if mv.stalled.is_none() => {
             desk.tell_chain(EventKind::ChainStalled, &mv.chain, vec![("why", why.clone())]);
@@ -26,6 +25,7 @@ pub(crate) fn settle(
         }
         Some(why) if grown => mv.stalled = Some(why),
         None if grown && mv.stalled.take().is_some() => {
+            let height = mv.kept.last().map_or(0, |header| header.id.height);
             let data = vec![("height", height.to_string())];
             desk.tell_chain(EventKind::ChainRecovered, &mv.chain, data);
         }
@@ -41,8 +41,7 @@ fn silent(rules: &ChainRules, mv: &CursorMove, scan: &Scan, now: Time) -> Option
         return None;
     }
     let header = mv.kept.iter().find(|header| header.id == finalized)?;
-    let millis = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-    if now.0.saturating_sub(header.time.0) <= millis {
+    if now.since(header.time) <= limit {
         return None;
     }
     let (minutes, height) = (limit.as_secs().div_euclid(60), finalized.height);

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use alloy::primitives::Address as Account;
+use alloy::primitives::{Address as Account, B256};
 use bursar::clock::Clock;
 use bursar::open::Opened;
 use bursar::watch::Watcher;
-use lab::evm::{Chain, ChainSpec, Node, Tx};
+use lab::evm::{Chain, ChainSpec, Fault, Node, Tx};
 use payments::chain::BlockId;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -178,6 +178,23 @@ url = "{url}/v3/{KEY}"
     pub(super) async fn order(&self, id: &str) -> Account {
         let made = self.json(&create(id, &["--amount", "100"])).await;
         made["address"].as_str().and_then(|text| text.parse().ok()).expect("an address")
+    }
+
+    /// An order, and its payment that the node leaves out among others of its block, two blocks
+    /// below the tip: where the addresses are many, no bloom shows it.
+    pub(super) async fn omitted(&self, id: &str) -> (Account, B256) {
+        let address = self.order(id).await;
+        let crowd = (1..=100u8).map(|n| format!("{}\n", Account::with_last_byte(n)));
+        std::fs::write(self.path("list"), crowd.collect::<String>()).expect("written");
+        self.json(&["address", "import", "list"]).await;
+        let stranger = Account::repeat_byte(0x99);
+        let paid = vec![pay(stranger, 1), pay(address, 100_000_000), pay(stranger, 2)];
+        let block = self.chain.mine(paid);
+        let tx = self.chain.transactions(block.height)[1];
+        self.node.fault(Fault::OmitLog { tx });
+        self.chain.mine_empty(2);
+        self.watch().await;
+        (address, tx)
     }
 
     /// Reads the chain to its end, as the daemon does.

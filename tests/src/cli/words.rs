@@ -4,7 +4,7 @@
 //! Never: a sentence that was true an hour ago. Why: it is read out to a customer as it stands.
 
 use alloy::primitives::Address as Account;
-use lab::evm::{Fault, Tx};
+use lab::evm::Tx;
 use serde_json::{Value, json};
 
 use super::counter::{Counter, create, pay};
@@ -307,17 +307,7 @@ async fn an_id_of_a_discrepancy_is_not_repeated_whole() {
 #[tokio::test]
 async fn a_payment_is_found_where_the_clock_of_the_machine_is_ahead() {
     let counter = Counter::behind(20 * 60).await;
-    let address = counter.order("A-1").await;
-    let crowd = (1..=100u8).map(|n| format!("{}\n", Account::with_last_byte(n)));
-    std::fs::write(counter.path("list"), crowd.collect::<String>()).expect("written");
-    counter.json(&["address", "import", "list"]).await;
-    let stranger = Account::repeat_byte(0x99);
-    let block =
-        counter.chain.mine(vec![pay(stranger, 1), pay(address, 100_000_000), pay(stranger, 2)]);
-    let tx = counter.chain.transactions(block.height)[1];
-    counter.node.fault(Fault::OmitLog { tx });
-    counter.chain.mine_empty(2);
-    counter.watch().await;
+    let (address, _) = counter.omitted("A-1").await;
     counter.node.heal();
     let address = address.to_string();
     let again = counter.json(&["rescan", "--chain=ethereum", "--address", &address]).await;

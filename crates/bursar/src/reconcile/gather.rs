@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use payments::address::{Address, Spelling};
-use payments::chain::{BlockHash, Cursor, Transfer, TxHash};
+use payments::chain::{BlockHash, Cursor, Header, Transfer, TxHash};
 use payments::name::ChainName;
 use payments::notice::{Notice, What};
 use payments::reconcile::{Disagreement, Gap, Seen, TokenEvent};
@@ -30,8 +31,8 @@ const IN_FLIGHT: usize = 4;
 const ACCOUNTS: usize = 200;
 /// How often a question is asked that gets no answer.
 const ATTEMPTS: u32 = 4;
-/// How far below the newest final block the books may end, in milliseconds of the chain's time.
-const BEHIND: i64 = 3_600_000;
+/// How far below the newest final block the books may end, by the chain's time.
+const BEHIND: Duration = Duration::from_secs(3_600);
 /// How often a balance is asked for again that moved while it was told.
 const MOVED: u32 = 5;
 
@@ -91,15 +92,9 @@ impl Gather<'_> {
         holders: &[Address],
     ) -> Result<Result<Seen, String>, Error> {
         let known = self.keep.known(self.name.as_str()).await?;
-        let pin = match known.get("pin").and_then(|text| Pin::read(text)) {
-            Some(pin) => pin,
-            None => match self.pin(bounds).await {
-                Ok(pin) => {
-                    self.keep.put(self.name.as_str(), "pin", &pin.write()).await?;
-                    pin
-                }
-                Err(why) => return Ok(Err(why)),
-            },
+        let (pin, behind) = match self.pinned(bounds, &known).await? {
+            Ok(pinned) => pinned,
+            Err(why) => return Ok(Err(why)),
         };
         let mut seen = Seen::new(pin.from, pin.block, pin.time);
         seen.tip = pin.tip;
@@ -107,9 +102,7 @@ impl Gather<'_> {
             // Nodes that stand still agree with books that stand with them.
             seen.gaps.push(Gap { subject: "stalled".to_owned(), why: why.clone() });
         }
-        if bounds.newest
-            && let Some(why) = self.behind(pin, &known).await?
-        {
+        if let Some(why) = behind.filter(|_| bounds.newest) {
             seen.gaps.push(Gap { subject: "books".to_owned(), why });
         }
         for (number, (endpoint, node)) in self.nodes.iter().enumerate() {
@@ -142,11 +135,35 @@ impl Gather<'_> {
         Ok(Ok(seen))
     }
 
+    /// The block to stop at, and why it is too far below what is final now, where it is; of a run
+    /// that goes on, the same as before.
+    async fn pinned(
+        &self,
+        bounds: &Bounds,
+        known: &BTreeMap<String, String>,
+    ) -> Result<Result<(Pin, Option<String>), String>, Error> {
+        if let Some(pin) = known.get("pin").and_then(|text| Pin::read(text)) {
+            return Ok(Ok((pin, known.get("behind").cloned())));
+        }
+        let (pin, behind) = match self.pin(bounds).await {
+            Ok(pinned) => pinned,
+            Err(why) => return Ok(Err(why)),
+        };
+        // Before the pin, without which it is asked for again.
+        if let Some(why) = &behind {
+            self.keep.put(self.name.as_str(), "behind", why).await?;
+        }
+        self.keep.put(self.name.as_str(), "pin", &pin.write()).await?;
+        Ok(Ok((pin, behind)))
+    }
+
     /// The block to stop at: final for every endpoint and for the books, and the same in all.
-    async fn pin(&self, bounds: &Bounds) -> Result<Pin, String> {
+    /// Beside it, why the books are too far behind: any endpoint may be the one that stands still,
+    /// and none can make up a later final block that would make a run pass.
+    async fn pin(&self, bounds: &Bounds) -> Result<(Pin, Option<String>), String> {
         let books = self.cursor.finalized.ok_or("the books have no final block yet")?;
         let height = bounds.to.map_or(books.height, |to| to.min(books.height));
-        let mut pin: Option<Pin> = None;
+        let (mut pin, mut behind) = (None::<Pin>, None);
         for (endpoint, node) in &self.nodes {
             let newest = self.again(|| node.newest_final()).await;
             let newest = newest.map_err(|why| format!("{endpoint}: {why}"))?;
@@ -169,6 +186,7 @@ impl Gather<'_> {
                     "{endpoint} has {found} at the final height {height}, the books {recorded}"
                 ));
             }
+            behind = behind.or_else(|| far_below(endpoint, &newest, &header));
             match pin {
                 Some(first) if first.block != header.id => {
                     return Err(format!(
@@ -183,43 +201,8 @@ impl Gather<'_> {
                 }
             }
         }
-        pin.ok_or_else(|| "no endpoint is configured".to_owned())
-    }
-
-    /// Why the books are too far behind the chain to be compared with it; none where they are not.
-    async fn behind(
-        &self,
-        pin: Pin,
-        known: &BTreeMap<String, String>,
-    ) -> Result<Option<String>, Error> {
-        let why = match known.get("behind") {
-            Some(why) => why.clone(),
-            None => {
-                let why = self.far_below(pin).await.unwrap_or_default();
-                self.keep.put(self.name.as_str(), "behind", &why).await?;
-                why
-            }
-        };
-        Ok(Some(why).filter(|why| !why.is_empty()))
-    }
-
-    /// Any endpoint may be the one that stands still, and none can make up a later final block that
-    /// would make a run pass.
-    async fn far_below(&self, pin: Pin) -> Option<String> {
-        for (endpoint, node) in &self.nodes {
-            let Ok(Some((newest, _))) = self.again(|| node.newest_final()).await else { continue };
-            let behind = newest.time.0.saturating_sub(pin.time.0);
-            if behind > BEHIND {
-                let (end, newest) = (pin.block.height, newest.id.height);
-                let minutes = behind.div_euclid(60_000);
-                return Some(format!(
-                    "they end at height {end}, {minutes} minutes below the newest final block of \
-                     {endpoint}, {newest}: does the daemon run? `bursar status` says how far it \
-                     is; --to {end} compares what they have"
-                ));
-            }
-        }
-        None
+        let pin = pin.ok_or_else(|| "no endpoint is configured".to_owned())?;
+        Ok((pin, behind))
     }
 
     /// The block is still the chain's after everything was read.
@@ -471,6 +454,19 @@ impl Gather<'_> {
             tokio::time::sleep(retry.next_wait()).await;
         }
     }
+}
+
+/// Why books that end at `end` are too far behind what an endpoint calls final.
+fn far_below(endpoint: &str, newest: &Header, end: &Header) -> Option<String> {
+    let behind = newest.time.since(end.time);
+    let (minutes, end, newest) = (behind.as_secs().div_euclid(60), end.id.height, newest.id.height);
+    (behind > BEHIND).then(|| {
+        format!(
+            "they end at height {end}, {minutes} minutes below the newest final block of \
+             {endpoint}, {newest}: does the daemon run? `bursar status` says how far it is; \
+             --to {end} compares what they have"
+        )
+    })
 }
 
 /// What the token's owner did, where it is more than taking back what was done before.

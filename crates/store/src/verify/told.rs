@@ -134,6 +134,24 @@ fn event(line: &str, pauses: &Pauses) -> Result<(Option<OrderId>, Told), Error> 
     Ok((order, Told { seq, commit, kind, at, chain, deposit, case, paused, data }))
 }
 
+/// What was told of the things that `bulk` asks about by `keys`, in the order of telling, each with
+/// the order it is of.
+async fn read<T>(
+    reading: &mut Reading,
+    (bulk, keys): (&Bulk, &[T]),
+    bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
+    pauses: &Pauses,
+) -> Result<Vec<(Option<OrderId>, Told)>, Error> {
+    let mut found = Vec::new();
+    let take = |line: &str| {
+        found.push(event(line, pauses)?);
+        Ok(())
+    };
+    reading.link().read(bulk, keys, bind, take).await?;
+    found.sort_unstable_by_key(|(_, told)| told.seq);
+    Ok(found)
+}
+
 /// What was told of these orders, in the order of telling.
 pub(super) async fn told(
     reading: &mut Reading,
@@ -142,17 +160,12 @@ pub(super) async fn told(
 ) -> Result<BTreeMap<OrderId, Vec<Told>>, Error> {
     let ids: Vec<OrderId> = orders.iter().map(|stored| stored.order.id.clone()).collect();
     let mut found: BTreeMap<OrderId, Vec<Told>> = BTreeMap::new();
-    for bulk in [&TOLD_OF_ORDERS, &TOLD_OF_DEPOSITS] {
-        reading
-            .link()
-            .read(bulk, &ids, by_name, |line| {
-                let (order, told) = event(line, pauses)?;
-                if let Some(order) = order {
-                    found.entry(order).or_default().push(told);
-                }
-                Ok(())
-            })
-            .await?;
+    for bulk in [&*TOLD_OF_ORDERS, &*TOLD_OF_DEPOSITS] {
+        for (order, told) in read(reading, (bulk, &ids), by_name, pauses).await? {
+            if let Some(order) = order {
+                found.entry(order).or_default().push(told);
+            }
+        }
     }
     found.values_mut().for_each(|told| told.sort_unstable_by_key(|event| event.seq));
     Ok(found)
@@ -167,17 +180,11 @@ pub(super) async fn told_of_nobodys(
     let ids: Vec<&DepositId> = deposits.iter().map(|stored| &stored.deposit.id).collect();
     let mut found: BTreeMap<DepositId, Vec<Told>> = BTreeMap::new();
     let bind = |binds: &mut Binds, id: &&DepositId| binds.text(id.to_string());
-    reading
-        .link()
-        .read(&TOLD_OF_NOBODYS, &ids, bind, |line| {
-            let (order, told) = event(line, pauses)?;
-            if let (None, Some(deposit)) = (order, told.deposit.clone()) {
-                found.entry(deposit).or_default().push(told);
-            }
-            Ok(())
-        })
-        .await?;
-    found.values_mut().for_each(|told| told.sort_unstable_by_key(|event| event.seq));
+    for (order, told) in read(reading, (&TOLD_OF_NOBODYS, &ids), bind, pauses).await? {
+        if let (None, Some(deposit)) = (order, told.deposit.clone()) {
+            found.entry(deposit).or_default().push(told);
+        }
+    }
     Ok(found)
 }
 
@@ -187,17 +194,9 @@ pub(super) async fn told_of_cases(
     cases: &[Case],
     pauses: &Pauses,
 ) -> Result<Vec<Told>, Error> {
-    let mut found = Vec::new();
     let bind = |binds: &mut Binds, case: &Case| binds.text(case.id.0.clone());
-    reading
-        .link()
-        .read(&TOLD_OF_CASES, cases, bind, |line| {
-            found.push(event(line, pauses)?.1);
-            Ok(())
-        })
-        .await?;
-    found.sort_unstable_by_key(|told: &Told| told.seq);
-    Ok(found)
+    let found = read(reading, (&TOLD_OF_CASES, cases), bind, pauses).await?;
+    Ok(found.into_iter().map(|(_, told)| told).collect())
 }
 
 /// The decisions by which these orders got deposits that had arrived elsewhere, by their cases.
@@ -209,15 +208,8 @@ pub(super) async fn brought(
     let deposits = orders.iter().flat_map(|stored| &stored.deposits);
     let cases: BTreeSet<&CaseId> = deposits.filter_map(|d| d.assigned.as_ref()).collect();
     let cases: Vec<&CaseId> = cases.into_iter().collect();
-    let mut found = BTreeMap::new();
     let bind = |binds: &mut Binds, case: &&CaseId| binds.text(case.0.clone());
-    reading
-        .link()
-        .read(&DECIDED, &cases, bind, |line| {
-            let (_, told) = event(line, pauses)?;
-            found.extend(told.case.clone().map(|case| (case, told)));
-            Ok(())
-        })
-        .await?;
-    Ok(found)
+    let found = read(reading, (&DECIDED, &cases), bind, pauses).await?;
+    let by_case = |(_, told): (_, Told)| Some((told.case.clone()?, told));
+    Ok(found.into_iter().filter_map(by_case).collect())
 }

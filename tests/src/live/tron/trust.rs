@@ -9,18 +9,25 @@ use lab::tron::{self, Fault, Tx};
 use super::morning::{address_of, looked};
 use super::reconcile::{FORGETFUL, codes, ether_payment};
 use super::{Engine, Shop, list, payment, text};
+use crate::live::daemon::Daemon;
 
 const BY_MARIA: [&str; 4] = ["--by", "maria", "--why", "it is looked into"];
+
+/// A payment of 50 to order T-1 that the index has lost, in that block.
+async fn forgotten() -> (Shop, Daemon, tron::BlockRef) {
+    let shop = Shop::open(Engine::Sqlite, FORGETFUL).await;
+    let daemon = shop.watching().await;
+    let lost = shop.order("T-1", "tron", "50").await;
+    let block = shop.chain.mine(vec![payment(lost, 50)]);
+    shop.node.fault(Fault::LostRows { tx: shop.chain.transactions(block.height)[0] });
+    (shop, daemon, block)
+}
 
 /// The first endpoint alone shows a payment: it may have made it up.
 #[tokio::test]
 async fn what_only_one_endpoint_shows_is_not_ingested() {
-    let shop = Shop::open(Engine::Sqlite, FORGETFUL).await;
-    let mut daemon = shop.watching().await;
-    let lost = shop.order("T-1", "tron", "50").await;
-    let block = shop.chain.mine(vec![payment(lost, 50)]);
+    let (shop, mut daemon, block) = forgotten().await;
     let tx = shop.chain.transactions(block.height)[0];
-    shop.node.fault(Fault::LostRows { tx });
     shop.all_final(&mut daemon).await;
     daemon.stop().await;
     let other = tron::Node::start_grid(shop.chain.clone()).await.expect("a port");
@@ -137,11 +144,7 @@ async fn other_tokens_are_no_money() {
 /// A person looked at the newest blocks alone; the daemon's own look begins where its last ended.
 #[tokio::test]
 async fn a_look_at_a_part_is_not_the_daemons_own() {
-    let shop = Shop::open(Engine::Sqlite, FORGETFUL).await;
-    let mut daemon = shop.watching().await;
-    let lost = shop.order("T-1", "tron", "50").await;
-    let block = shop.chain.mine(vec![payment(lost, 50)]);
-    shop.node.fault(Fault::LostRows { tx: shop.chain.transactions(block.height)[0] });
+    let (shop, mut daemon, block) = forgotten().await;
     shop.chain.mine_empty(5);
     let paid = shop.order("E-1", "ethereum", "40").await;
     shop.ethereum.mine(vec![ether_payment(paid, 40)]);
