@@ -7,6 +7,7 @@
 use payments::chain::Cursor;
 use payments::ledger::{Account, Asset, Journal, Sides};
 use payments::merkle::{TreeHash, TreeHead};
+use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
 use crate::engine::Engine;
@@ -51,12 +52,7 @@ impl Store {
     /// # Errors
     /// What the engine says.
     pub async fn read(&self) -> Result<Reading, Error> {
-        let mut transaction = self.reading().await?;
-        if self.engine == Engine::Postgres {
-            // Everything is read here, so reading tables from end to end is right.
-            let all = "SET LOCAL enable_seqscan = on";
-            sqlx::raw_sql(all).execute(&mut *transaction).await?;
-        }
+        let transaction = self.reading().await?;
         Ok(Reading { store: self.clone(), transaction })
     }
 }
@@ -64,6 +60,23 @@ impl Store {
 impl Reading {
     pub(crate) fn link(&mut self) -> Link<'_> {
         self.store.link(&mut self.transaction)
+    }
+
+    /// Asks a query that goes over whole tables, and reads them from end to end. A page is found
+    /// by an index instead: of tables that are new nothing is known, and then a list of keys looks
+    /// as if it named every row.
+    pub(crate) async fn over_all(&mut self, query: &'static str) -> Result<Vec<AnyRow>, Error> {
+        self.set("SET LOCAL enable_seqscan = on").await?;
+        let rows = sqlx::query(query).fetch_all(&mut *self.transaction).await?;
+        self.set("SET LOCAL enable_seqscan = off").await?;
+        Ok(rows)
+    }
+
+    async fn set(&mut self, setting: &'static str) -> Result<(), Error> {
+        if self.store.engine == Engine::Postgres {
+            sqlx::raw_sql(setting).execute(&mut *self.transaction).await?;
+        }
+        Ok(())
     }
 
     /// Ends it.

@@ -1,10 +1,11 @@
 //! What was changed behind the engine's back is seen.
 
 use payments::Update;
+use sqlx::{AnyConnection, Connection, Row};
 use store::{Engine, Error};
 
-use super::shop::{address, id, opened, order, record};
-use super::{Place, on_both, run};
+use super::shop::{address, id, opened, order, record, scan};
+use super::{Place, on_both, postgresql, run};
 
 on_both!(
     tampering_is_found,
@@ -12,6 +13,32 @@ on_both!(
     a_row_that_does_not_parse_is_named,
     an_unsealed_commit_is_refused,
 );
+
+/// A server that has never looked at these tables takes a list of keys for all of their rows, and
+/// would read a table from end to end for every list.
+#[tokio::test]
+async fn new_books_are_not_read_again_for_every_page() {
+    let place = postgresql().await;
+    let names: Vec<String> = (0..250u8).map(|number| format!("order-{number}")).collect();
+    for name in &names {
+        record(&place.store, &Update::Create(order(name))).await.unwrap();
+    }
+    let pays: Vec<_> =
+        (0..250u8).zip(&names).map(|(number, name)| (1, number, address(name), "100")).collect();
+    record(&place.store, &scan(0..=1, 0, &pays, Some(1))).await.unwrap();
+    assert_eq!(place.store.verify().await.unwrap(), []);
+    place.store.close().await;
+    let mut connection = AnyConnection::connect(&place.url).await.unwrap();
+    // What a connection did is counted when it has ended.
+    let others = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while sqlx::query(others).fetch_one(&mut connection).await.unwrap().get::<i64, _>(0) > 0 {}
+    let read = "SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 'entries'";
+    let read = sqlx::query(read).fetch_one(&mut connection).await.unwrap();
+    let (whole, found) = (read.get::<i64, _>(0), read.get::<i64, _>(1));
+    assert!(whole < 10 && found > 10, "{whole} times from end to end, {found} by an index");
+    connection.close().await.unwrap();
+}
 
 /// Takes away what stands in the way of one statement, as only the owner of the database can.
 async fn force(place: &Place, triggers: &[(&str, &str)], statement: &str) {

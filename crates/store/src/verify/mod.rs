@@ -60,7 +60,7 @@ async fn ask(
     reading: &mut Reading,
     (name, query): (&'static str, &'static str),
 ) -> Result<Vec<Finding>, Error> {
-    let rows = sqlx::query(query).fetch_all(&mut *reading.link().connection).await?;
+    let rows = reading.over_all(query).await?;
     let details = rows.iter().take(SHOWN).map(|row| row.try_get(0));
     details.map(|detail| Ok(Finding { name, detail: detail? })).collect()
 }
