@@ -63,9 +63,8 @@ impl Comparison<'_> {
             }
         }
         for ((chain, address), held) in &self.held {
-            let differs = held.booked != held.expected && !held.named;
-            let told = wrong.iter().any(|(name, of, ..)| name == chain && of == address);
-            if differs && !told {
+            // Where the token says otherwise too, that line is kept: it is of the same key.
+            if held.booked != held.expected && !held.named {
                 let (booked, expected) = (text(held.booked), text(held.expected));
                 let spelled = self.frame.spell(chain, address);
                 let what = format!(

@@ -9,7 +9,6 @@ use super::code::Code;
 use super::compare::Comparison;
 use super::journals::Booked;
 use crate::amount::{Credits, Usdt};
-use crate::case::{Case, Resolution};
 use crate::deposit::{DepositId, State};
 use crate::ledger::{Account, Journal};
 use crate::order::{Dossier, Order};
@@ -87,22 +86,19 @@ impl Comparison<'_> {
         let sold = Usdt::from_micro(sold).unwrap_or(Usdt::MAX);
         let worth = worth(order, sold);
         let found = Credits::from_micro(granted).unwrap_or_default();
-        let buys = |worth: Usdt| order.price.credits(worth, order.due);
-        let right = |worth: Usdt| buys(worth) == Some((found, journal.remainder));
-        if !right(worth) && !accepted(dossier, sold).is_some_and(right) {
-            let what = match buys(worth) {
-                Some((wanted, left)) if wanted == found => format!(
-                    "{key} grants the {found} credits that the price makes of {worth}, and keeps \
-                     a remainder of {}, the price leaves {left}",
-                    journal.remainder
-                ),
-                Some((wanted, _)) => {
-                    format!("{key} grants {found} credits, the price makes {wanted} of {worth}")
-                }
-                None => format!("{key} grants {found} credits, the price makes none of {worth}"),
-            };
-            self.find_journal(Code::RateDiffers, key, what, order, journal);
-        }
+        let kept = journal.remainder;
+        let what = match order.price.credits(worth, order.due) {
+            Some(right) if right == (found, kept) => return,
+            Some((wanted, left)) if wanted == found => format!(
+                "{key} grants the {found} credits that the price makes of {worth}, and keeps a \
+                 remainder of {kept}, the price leaves {left}"
+            ),
+            Some((wanted, _)) => {
+                format!("{key} grants {found} credits, the price makes {wanted} of {worth}")
+            }
+            None => format!("{key} grants {found} credits, the price makes none of {worth}"),
+        };
+        self.find_journal(Code::RateDiffers, key, what, order, journal);
     }
 
     fn find_journal(
@@ -142,13 +138,4 @@ fn worth(order: &Order, sold: Usdt) -> Usdt {
     let below = due.minus_or_zero(tolerance);
     let above = due.plus(tolerance).unwrap_or(Usdt::MAX);
     if sold >= below && sold <= above { due } else { sold }
-}
-
-/// What a person may have taken for the whole of it.
-fn accepted(dossier: &Dossier, sold: Usdt) -> Option<Usdt> {
-    let credited = |case: &Case| {
-        case.decision.as_ref().is_some_and(|taken| taken.resolution == Resolution::Credit)
-    };
-    let due = dossier.order.due.filter(|due| sold < *due);
-    due.filter(|_| dossier.cases.iter().any(credited))
 }

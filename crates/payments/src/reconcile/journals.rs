@@ -4,6 +4,7 @@
 //! Never: a balance taken from anywhere but entries. Why: a sum that was stored can have been
 //! changed; the lines that make it up cannot, without being seen.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::books::Group;
@@ -252,11 +253,8 @@ impl Comparison<'_> {
     /// Suspense over all groups that decisions moved money between: it comes out even.
     pub(super) fn held_after_decisions(&mut self) {
         for ((chain, kind), sum) in std::mem::take(&mut self.decided) {
-            if sum == 0 {
-                continue;
-            }
+            let Some(more) = more(sum) else { continue };
             let key = format!("suspense:{}:{chain}:decided", kind.word());
-            let more = if sum > 0 { "more" } else { "less" };
             let (size, kind) = (sum.saturating_abs(), kind.word());
             let what = format!(
                 "of what people decided about, the ledger has {} {more} as {kind} than open cases",
@@ -288,8 +286,8 @@ impl Comparison<'_> {
             let sum = sums.entry(deposit.id.chain.clone()).or_default();
             *sum = sum.saturating_sub(i128::from(deposit.amount.micro()));
         }
-        for (chain, sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
-            let more = if sum > 0 { "more" } else { "less" };
+        for (chain, sum) in sums {
+            let Some(more) = more(sum) else { continue };
             let size = sum.saturating_abs();
             let what =
                 format!("order {id} has {} {more} in the ledger than waits for it", text(size));
@@ -324,6 +322,16 @@ fn post(posted: &mut Posted, journal: &Journal, account: &Account) {
                 posted.elsewhere = true;
             }
         }
+    }
+}
+
+/// How what the ledger has differs by `sum` from what it is to have, in a word; none where it does
+/// not.
+fn more(sum: i128) -> Option<&'static str> {
+    match sum.cmp(&0) {
+        Ordering::Less => Some("less"),
+        Ordering::Equal => None,
+        Ordering::Greater => Some("more"),
     }
 }
 

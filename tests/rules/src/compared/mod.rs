@@ -6,6 +6,8 @@
 
 mod booked;
 mod chain_side;
+mod decided;
+mod edges;
 mod ledger_side;
 mod whole;
 
