@@ -505,11 +505,12 @@ pub(crate) fn settle_parts(keeper: &mut dyn Keeper, case: &Case, held: &[Part], 
     }
 }
 
-/// The key of what a decision books: `resolve:<case>`, and the deposit where there are several.
+/// The key of what a decision books: `resolve:<case>`, and the deposit where there are several. It
+/// does not say whose the deposit was before: to whom it goes that is not known.
 pub(crate) fn key_of(word: &str, case: &Case, deposit: &Deposit) -> String {
     match case.deposits.len() {
         1 => format!("{word}:{}", case.id),
-        _ => format!("{word}:{}:{}", case.id, deposit.name()),
+        _ => format!("{word}:{}:{}", case.id, deposit.id),
     }
 }
 

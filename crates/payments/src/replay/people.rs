@@ -99,8 +99,7 @@ fn advance(
 
 /// A deposit that a decision about a case brought, as it was held there.
 fn part(deposit: &Deposit) -> Part {
-    let held = deposit.amount;
-    Part { at: 0, deposit: Deposit { assigned: None, ..deposit.clone() }, held }
+    Part { at: 0, deposit: deposit.clone(), held: deposit.amount }
 }
 
 /// The case that deposits came from: its kind is in its id.
