@@ -255,11 +255,11 @@ pub fn from_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
     if digits.len() != N.checked_mul(2)? {
         return None;
     }
-    let nibble = |digit: &u8| u8::try_from(char::from(*digit).to_digit(16)?).ok();
+    let digit = |digit: &u8| u8::try_from(char::from(*digit).to_digit(16)?).ok();
     let mut out = [0u8; N];
     for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
         let [high, low] = pair else { return None };
-        *byte = nibble(high)? << 4 | nibble(low)?;
+        *byte = digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?;
     }
     Some(out)
 }

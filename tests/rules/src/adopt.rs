@@ -10,7 +10,7 @@ use payments::chain::{ConnectError, Header};
 use payments::{PlanError, Update};
 
 use super::resolve::{case, of, refund};
-use super::world::{World, chain, id, pay, says};
+use super::world::{World, chain, id, pay, says, tx, usdt};
 
 /// Order A paid and credited at height 2 of five final blocks, B paid in part at height 3.
 fn lost() -> World {
@@ -283,4 +283,32 @@ fn what_is_left_of_it_is_what_the_order_can_hold_or_give_back() {
     assert!(world.balances().contains(held), "40 of A and 40 of B: {}", world.balances());
     world.says("ann", &case("underpaid", "A"), Resolution::Dismiss).unwrap();
     assert!(world.balances().contains("USDT.ethereum kept 40000000"), "{}", world.balances());
+}
+
+/// B was covered by 60 of its own and by 100 that a person counted for it, and another counted the
+/// 60 above its due for C. Then B loses its own, is covered by another 80, and loses that too.
+#[test]
+fn what_was_given_on_stays_while_what_it_exceeded_comes_and_goes() {
+    let (mut world, duplicate) = World::paid_twice();
+    world.order("B", |_| {});
+    world.order("C", |order| order.due = Some(usdt("75")));
+    world.mine("ethereum", &[pay("t3", "B", "60")]);
+    world.all_final("ethereum");
+    world.says("ann", &duplicate, Resolution::Reassign(id("B"))).unwrap();
+    let excess = case("overpaid", &format!("ethereum:{}:0@B", tx("t2")));
+    world.says("ann", &excess, Resolution::Reassign(id("C"))).unwrap();
+    world.lose("ethereum", 2);
+    world.mine("ethereum", &[pay("t4", "B", "80")]);
+    assert!(world.balances().contains("USDT.ethereum suspense:overpaid 20000000"));
+    world.fork("ethereum", 3);
+    world.mine("ethereum", &[]);
+    says(
+        &world.balances(),
+        "USDT.ethereum custody:ethereum:@A -200000000
+        USDT.ethereum order:B 40000000
+        USDT.ethereum order:C 60000000
+        USDT.ethereum sales 100000000
+        CREDIT issued -10000000000
+        CREDIT customer:acme 10000000000",
+    );
 }

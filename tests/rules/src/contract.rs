@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use payments::address::Address;
 use payments::changes::Update;
-use payments::contract::Answers;
+use payments::contract::{Answers, fee, truth};
 use payments::notice::{Standing, What};
 use ruint::aliases::U256;
 
@@ -188,6 +188,19 @@ fn the_log_of_a_deprecation_that_was_heeded_stops_nothing_again() {
 }
 
 #[test]
+fn a_deprecation_after_the_answer_stops_again() {
+    let mut world = world();
+    let other = address("other");
+    let answers = Answers { deprecated: Some(Some(other)), ..well(&world, 4) };
+    asked(&mut world, answers);
+    let (by, why) = ("maria".to_owned(), "it is read out".to_owned());
+    world.apply(&Update::Resume { chain: chain("ethereum"), by, why }).unwrap();
+    // The issuer says it once more in a block that the answer is not about.
+    world.announce("ethereum", &[("t2", What::Deprecated(other))]);
+    assert!(paused(&world).unwrap().starts_with("the token was deprecated in block 6: "));
+}
+
+#[test]
 fn an_ordinary_reorg_leaves_it_and_another_branch_takes_it_back() {
     let mut world = world();
     world.mine_unseen("ethereum", 200, &[]);
@@ -215,4 +228,20 @@ fn a_block_that_is_not_the_books_is_refused() {
     let update = Update::Asked { chain: chain("ethereum"), answers };
     assert!(world.apply(&update).is_err());
     assert_eq!(standing(&world), Standing::default());
+}
+
+#[test]
+fn a_word_is_a_yes_a_no_or_no_answer() {
+    let answers = [0u64, 1, 2].map(|word| truth(U256::from(word)));
+    assert_eq!(answers, [Some(false), Some(true), None]);
+    assert_eq!(truth(U256::MAX), None);
+}
+
+/// One contract has no such method, another answers for one half of it: neither is a fee of zero.
+#[test]
+fn a_fee_is_known_where_the_contract_answers_for_both_halves() {
+    let [ten, five] = [10u64, 5].map(U256::from);
+    assert_eq!(fee(Some(ten), Some(five)), Some((10, five)));
+    assert_eq!((fee(None, Some(five)), fee(Some(ten), None)), (None, None));
+    assert_eq!(fee(Some(U256::MAX), Some(five)), Some((u32::MAX, five)));
 }

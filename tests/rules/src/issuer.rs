@@ -199,6 +199,22 @@ fn what_is_burnt_by_who_holds_the_key_is_not_the_issuers_doing() {
 }
 
 #[test]
+fn as_much_burnt_in_another_transaction_is_something_else() {
+    let mut world = paid();
+    let burnt = pay("t3", "A", "40").from("A").burnt();
+    world.announce_with("ethereum", &[("t2", destroyed("A", 40_000_000))], &[burnt]);
+    world.finalize("ethereum", 2);
+    assert_eq!((custody(&world), lost(&world)), (20_000_000, 40_000_000));
+    says(
+        &world.state("A"),
+        "paid
+        ethereum:t1:0 100.00 credited
+        case unexplained_outflow:ethereum:t3:0 0.00: open
+        case destroyed_funds:ethereum:t2:0:destroyed 0.00: open",
+    );
+}
+
+#[test]
 fn a_reorg_takes_it_all_back_and_mines_it_again() {
     let mut world = paid();
     let said = [
@@ -230,6 +246,38 @@ fn a_reorg_takes_it_all_back_and_mines_it_again() {
     let way = Way::Destroyed;
     let id = OutflowId { chain: chain("ethereum"), tx: tx("t3"), n: 0, way };
     assert_eq!(world.memory.outflow(&id).unwrap().state, OutflowState::Booked);
+}
+
+#[test]
+fn a_reorg_takes_back_what_is_above_it_and_only_once() {
+    let mut world = paid();
+    world.announce("ethereum", &[("t2", What::Paused)]);
+    world.announce("ethereum", &[("t3", What::Blacklisted(address("A")))]);
+    world.fork("ethereum", 2);
+    world.skip();
+    world.mine("ethereum", &[]);
+    says(
+        &world.news(),
+        "notice.orphaned A notice=ethereum:t3:0 address=@A what=blacklisted height=3",
+    );
+    assert!(standing(&world).paused.is_some(), "it is below");
+    world.fork("ethereum", 2);
+    world.mine("ethereum", &[]);
+    says(&world.news(), "");
+}
+
+#[test]
+fn about_whom_it_was_when_it_was_first_seen_it_stays() {
+    let mut world = World::new();
+    world.memory.import(&[address("pool")]);
+    let said = [("t2", What::Blacklisted(address("pool")))];
+    world.announce("ethereum", &said);
+    world.fork("ethereum", 0);
+    world.mine("ethereum", &[]);
+    world.order("pool", |_| {});
+    world.announce("ethereum", &said);
+    let noted = &world.memory.notices()[0];
+    assert_eq!((&noted.order, noted.round), (&None, 2));
 }
 
 #[test]

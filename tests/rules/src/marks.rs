@@ -191,6 +191,26 @@ fn nodes_that_answer_and_make_nothing_final_are_told_once() {
 }
 
 #[test]
+fn why_a_chain_stands_still_is_said_anew_when_a_block_comes() {
+    let mut world = World::new();
+    let rules = world.rules.get_mut(&chain("ethereum")).unwrap();
+    rules.bounds.silent_after = Some(Duration::from_secs(600));
+    world.mine_at("ethereum", 100, &[]);
+    world.mine_at("ethereum", 110, &[]);
+    world.now = 900_000;
+    let why = "block 3 has no receipts".to_owned();
+    world.apply(&Update::Stall { chain: chain("ethereum"), why: why.clone() }).unwrap();
+    let stalled = |world: &World| {
+        world.memory.cursor(&chain("ethereum")).unwrap().stalled.clone().unwrap_or_default()
+    };
+    world.finalize("ethereum", 2);
+    assert_eq!(stalled(&world), why);
+    // Now it has them, and is silent still.
+    world.mine_at("ethereum", 910, &[]);
+    assert!(stalled(&world).ends_with("the newest one 3; ask another node, or see `bursar check`"));
+}
+
+#[test]
 fn a_chain_that_is_caught_up_with_is_not_silent() {
     let mut world = World::new();
     let rules = world.rules.get_mut(&chain("ethereum")).unwrap();

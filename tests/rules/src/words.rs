@@ -9,7 +9,9 @@ use payments::case::{CaseKind, RefundState, Resolution, StepKind};
 use payments::deposit::State;
 use payments::ledger::{Account, Asset};
 use payments::name::CustomerId;
+use payments::notice::{TOPICS, What};
 use payments::outflow::{OutflowId, Way};
+use ruint::aliases::U256;
 
 use super::world::{address, chain, id, tx};
 
@@ -124,4 +126,29 @@ fn every_step_and_state_of_a_refund_has_its_word() {
     ];
     let words = ["proposed", "withdrawn", "sent", "verified", "failed"];
     assert_eq!(steps.map(|step| step.word()), words);
+}
+
+/// What the issuer does is told by the first topic of a log; of some there are two spellings.
+#[test]
+fn every_topic_of_an_issuer_is_of_one_kind() {
+    let to = address("A");
+    let raw = U256::from(7);
+    let [account, number] = [U256::from_be_slice(&to.0), raw].map(|word| word.to_be_bytes::<32>());
+    let mut places = Vec::new();
+    for (what, words) in [
+        (What::Paused, vec![]),
+        (What::Unpaused, vec![]),
+        (What::Deprecated(to), vec![account]),
+        (What::Fee { points: 7, most: raw }, vec![number, number]),
+        (What::Blacklisted(to), vec![account]),
+        (What::Released(to), vec![account]),
+        (What::Destroyed { from: to, raw }, vec![account, number]),
+    ] {
+        for place in what.kinds() {
+            assert_eq!(What::read(&TOPICS[*place], &words), Some(what));
+            places.push(*place);
+        }
+    }
+    places.sort_unstable();
+    assert_eq!(places, (0..TOPICS.len()).collect::<Vec<_>>());
 }
