@@ -200,14 +200,15 @@ pub enum Update {
 }
 
 /// What the books hold of an address, in millionths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Held {
-    /// Custody as of a height: without the deposits and the outflows booked above it.
-    pub then: i64,
     /// Custody.
     pub now: i64,
     /// How many deposits and outflows are booked there: each was rounded.
     pub rounded: i64,
+    /// What is booked of blocks above the lowest one that is asked about, from the lowest: the
+    /// block's height, and what came, below zero where it left.
+    pub moves: Vec<(u64, i64)>,
 }
 
 /// What is remembered and may matter to one update.
@@ -243,8 +244,9 @@ pub struct Snapshot {
     pub left: Option<Usdt>,
     /// Recorded outflows of the chain that are pending, above the finalized height, or among the
     /// update's transfers; and those that wait for a deposit, where their sender is an end of one
-    /// of the update's transfers or has a pending deposit on this chain. Where a refund is said to
-    /// be sent, those of that transaction. In the order of recording.
+    /// of the update's transfers, or has a pending deposit on this chain or an outflow above the
+    /// finalized height. Where a refund is said to be sent, those of that transaction. In the order
+    /// of recording.
     pub outflows: Vec<Outflow>,
     /// Recorded notices of the chain that are above the finalized height, or among the update's
     /// notices, or in the transaction of one of those outflows; where the contract was asked, all
@@ -252,9 +254,10 @@ pub struct Snapshot {
     pub notices: Vec<Noted>,
     /// The cases of those outflows that no order owns.
     pub outflow_cases: Vec<Case>,
-    /// What could leave, for the sender and the height of each of those outflows, of the update's
-    /// transfers from our addresses, and of what its notices say was destroyed there.
-    pub held: BTreeMap<(Address, u64), Held>,
+    /// What the books hold of the senders of those outflows, of the update's transfers from our
+    /// addresses, and where its notices say that something was destroyed; what moved above the
+    /// lowest of their heights.
+    pub held: BTreeMap<Address, Held>,
     /// What was recorded as sent for refunds, the transaction and where it is to arrive, among the
     /// transactions of these outflows and of the update's transfers from our addresses.
     pub refunds: BTreeSet<(TxHash, Address)>,

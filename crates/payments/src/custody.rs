@@ -10,13 +10,14 @@ use crate::address::Address;
 use crate::amount::Usdt;
 use crate::case::{Case, CaseId, Decision};
 use crate::chain::TxHash;
-use crate::changes::Snapshot;
+use crate::changes::{Held, Snapshot};
 use crate::deposit::{Deposit, State};
 use crate::desk::Desk;
 use crate::event::EventKind;
 use crate::ledger::{Account, Journal};
 use crate::name::ChainName;
 use crate::outflow::{Explanation, Outflow, OutflowState, Way};
+use crate::outflows::of;
 use crate::plan::{PlanError, View};
 
 /// What this update's deposits did to the custody of an address, by the height of their blocks,
@@ -25,20 +26,12 @@ use crate::plan::{PlanError, View};
 pub(crate) struct Arrived {
     booked: BTreeMap<Address, Vec<(u64, i64)>>,
     undecided: BTreeMap<Address, u64>,
-    /// What of the custody of an address is above the finalized height, in millionths.
-    pub(crate) unfinal: BTreeMap<Address, i64>,
 }
 
 impl Arrived {
-    pub(crate) fn up_to(&self, address: &Address, height: u64) -> i64 {
-        let booked = self.booked.get(address).map(Vec::as_slice).unwrap_or_default();
-        let below = booked.iter().filter(|(at, _)| *at <= height);
-        below.fold(0, |sum: i64, (_, micro)| sum.saturating_add(*micro))
-    }
-
-    fn count(&self, address: &Address) -> i64 {
-        let booked = self.booked.get(address).map_or(0, Vec::len);
-        i64::try_from(booked).unwrap_or(i64::MAX)
+    /// What came to an address or was taken back: the block's height, and millionths.
+    pub(crate) fn at(&self, address: &Address) -> &[(u64, i64)] {
+        of(&self.booked, address)
     }
 
     fn is_undecided(&self, address: &Address, height: u64) -> bool {
@@ -62,7 +55,7 @@ impl Desk {
                 let undone = outflow.journal(now).map(|journal| journal.reversed(now));
                 self.outflows.journals.extend(undone);
                 let returned = self.outflows.returned.entry(outflow.from).or_default();
-                *returned = returned.saturating_add(outflow.amount.micro());
+                returned.push((outflow.block.height, outflow.amount.micro()));
             }
             self.outflows.set(at, |outflow| {
                 outflow.state = OutflowState::Orphaned;
@@ -148,10 +141,11 @@ impl Desk {
     ) -> Result<(), PlanError> {
         let Some(mut outflow) = self.outflows.all.get(at).cloned() else { return Ok(()) };
         let (from, height) = (outflow.from, outflow.block.height);
-        let known = snapshot.held.get(&(from, height)).copied().unwrap_or_default();
+        let nothing = Held::default();
+        let known = snapshot.held.get(&from).unwrap_or(&nothing);
         let held = self.outflows.available(&outflow, known, arrived);
-        let (_, taken) = self.outflows.taken_from(&from);
-        let rounded = known.rounded.saturating_add(arrived.count(&from)).saturating_add(taken);
+        let fresh = arrived.at(&from).len().saturating_add(of(&self.outflows.taken, &from).len());
+        let rounded = known.rounded.saturating_add(i64::try_from(fresh).unwrap_or(i64::MAX));
         let booked = outflow.bookable(held, rounded, view.rules.decimals);
         if booked.is_none() && arrived.is_undecided(&from, height) {
             // What it moved on is final and not judged yet: its turn comes with that deposit's.
@@ -178,8 +172,8 @@ impl Desk {
                 outflow.amount = amount;
                 outflow.state = OutflowState::Booked;
             });
-            let (taken, count) = self.outflows.taken.entry(from).or_default();
-            (*taken, *count) = (taken.saturating_add(amount.micro()), count.saturating_add(1));
+            let taken = self.outflows.taken.entry(from).or_default();
+            taken.push((height, amount.micro()));
             self.outflows.journals.extend(outflow.journal(self.now));
             self.outflows.tell(EventKind::OutflowBooked, &outflow, None, explained);
         } else if fresh {
@@ -213,18 +207,6 @@ impl Desk {
     fn arrived(&self, view: &View<'_>, snapshot: &Snapshot) -> Arrived {
         let chain = &view.chain;
         let mut arrived = Arrived::default();
-        let of_orders = self.works.values().flat_map(|work| &work.dossier.deposits);
-        for deposit in of_orders.chain(self.loose.deposits()) {
-            let booked = deposit.state.is_on_chain()
-                && deposit.state != State::Pending
-                && deposit.id.other_token.is_none()
-                && deposit.assigned.is_none();
-            let height = deposit.block.height;
-            if booked && deposit.id.chain == *chain && !view.is_finalized(height) {
-                let unfinal = arrived.unfinal.entry(deposit.to).or_default();
-                *unfinal = unfinal.saturating_add(deposit.amount.micro());
-            }
-        }
         for work in self.works.values() {
             let before = snapshot.dossiers.get(&work.dossier.order.id);
             let before = before.map(|dossier| dossier.deposits.as_slice()).unwrap_or_default();

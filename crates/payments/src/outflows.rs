@@ -31,10 +31,10 @@ pub(crate) struct Outflows {
     pub(crate) changed_cases: BTreeSet<usize>,
     pub(crate) journals: Vec<Journal>,
     events: Vec<Event>,
-    /// What this update took from an address, in millionths, and by how many outflows.
-    pub(crate) taken: BTreeMap<Address, (i64, i64)>,
-    /// What it gave back to an address, in millionths.
-    pub(crate) returned: BTreeMap<Address, i64>,
+    /// What each outflow that this update booked took from an address: the height, in millionths.
+    pub(crate) taken: BTreeMap<Address, Vec<(u64, i64)>>,
+    /// What it gave back to an address, likewise.
+    pub(crate) returned: BTreeMap<Address, Vec<(u64, i64)>>,
 }
 
 impl Outflows {
@@ -83,20 +83,31 @@ impl Outflows {
         }
     }
 
-    /// What could leave at the height of an outflow, after this update so far: what was there at
-    /// that height, and no more than is there now and final. Later money does not pay for it, least
-    /// of all what a reorg may take back, and what it takes may not be what a later outflow took.
-    pub(crate) fn available(&self, outflow: &Outflow, known: Held, arrived: &Arrived) -> i64 {
-        let (taken, _) = self.taken_from(&outflow.from);
-        let returned = self.returned.get(&outflow.from).copied().unwrap_or(0);
-        let then = known.then.saturating_add(arrived.up_to(&outflow.from, outflow.block.height));
-        let now = known.now.saturating_add(arrived.up_to(&outflow.from, u64::MAX));
-        let now = now.saturating_sub(arrived.unfinal.get(&outflow.from).copied().unwrap_or(0));
-        then.min(now.saturating_add(returned)).saturating_sub(taken)
-    }
-
-    pub(crate) fn taken_from(&self, address: &Address) -> (i64, i64) {
-        self.taken.get(address).copied().unwrap_or_default()
+    /// What could leave at the height of an outflow, after this update so far: the least that was
+    /// there at that height and at any later one. What came later does not pay for it, and what it
+    /// takes may not be what a later outflow took: a branch may end anywhere, and the books go back
+    /// to each height without a hole.
+    pub(crate) fn available(&self, outflow: &Outflow, known: &Held, arrived: &Arrived) -> i64 {
+        let (from, height) = (&outflow.from, outflow.block.height);
+        let mut then = known.now;
+        let mut later: BTreeMap<u64, i64> = BTreeMap::new();
+        for (at, micro) in known.moves.iter().filter(|(at, _)| *at > height) {
+            then = then.saturating_sub(*micro);
+            let moved = later.entry(*at).or_default();
+            *moved = moved.saturating_add(*micro);
+        }
+        let taken = of(&self.taken, from).iter().map(|(at, micro)| (*at, micro.saturating_neg()));
+        let came = of(&self.returned, from).iter().chain(arrived.at(from)).copied();
+        for (at, micro) in taken.chain(came) {
+            let moved = if at > height { later.entry(at).or_default() } else { &mut then };
+            *moved = moved.saturating_add(micro);
+        }
+        let (mut held, mut least) = (then, then);
+        for moved in later.into_values() {
+            held = held.saturating_add(moved);
+            least = least.min(held);
+        }
+        least
     }
 
     /// Why nobody needs to ask about this one, where the config or the books know.
@@ -164,6 +175,14 @@ impl Outflows {
         changes.journals.append(&mut self.journals);
         changes.events.append(&mut self.events);
     }
+}
+
+/// What moved at an address.
+pub(crate) fn of<'a>(
+    moves: &'a BTreeMap<Address, Vec<(u64, i64)>>,
+    address: &Address,
+) -> &'a [(u64, i64)] {
+    moves.get(address).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// That what was seen of a recorded outflow is a repeated answer.

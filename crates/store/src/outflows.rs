@@ -4,7 +4,7 @@
 //! Never: an outflow a second time. Why: only a commit that moves the cursor of its chain writes
 //! one, so the cursor's generation guards them all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use payments::address::Address;
@@ -249,7 +249,8 @@ pub(crate) async fn touched(
         SELECT seq FROM outflows WHERE chain = $1 AND height > $2 \
         UNION SELECT seq FROM outflows WHERE chain = $1 AND state = 'pending' \
         UNION SELECT seq FROM outflows WHERE state = 'waiting' AND chain = $1 AND sender IN \
-        (SELECT receiver FROM deposits WHERE chain = $1 AND state = 'pending'))";
+        (SELECT receiver FROM deposits WHERE chain = $1 AND state = 'pending' \
+        UNION SELECT sender FROM outflows WHERE chain = $1 AND height > $2))";
     let mut binds = Binds::default();
     binds.text(chain.to_string())?;
     binds.int(finalized)?;
@@ -300,8 +301,8 @@ pub(crate) async fn fill_cases(link: &mut Link<'_>, snapshot: &mut Snapshot) -> 
     Ok(())
 }
 
-/// The cases of those outflows that no order owns, and what could leave each sender at the height
-/// of each outflow and of each transfer from an address of ours.
+/// The cases of those outflows that no order owns, and what the books hold of each sender of an
+/// outflow or of a transfer from an address of ours.
 pub(crate) async fn fill(
     link: &mut Link<'_>,
     chain: &ChainName,
@@ -309,10 +310,13 @@ pub(crate) async fn fill(
     snapshot: &mut Snapshot,
 ) -> Result<(), Error> {
     fill_cases(link, snapshot).await?;
-    let mut wanted: BTreeSet<(Address, u64)> =
-        snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height)).collect();
-    wanted.extend(seen.left(snapshot).map(|left| (left.from, left.height)));
-    let wanted: Vec<(Address, u64)> = wanted.into_iter().collect();
+    let mut lowest: BTreeMap<Address, u64> = BTreeMap::new();
+    let known = snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
+    for (sender, height) in known.chain(seen.left(snapshot).map(|left| (left.from, left.height))) {
+        let least = lowest.entry(sender).or_insert(height);
+        *least = height.min(*least);
+    }
+    let wanted: Vec<(Address, u64)> = lowest.into_iter().collect();
     let bind = |binds: &mut Binds, (sender, height): &(Address, u64)| {
         binds.text(hex(&sender.0))?;
         binds.text(chain.to_string())?;
@@ -326,13 +330,21 @@ pub(crate) async fn fill(
     link.read(&HELD, &wanted, bind, |line| {
         let mut fields = Fields::new("balances", line);
         let sender = fields.parse("account", row::address)?;
-        let height = fields.parse("height", |text| text.parse().ok())?;
-        let (then, now) = (fields.int("debits")?, fields.int("debits")?);
-        let rounded = fields.int("rounded")?;
-        held.insert((sender, height), Held { then, now, rounded });
+        let (now, rounded) = (fields.int("debits")?, fields.int("rounded")?);
+        held.insert(sender, Held { now, rounded, moves: Vec::new() });
         Ok(())
     })
-    .await
+    .await?;
+    link.read(&MOVES, &wanted, bind, |line| {
+        let mut fields = Fields::new("deposits", line);
+        let sender = fields.parse("receiver", row::address)?;
+        let height = fields.parse("height", |text| text.parse().ok())?;
+        held.entry(sender).or_default().moves.push((height, fields.int("amount")?));
+        Ok(())
+    })
+    .await?;
+    held.values_mut().for_each(|held| held.moves.sort_unstable());
+    Ok(())
 }
 
 static CASES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
@@ -342,39 +354,50 @@ static CASES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     tail: ")) AS lines",
 });
 
-// Custody, without what outflows above the height took and deposits above it brought: those of the
-// order that owns the address, and those that came before it had an owner. Each is found through
-// an index of its own.
+// Custody, and how many deposits and outflows it is made of. Deposits are those of the order that
+// owns the address, and those that came before it had an owner: each through an index of its own.
+// What was reassigned came once, however often it stands there.
 static HELD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
-    name: "held at a height",
+    name: "held",
     head: "WITH v (sender, chain, height) AS (VALUES".to_owned(),
     columns: 3,
-    tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(height AS TEXT) || '\u{1f}' || \
-        CAST(now + later AS TEXT) || '\u{1f}' || CAST(now AS TEXT) || '\u{1f}' || \
+    tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(now AS TEXT) || '\u{1f}' || \
         CAST(rounded AS TEXT), '\u{1e}') \
-        FROM (SELECT v.sender, v.height, \
+        FROM (SELECT v.sender, \
         coalesce((SELECT b.debits - b.credits FROM balances AS b \
             WHERE b.account = 'custody:' || v.chain || ':' || v.sender \
             AND b.asset = 'USDT.' || v.chain), 0) AS now, \
-        coalesce((SELECT sum(w.amount) FROM outflows AS w WHERE w.sender = v.sender \
-            AND w.chain = v.chain AND w.height > v.height AND w.state = 'booked'), 0) \
-        - coalesce((SELECT sum(d.amount) FROM addresses AS a \
-            JOIN deposits AS d ON d.order_id = a.order_id \
-            WHERE a.address = v.sender AND d.receiver = v.sender AND d.chain = v.chain \
-            AND d.height > v.height AND d.state NOT IN ('pending', 'orphaned', 'reversed')), 0) \
-        - coalesce((SELECT sum(d.amount) FROM deposits AS d \
-            WHERE d.order_id IS NULL AND d.receiver = v.sender AND d.chain = v.chain \
-            AND d.height > v.height AND d.state NOT IN ('pending', 'orphaned', 'reversed')), 0) \
-        AS later, \
         (SELECT count(*) FROM outflows AS w WHERE w.sender = v.sender AND w.chain = v.chain \
             AND w.state = 'booked') \
         + (SELECT count(*) FROM addresses AS a JOIN deposits AS d ON d.order_id = a.order_id \
             WHERE a.address = v.sender AND d.receiver = v.sender AND d.chain = v.chain \
+            AND d.assigned_by IS NULL \
             AND d.state NOT IN ('pending', 'orphaned', 'reversed')) \
         + (SELECT count(*) FROM deposits AS d \
             WHERE d.order_id IS NULL AND d.receiver = v.sender AND d.chain = v.chain \
             AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS rounded \
         FROM v) AS lines",
+});
+
+// The same above a height, one by one.
+static MOVES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "moves above a height",
+    head: "WITH v (sender, chain, height) AS (VALUES".to_owned(),
+    columns: 3,
+    tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(height AS TEXT) || '\u{1f}' || \
+        CAST(amount AS TEXT), '\u{1e}') \
+        FROM (SELECT v.sender, w.height, 0 - w.amount AS amount FROM v JOIN outflows AS w \
+            ON w.sender = v.sender AND w.chain = v.chain AND w.height > v.height \
+            AND w.state = 'booked' \
+        UNION ALL SELECT v.sender, d.height, d.amount FROM v \
+            JOIN addresses AS a ON a.address = v.sender \
+            JOIN deposits AS d ON d.order_id = a.order_id AND d.receiver = v.sender \
+            AND d.assigned_by IS NULL AND d.chain = v.chain AND d.height > v.height \
+            AND d.amount > 0 AND d.state NOT IN ('pending', 'orphaned', 'reversed') \
+        UNION ALL SELECT v.sender, d.height, d.amount FROM v \
+            JOIN deposits AS d ON d.order_id IS NULL AND d.receiver = v.sender \
+            AND d.chain = v.chain AND d.height > v.height AND d.amount > 0 \
+            AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS lines",
 });
 
 /// What left by the outflow that a case is about, where it is about one.

@@ -26,7 +26,7 @@ struct Last {
 }
 
 fn play(seed: u64, steps: u64, count: &mut Count) {
-    let (rules, pool, diary) = crate::diary(seed, steps);
+    let (rules, pool, diary) = crate::diary(seed, steps, false);
     let mut books = Memory::new();
     books.import(&pool);
     let mut last: Option<Last> = None;

@@ -47,13 +47,14 @@ use payments::time::Time;
 use crate::transitions::World;
 
 /// A history to be played elsewhere: the rules, the imported addresses, every update and when it
-/// was recorded.
+/// was recorded. `loses`: branches that were final are lost, and the issuer speaks.
 ///
 /// # Panics
 /// Where the history breaks an invariant.
 #[must_use]
-pub fn diary(seed: u64, steps: u64) -> (Rules, Vec<Address>, Vec<(Update, Time)>) {
+pub fn diary(seed: u64, steps: u64, loses: bool) -> (Rules, Vec<Address>, Vec<(Update, Time)>) {
     let mut world = World::new(seed);
+    world.loses = loses;
     let pool = world.pool.iter().copied().collect();
     world.diary = Some(Vec::new());
     for _ in 0..steps {

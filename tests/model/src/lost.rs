@@ -4,19 +4,14 @@
 //! Never: a base of neither branch below what the books keep: there a person's word is taken.
 //! Why: it is the one way in which what was decided, sent and told is taken back.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use payments::Update;
-use payments::address::Address;
 use payments::adopt::Adoption;
 use payments::case::{Case, Resolution};
 use payments::chain::BlockId;
 use payments::changes::ChainRules;
-use payments::deposit::{Deposit, State};
-use payments::outflow::OutflowState;
 
-use crate::invariants::sits;
 use crate::reference::{Chain, wide};
 use crate::transitions::World;
 
@@ -100,7 +95,6 @@ impl World {
             2 if shared >= kept && shared < chain.truth.len() => shared,
             _ => top,
         };
-        let base = (0..=base).rev().find(|base| !self.is_overdrawn(at, wide(*base)))?;
         let beyond = self.random.place(4);
         let chain = &self.chains[at];
         let named = (base + beyond).min(chain.truth.len() - 1);
@@ -112,32 +106,6 @@ impl World {
             why: "three explorers show it".to_owned(),
             refunds: Vec::new(),
         }))
-    }
-}
-
-impl World {
-    /// Whether more left one of our addresses up to a height than the books saw arrive there. What
-    /// left was found late then, and later money hides that something is missing below it: the
-    /// books refuse to go back to there, and a person names a lower block.
-    fn is_overdrawn(&self, at: usize, height: u64) -> bool {
-        let chain = &self.chains[at].name;
-        let mut held: BTreeMap<Address, i64> = BTreeMap::new();
-        let booked = |deposit: &&Arc<Deposit>| {
-            let arrived = sits(deposit) && deposit.state != State::Pending;
-            arrived && deposit.id.other_token.is_none() && deposit.id.chain == *chain
-        };
-        for deposit in self.memory.deposits().iter().filter(booked) {
-            if deposit.block.height <= height {
-                *held.entry(deposit.to).or_default() += deposit.amount.micro();
-            }
-        }
-        for outflow in self.memory.outflows() {
-            let booked = outflow.state == OutflowState::Booked && outflow.id.chain == *chain;
-            if booked && outflow.block.height <= height {
-                *held.entry(outflow.from).or_default() -= outflow.amount.micro();
-            }
-        }
-        held.values().any(|held| *held < 0)
     }
 }
 

@@ -178,16 +178,24 @@ impl Sums {
         if ["reverse:", "suspend:", "release:"].iter().any(|kind| key.starts_with(kind)) {
             return;
         }
-        let cause = key.split('#').next().unwrap_or_default();
-        let others = self.live.range(cause.to_owned()..);
-        let others = others.take_while(|(key, _)| key.starts_with(cause));
-        let of_cause = others.filter(|(key, _)| key.split('#').next() == Some(cause)).count();
-        if of_cause > 1 {
-            self.crowds.insert(cause.to_owned());
+        let cause = cause(key);
+        let same = key.split('#').next().unwrap_or_default();
+        let others = self.live.range(same.to_owned()..);
+        let others = others.take_while(|(key, _)| key.starts_with(same));
+        if others.filter(|(key, _)| self::cause(key) == cause).count() > 1 {
+            self.crowds.insert(cause);
         } else {
-            self.crowds.remove(cause);
+            self.crowds.remove(&cause);
         }
     }
+}
+
+/// A key without its rounds: of its own, and of the case that it names before the deposit it is of.
+fn cause(key: &str) -> String {
+    let mut parts = key.split('#');
+    let first = parts.next().unwrap_or_default();
+    let rest = parts.map(|part| part.trim_start_matches(|of: char| of.is_ascii_digit()));
+    std::iter::once(first).chain(rest).collect()
 }
 
 fn is_beyond(asset: &Asset, account: &Account, net: i128) -> bool {

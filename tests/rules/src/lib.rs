@@ -16,6 +16,7 @@ mod compared;
 mod contract;
 mod examples;
 mod explained;
+mod holes;
 mod issuer;
 mod leaving;
 mod limits;

@@ -15,7 +15,7 @@ use payments::address::Address;
 use payments::case::{Case, RefundState, Resolution, StepKind};
 use payments::chain::TxHash;
 use payments::changes::{Changes, Rules, Snapshot};
-use payments::event::Event;
+use payments::event::{Event, EventKind};
 use payments::name::ChainName;
 use payments::notice::{Noted, Notice, What};
 use payments::order::Dossier;
@@ -32,6 +32,8 @@ const HISTORIES: u64 = 6;
 /// Commits that prove something; a model that writes nothing would prove nothing.
 const ENOUGH: u32 = 200;
 const STEPS: u64 = 200;
+/// The seed of [`loses_branches`].
+const LOSING: u64 = 296;
 
 /// A database with an empty schema, kept until it is dropped.
 struct Place {
@@ -65,17 +67,38 @@ fn plain(mut snapshot: Snapshot) -> Snapshot {
 
 /// Plays one history on a database and in memory, side by side; how often it was written.
 async fn play(store: &Store, seed: u64) -> u32 {
-    let (rules, pool, mut diary) = model::diary(seed, STEPS);
+    let (rules, pool, mut diary) = model::diary(seed, STEPS, false);
     if seed % 2 == 1 {
         issuer::speaks(&pool, &mut diary);
         diary = issuer::is_asked(diary);
     }
+    let (memory, written) =
+        side_by_side(store, &format!("seed {seed}"), (&rules, &pool, &diary)).await;
+    let noted = memory.notices();
+    let again = noted.iter().filter(|noted| noted.round > 1).count();
+    let lost = memory.outflows().iter().any(|outflow| outflow.id.way == Way::Destroyed);
+    let asked = noted.iter().filter(|noted| noted.notice.is_asked()).count();
+    let spoke = noted.len() > 5 && lost && asked > 5;
+    assert!(
+        seed.is_multiple_of(2) || spoke,
+        "the issuer said {} things, {again} again",
+        noted.len()
+    );
+    written
+}
+
+/// Plays it on both, and compares before each update and at the end.
+async fn side_by_side(
+    store: &Store,
+    name: &str,
+    (rules, pool, diary): (&Rules, &[Address], &[(Update, Time)]),
+) -> (Memory, u32) {
     let mut memory = Memory::new();
-    memory.import(&pool);
-    assert_eq!(store.import(&pool).await.expect("imported"), pool.len() as u64);
+    memory.import(pool);
+    assert_eq!(store.import(pool).await.expect("imported"), pool.len() as u64);
     let mut written = 0;
     for (step, (update, now)) in diary.iter().enumerate() {
-        let place = format!("seed {seed} step {step}: {update:?}");
+        let place = format!("{name} step {step}: {update:?}");
         let known = plain(memory.snapshot(update));
         let found = plain(store.snapshot(update).await.expect("a snapshot"));
         assert_eq!(found.cursor, known.cursor, "{place}");
@@ -86,7 +109,7 @@ async fn play(store: &Store, seed: u64) -> u32 {
             assert_eq!(one, other, "{place}");
         }
         assert_eq!(found, known, "{place}");
-        let Ok(changes) = plan(&rules, &known, update, *now) else { continue };
+        let Ok(changes) = plan(rules, &known, update, *now) else { continue };
         memory.commit(&changes).expect("written in memory");
         store.commit(&changes).await.unwrap_or_else(|error| panic!("{place}: {error:?}"));
         if changes.is_empty() {
@@ -100,17 +123,16 @@ async fn play(store: &Store, seed: u64) -> u32 {
         }
     }
     compare(store, &memory).await;
-    let noted = memory.notices();
-    let again = noted.iter().filter(|noted| noted.round > 1).count();
-    let lost = memory.outflows().iter().any(|outflow| outflow.id.way == Way::Destroyed);
-    let asked = noted.iter().filter(|noted| noted.notice.is_asked()).count();
-    let spoke = noted.len() > 5 && lost && asked > 5;
-    assert!(
-        seed.is_multiple_of(2) || spoke,
-        "the issuer said {} things, {again} again",
-        noted.len()
-    );
-    written
+    (memory, written)
+}
+
+/// A history that loses branches that were final, in which what left waits.
+async fn loses_branches(store: &Store) {
+    let (rules, pool, diary) = model::diary(LOSING, 1_200, true);
+    let (memory, _) = side_by_side(store, "losing", (&rules, &pool, &diary)).await;
+    let adopted = diary.iter().filter(|(update, _)| matches!(update, Update::Adopt(_))).count();
+    let waited = memory.events().iter().any(|event| event.kind == EventKind::OutflowWaiting);
+    assert!(adopted > 0 && waited, "{adopted} {waited}");
 }
 
 /// Whether these changes name a version, a generation or a key, as all but a bare event do.
@@ -179,10 +201,20 @@ async fn postgresql_is_as_the_books_in_memory() {
     assert!(written > ENOUGH, "only {written} commits were compared");
 }
 
+#[tokio::test]
+async fn sqlite_loses_branches_as_the_books_in_memory_do() {
+    loses_branches(&sqlite().await.store).await;
+}
+
+#[tokio::test]
+async fn postgresql_loses_branches_as_the_books_in_memory_do() {
+    loses_branches(&postgresql().await.store).await;
+}
+
 /// Books with something of everything in them, for hostile writes.
 async fn filled(store: &Store) {
     let (rules, pool, diary) =
-        (0..).map(|seed| model::diary(seed, 400)).find(is_full).expect("one");
+        (0..).map(|seed| model::diary(seed, 400, false)).find(is_full).expect("one");
     store.import(&pool).await.expect("imported");
     let mut last = Time(0);
     for (update, now) in &diary {

@@ -39,7 +39,7 @@ const ENOUGH: usize = 60;
 /// The first seed from this one on of a history in which enough happens.
 fn eventful(seed: u64) -> u64 {
     let journals = |seed: &u64| {
-        let (rules, pool, history) = diary(*seed, STEPS);
+        let (rules, pool, history) = diary(*seed, STEPS, true);
         let mut books = Memory::new();
         books.import(&pool);
         for (update, now) in &history {
@@ -92,8 +92,8 @@ url = "http://127.0.0.1:9"
     /// Plays the history of a seed into the books: so many steps after the first ones.
     async fn go_on(&self, seed: u64, first: u64, steps: u64) {
         let seed = eventful(seed);
-        let (rules, pool, history) = diary(seed, first + steps);
-        let (_, _, known) = diary(seed, first);
+        let (rules, pool, history) = diary(seed, first + steps, true);
+        let (_, _, known) = diary(seed, first, true);
         self.store.import(&pool).await.expect("imported");
         for (update, now) in &history[known.len()..] {
             let snapshot = self.store.snapshot(update).await.expect("a snapshot");

@@ -252,11 +252,13 @@ impl Memory {
         let of_chain = self.places.of(chain).unwrap_or(&NOTHING);
         let pending = of_chain.deposits.pending.iter().map(|at| self.deposits[*at].to);
         let pending: BTreeSet<Address> = pending.collect();
+        let row = &of_chain.outflows;
+        let later: BTreeSet<Address> =
+            row.above(finalized).map(|at| self.outflows[at].from).collect();
         let awaited = |at: &usize| {
             let from = self.outflows[*at].from;
-            pending.contains(&from) || snapshot.owners.contains_key(&from)
+            pending.contains(&from) || later.contains(&from) || snapshot.owners.contains_key(&from)
         };
-        let row = &of_chain.outflows;
         let open = row.above(finalized).chain(row.pending.iter().copied()).chain(asked);
         let places: BTreeSet<usize> =
             open.chain(of_chain.waiting.iter().copied().filter(awaited)).collect();
@@ -268,35 +270,39 @@ impl Memory {
         snapshot.refunds = self.refunds_sent(chain, &txs.collect());
         let places = outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
         let places = places.chain(destroyed.iter().map(|(_, _, from, height)| (*from, *height)));
+        let mut lowest: BTreeMap<Address, u64> = BTreeMap::new();
         for (sender, height) in places.chain(ours().map(|t| (t.from, t.block.height))) {
-            let held = self.held(chain, sender, height);
-            snapshot.held.insert((sender, height), held);
+            let least = lowest.entry(sender).or_insert(height);
+            *least = height.min(*least);
+        }
+        for (sender, height) in lowest {
+            snapshot.held.insert(sender, self.held(chain, sender, height));
         }
         snapshot.outflows = outflows;
     }
 
-    /// What could leave an address at a height.
+    /// What the books hold of an address, and what moved there above a height.
     fn held(&self, chain: &ChainName, sender: Address, height: u64) -> Held {
         let of_chain = self.places.of(chain).unwrap_or(&NOTHING);
         let owner = self.owners.get(&sender).and_then(Option::as_ref);
         let arrived = of_chain.deposits.at(&sender).map(|at| &self.deposits[at]);
         let booked = arrived.filter(|deposit| {
             (deposit.order.is_none() || deposit.order.as_ref() == owner)
+                && deposit.assigned.is_none()
                 && deposit.state.is_on_chain()
                 && deposit.state != State::Pending
         });
-        let booked: Vec<_> = booked.collect();
-        let above = booked.iter().filter(|deposit| deposit.block.height > height);
-        let above: i128 = above.map(|deposit| i128::from(deposit.amount.micro())).sum();
+        let came = booked.map(|deposit| (deposit.block.height, deposit.amount.micro()));
         let taken = of_chain.outflows.at(&sender).map(|at| &self.outflows[at]);
-        let left: Vec<_> = taken.filter(|o| o.state == OutflowState::Booked).collect();
-        let taken = left.iter().filter(|outflow| outflow.block.height > height);
-        let taken: i128 = taken.map(|outflow| i128::from(outflow.amount.micro())).sum();
+        let left = taken.filter(|outflow| outflow.state == OutflowState::Booked);
+        let left = left.map(|outflow| (outflow.block.height, -outflow.amount.micro()));
+        let mut moves: Vec<(u64, i64)> = came.chain(left).collect();
+        let rounded = i64::try_from(moves.len()).unwrap();
+        moves.retain(|(at, micro)| *at > height && *micro != 0);
+        moves.sort_unstable();
         let custody = Account::Custody(chain.clone(), sender);
-        let now = -self.net(&Asset::Usdt(chain.clone()), &custody);
-        let micro = |sum: i128| i64::try_from(sum).unwrap();
-        let rounded = i64::try_from(left.len() + booked.len()).unwrap();
-        Held { then: micro(now - above + taken), now: micro(now), rounded }
+        let now = i64::try_from(-self.net(&Asset::Usdt(chain.clone()), &custody)).unwrap();
+        Held { now, rounded, moves }
     }
 
     /// What left by a transaction, with its orders and its cases.
