@@ -125,19 +125,6 @@ mod tests {
     fn the_topic_is_the_hash_of_the_signature() {
         assert_eq!(TRANSFER, keccak256("Transfer(address,address,uint256)"));
         assert_eq!(TRANSFER_TEXT, TRANSFER.to_string());
-        let signatures = [
-            "Pause()",
-            "Unpause()",
-            "Deprecate(address)",
-            "Params(uint256,uint256)",
-            "AddedBlackList(address)",
-            "RemovedBlackList(address)",
-            "DestroyedBlackFunds(address,uint256)",
-            "BlockPlaced(address)",
-            "BlockReleased(address)",
-            "DestroyedBlockedFunds(address,uint256)",
-        ];
-        assert_eq!(TOPICS, signatures.map(|signature| keccak256(signature).0));
     }
 
     #[test]

@@ -83,7 +83,7 @@ const fn hex(text: &str) -> [u8; 32] {
     }
     let (text, mut bytes, mut at) = (text.as_bytes(), [0; 32], 0);
     while at < 32 {
-        bytes[at] = digit(text[2 * at]) << 4 | digit(text[2 * at + 1]);
+        bytes[at] = digit(text[2 * at]) * 16 + digit(text[2 * at + 1]);
         at += 1;
     }
     bytes
@@ -328,11 +328,30 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha3::{Digest, Keccak256};
 
     fn word(byte: u8) -> [u8; 32] {
         let mut word = [0; 32];
         word[31] = byte;
         word
+    }
+
+    #[test]
+    fn a_topic_is_the_hash_of_its_signature() {
+        let signatures = [
+            "Pause()",
+            "Unpause()",
+            "Deprecate(address)",
+            "Params(uint256,uint256)",
+            "AddedBlackList(address)",
+            "RemovedBlackList(address)",
+            "DestroyedBlackFunds(address,uint256)",
+            "BlockPlaced(address)",
+            "BlockReleased(address)",
+            "DestroyedBlockedFunds(address,uint256)",
+        ];
+        let hash = |signature: &str| <[u8; 32]>::from(Keccak256::digest(signature));
+        assert_eq!(TOPICS, signatures.map(hash));
     }
 
     #[test]

@@ -140,6 +140,7 @@ const fn key(address: &[u8; 20]) -> u64 {
 mod tests {
     use super::*;
     use sha2::{Digest, Sha256};
+    use std::collections::BTreeSet;
 
     fn nth(n: u32) -> [u8; 20] {
         let hash: [u8; 32] = Sha256::digest(n.to_be_bytes()).into();
@@ -160,6 +161,8 @@ mod tests {
         assert!(!before.contains(&Address(nth(1000))));
         assert!(!WatchSet::default().contains(&Address(nth(5))));
         assert!(WatchSet::default().is_empty() && !before.is_empty());
+        let told: BTreeSet<Address> = set.addresses().collect();
+        assert!(told.len() == set.len() && told.iter().all(|address| set.contains(address)));
         // Whose a set is, is nobody's to read in a log.
         assert_eq!(format!("{before:?}"), "WatchSet(1000 addresses)");
     }

@@ -191,7 +191,7 @@ fn the_log_of_a_deprecation_that_was_heeded_stops_nothing_again() {
 fn a_deprecation_after_the_answer_stops_again() {
     let mut world = world();
     let other = address("other");
-    let answers = Answers { deprecated: Some(Some(other)), ..well(&world, 4) };
+    let answers = Answers { deprecated: Some(Some(other)), ..well(&world, 5) };
     asked(&mut world, answers);
     let (by, why) = ("maria".to_owned(), "it is read out".to_owned());
     world.apply(&Update::Resume { chain: chain("ethereum"), by, why }).unwrap();

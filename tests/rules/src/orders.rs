@@ -3,6 +3,7 @@
 //! In: requests of a shop, some of them twice. Out: one order each, or a named refusal.
 
 use payments::amount::{Credits, Usdt};
+use payments::case::{CaseId, Resolution};
 use payments::name::CustomerId;
 use payments::order::{Order, Policy, Price};
 use payments::{PlanError, Update};
@@ -175,4 +176,16 @@ fn a_paid_order_cannot_be_taken_back() {
     world.mine("ethereum", &[pay("t1", "A", "100")]);
     let error = world.apply(&Update::Cancel(id("A"))).unwrap_err();
     assert_eq!(error, PlanError::AlreadyPaid(id("A")));
+}
+
+#[test]
+fn what_waits_for_a_person_is_what_nobody_decided() {
+    let (mut world, duplicate) = World::paid_twice();
+    let waits = |world: &World| -> Vec<CaseId> {
+        let order = world.memory.dossier(&id("A")).unwrap();
+        order.open_cases().map(|case| case.id.clone()).collect()
+    };
+    assert_eq!(waits(&world), std::slice::from_ref(&duplicate));
+    world.says("ann", &duplicate, Resolution::Dismiss).unwrap();
+    assert_eq!(waits(&world), []);
 }

@@ -52,6 +52,23 @@ fn what_looks_repairable_and_is_not_says_why() {
     );
 }
 
+/// B has a part of its due since second 20.
+#[test]
+fn what_waits_for_days_gets_worse() {
+    let at = |milliseconds: i64| {
+        let mut sides = Sides::new();
+        sides.seen("ethereum").time = Time(20_000 + milliseconds);
+        let report = sides.report();
+        let waits = report.findings.iter().find(|finding| finding.code == Code::Partial);
+        waits.unwrap().severity.word()
+    };
+    let worse = [(24, "low", "medium"), (72, "medium", "high"), (120, "high", "critical")];
+    for (hours, before, after) in worse {
+        let age = hours * 3_600_000;
+        assert_eq!((at(age - 1), at(age)), (before, after), "{hours} hours");
+    }
+}
+
 #[test]
 fn nobody_has_less_than_nothing() {
     let eve = || Account::Customer(CustomerId::new("eve").unwrap());
