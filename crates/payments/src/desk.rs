@@ -86,9 +86,11 @@ impl Desk {
         self.works.get_mut(order).ok_or_else(|| PlanError::UnknownOrder(order.clone()))
     }
 
-    /// Millionths of USDT that the rules credited on this desk.
+    /// Millionths of USDT that the rules credited on this desk, beyond what they took back of the
+    /// same order: what a reorg leaves to be granted again is nothing more.
     pub(crate) fn granted(&self) -> u64 {
-        self.works.values().fold(0, |sum, work| sum.saturating_add(work.granted))
+        let more = |work: &Work| work.granted.saturating_sub(work.taken_back);
+        self.works.values().fold(0, |sum, work| sum.saturating_add(more(work)))
     }
 
     /// The places of the deposits that `view` holds for final and that are still to be judged, in
@@ -201,6 +203,8 @@ pub(crate) struct Work {
     events: Vec<Event>,
     /// Millionths of USDT that the rules credited.
     pub(crate) granted: u64,
+    /// Millionths of USDT of which they took the credits back.
+    pub(crate) taken_back: u64,
 }
 
 impl Work {
@@ -216,6 +220,7 @@ impl Work {
             cases: BTreeSet::new(),
             events: Vec::new(),
             granted: 0,
+            taken_back: 0,
         }
     }
 

@@ -95,6 +95,8 @@ impl Work {
             return Ok(());
         }
         let granted = self.granted_by(&keys);
+        let sold = self.credited_to(&keys, &Account::Sales);
+        self.taken_back = self.taken_back.saturating_add(u64::try_from(sold).unwrap_or(0));
         self.reverse(&keys);
         self.close_cases("the order is no longer paid", |case| case.kind == CaseKind::Overpaid);
         for at in 0..self.dossier.deposits.len() {
@@ -113,11 +115,15 @@ impl Work {
 
     /// The credits that these journals granted, in millionths.
     fn granted_by(&self, keys: &[String]) -> i64 {
-        let customer = Account::Customer(self.dossier.order.customer.clone());
+        self.credited_to(keys, &Account::Customer(self.dossier.order.customer.clone()))
+    }
+
+    /// What these journals credited to an account, in millionths.
+    fn credited_to(&self, keys: &[String], account: &Account) -> i64 {
         let journals = self.dossier.journals.iter().filter(|j| keys.contains(&j.key));
         let entries = journals.flat_map(|journal| &journal.entries);
-        let grants = entries.filter(|entry| entry.credit == customer);
-        grants.fold(0, |sum, entry| sum.saturating_add(entry.amount))
+        let credits = entries.filter(|entry| entry.credit == *account);
+        credits.fold(0, |sum, entry| sum.saturating_add(entry.amount))
     }
 
     fn tell_taken(&mut self, deposit: &Deposit, granted: i64) {

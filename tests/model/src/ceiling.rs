@@ -3,9 +3,12 @@
 //! In: what was written, and the ceilings. Out: the first credit beyond one; which chains wait.
 //! Never: the sum that the cursor keeps. Why: a ceiling that is kept but for one case is none.
 
+use std::collections::BTreeMap;
+
 use payments::amount::Usdt;
 use payments::changes::{Changes, Update};
 use payments::ledger::Account;
+use payments::name::OrderId;
 
 use crate::transitions::World;
 
@@ -29,8 +32,8 @@ impl World {
         }
     }
 
-    /// Counts what the rules credited. Where a chain is paused, what a reorg took is given again
-    /// all the same; what a person decides is not counted.
+    /// Counts what the rules credited, beyond what they took back. Where a chain is paused, what a
+    /// reorg took is given again all the same; what a person decides is not counted.
     pub(crate) fn count_credits(&mut self, update: &Update, changes: &Changes) {
         let (now, order) = (self.now, |id| self.orders.get(id).map(|order| &order.chain));
         let chain = match update {
@@ -50,10 +53,7 @@ impl World {
             }
             _ => return,
         };
-        let granted = changes.journals.iter().filter(|journal| journal.key.starts_with("paid:"));
-        let sold = granted.flat_map(|journal| &journal.entries);
-        let sold = sold.filter(|entry| entry.credit == Account::Sales);
-        let sold: i128 = sold.map(|entry| i128::from(entry.amount)).sum();
+        let sold = sold(changes);
         if sold == 0 {
             return;
         }
@@ -82,4 +82,22 @@ impl World {
             }
         }
     }
+}
+
+/// What was sold, of each order beyond what was taken back of it.
+fn sold(changes: &Changes) -> i128 {
+    let mut of_orders: BTreeMap<Option<&OrderId>, i128> = BTreeMap::new();
+    for journal in &changes.journals {
+        let key = journal.key.strip_prefix("reverse:").unwrap_or(&journal.key);
+        for entry in journal.entries.iter().filter(|_| key.starts_with("paid:")) {
+            let amount = i128::from(entry.amount);
+            let sold = of_orders.entry(journal.order.as_ref()).or_default();
+            *sold += match (&entry.debit, &entry.credit) {
+                (_, Account::Sales) => amount,
+                (Account::Sales, _) => -amount,
+                _ => 0,
+            };
+        }
+    }
+    of_orders.into_values().filter(|sold| *sold > 0).sum()
 }

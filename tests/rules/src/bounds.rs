@@ -266,3 +266,29 @@ fn what_is_recorded_is_found_again_however_full_it_is() {
     assert_eq!(world.memory.cases().len(), 1);
     assert_eq!(world.memory.deposits()[0].time, seconds(30));
 }
+
+/// A reorg takes one of two deposits that were credited together; the other covers by itself.
+#[test]
+fn what_is_granted_again_in_the_look_that_took_it_back_is_nothing_more() {
+    let mut world = World::new();
+    ceiling(&mut world, "150");
+    world.order("A", |_| {});
+    world.order("B", |order| order.due = Some(usdt("50.000001")));
+    world.order("C", |order| order.due = Some(usdt("50")));
+    world.mine("ethereum", &[pay("t1", "A", "5")]);
+    world.fork("ethereum", 0);
+    world.mine_unseen("ethereum", 40, &[pay("t2", "A", "100")]);
+    world.mine_unseen("ethereum", 50, &[pay("t1", "A", "5")]);
+    world.scan("ethereum").unwrap();
+    assert!(world.state("A").contains("t1:0 5.00 credited"), "{}", world.state("A"));
+    world.skip();
+    world.fork("ethereum", 1);
+    world.mine("ethereum", &[]);
+    let told = world.news();
+    assert!(told.contains("credits.reversed A") && told.contains("credits.granted A"), "{told}");
+    assert_eq!((credited(&world), paused(&world)), ("A".to_owned(), None));
+    // Of the hour's 150 another 50 are left.
+    world.mine("ethereum", &[pay("t3", "C", "50")]);
+    world.mine("ethereum", &[pay("t4", "B", "50.000001")]);
+    assert_eq!((credited(&world).as_str(), paused(&world).is_some()), ("AC", true));
+}

@@ -15,13 +15,13 @@ use super::resolve::of;
 use super::world::{Pay, World, address, chain, id, pay, tx};
 
 impl World {
-    /// A block of which the node keeps everything back.
-    fn mine_hidden(&mut self, pays: &[Pay]) -> Vec<Transfer> {
+    /// A block of which the node keeps everything back but the first transfers.
+    fn mine_hidden(&mut self, shown: usize, pays: &[Pay]) -> Vec<Transfer> {
         let line = &self.lines["ethereum"];
         let second = line.blocks.last().map_or(0, |(header, _)| header.time.0 / 1000) + 10;
         self.mine_unseen("ethereum", second, pays);
         let mut scan = self.look("ethereum");
-        let hidden = std::mem::take(&mut scan.transfers);
+        let hidden = scan.transfers.split_off(shown);
         self.apply(&Update::Scan(scan)).unwrap();
         hidden
     }
@@ -48,8 +48,8 @@ fn half_hidden() -> (World, [Vec<Transfer>; 2]) {
     let mut world = World::new();
     world.open_order("A", |_| {});
     world.mine("ethereum", &[pay("t1", "A", "100")]);
-    let came = world.mine_hidden(&[pay("t2", "A", "50")]);
-    let left = world.mine_hidden(&[pay("t3", "thief", "50").from("A")]);
+    let came = world.mine_hidden(0, &[pay("t2", "A", "50")]);
+    let left = world.mine_hidden(0, &[pay("t3", "thief", "50").from("A")]);
     world.mine("ethereum", &[pay("t4", "treasury", "100").from("A")]);
     (world, [came, left])
 }
@@ -88,13 +88,32 @@ fn what_a_lost_branch_gives_back_is_there_for_what_left_below_it() {
     assert_eq!((world.left("t3"), world.custody_of("A")), (OutflowState::Booked, 50_000_000));
 }
 
+#[test]
+fn what_came_in_its_own_block_is_there() {
+    let mut world = World::new();
+    world.open_order("A", |_| {});
+    let both = [pay("t1", "A", "100"), pay("t2", "treasury", "100").from("A")];
+    world.mine_unseen("ethereum", 10, &both);
+    world.finalize("ethereum", 1);
+    assert_eq!((world.left("t2"), world.custody_of("A")), (OutflowState::Booked, 0));
+    // Found by itself, beside one below it that waits.
+    let (mut world, [_, left]) = half_hidden();
+    let both = [pay("t5", "A", "70"), pay("t6", "treasury", "70").from("A")];
+    let swept = world.mine_hidden(1, &both);
+    world.finalize("ethereum", 5);
+    world.find(left);
+    world.find(swept);
+    assert_eq!((world.left("t3"), world.left("t6")), (OutflowState::Waiting, OutflowState::Booked));
+    assert_eq!(world.custody_of("A"), 0);
+}
+
 /// An order that has the address by now gets what had come there before.
 #[test]
 fn what_was_reassigned_to_the_owner_of_its_address_came_once() {
     let mut world = World::new();
     world.memory.import(&[address("pool")]);
     world.mine("ethereum", &[pay("t1", "pool", "7")]);
-    let left = world.mine_hidden(&[pay("t2", "thief", "7").from("pool")]);
+    let left = world.mine_hidden(0, &[pay("t2", "thief", "7").from("pool")]);
     world.mine("ethereum", &[pay("t3", "pool", "5")]);
     world.all_final("ethereum");
     world.open_order("A", |order| order.address = address("pool"));

@@ -16,7 +16,7 @@ use bursar::open::Opened;
 use bursar::watch::Watcher;
 use lab::evm::{Chain, ChainSpec, Fault, Node, Tx};
 use payments::chain::BlockId;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 use tempfile::TempDir;
@@ -195,6 +195,16 @@ url = "{url}/v3/{KEY}"
         self.chain.mine_empty(2);
         self.watch().await;
         (address, tx)
+    }
+
+    /// What the node answers to a question of anybody's.
+    pub(super) async fn asked(&self, method: &str, params: Value) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let client = reqwest::Client::new().post(self.node.http_url());
+        let answer = client.header("content-type", "application/json").body(body.to_string());
+        let answer = answer.send().await.expect("an answer").text().await.expect("a body");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        answer["result"].clone()
     }
 
     /// Reads the chain to its end, as the daemon does.

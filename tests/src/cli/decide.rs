@@ -152,6 +152,32 @@ async fn a_refund_that_cannot_be_judged_keeps_no_other_waiting() {
     assert_eq!((&waits["asked"], &waits["unjudged"]), (&json!(1), &json!([])));
 }
 
+/// The node says of the transaction that it failed; the receipts that its header binds say
+/// otherwise. A refund that is called failed is paid a second time.
+#[tokio::test]
+async fn a_refund_is_judged_by_what_its_header_proves() {
+    let (counter, id) = paid_twice().await;
+    for who in [&WHO, &BOB] {
+        counter.good(&resolve(&id, &["refund", "--to", THERE], who)).await;
+    }
+    let back = counter.chain.mine(vec![pay(THERE.parse().expect("one"), 99_200_000)]);
+    let paid = counter.tx(back.height, 0);
+    counter.chain.mine_empty(12);
+    counter.watch().await;
+    counter.good(&["refund", "sent", &id, "--tx", &paid, "--by", "ann"]).await;
+    let receipt = counter.asked("eth_getTransactionReceipt", json!([paid])).await;
+    assert_eq!(receipt["status"], "0x1");
+    let failed = receipt.to_string().replace(r#""status":"0x1""#, r#""status":"0x0""#);
+    counter.node.fault(Fault::Error {
+        methods: Methods::only(&["eth_getTransactionReceipt"]),
+        http_status: 200,
+        body: format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":{failed}}}"#),
+        times: None,
+    });
+    let checked = counter.json(&["refund", "check"]).await;
+    assert_eq!(checked["judged"][0]["refund"]["state"], "verified", "{checked}");
+}
+
 #[tokio::test]
 async fn what_does_not_belong_together_is_refused() {
     let (counter, id) = paid_twice().await;

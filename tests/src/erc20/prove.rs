@@ -310,6 +310,24 @@ async fn a_failed_transaction_is_proved_to_have_failed() {
     }
 }
 
+/// One node has never heard of it, and the other, which might have it, does not answer.
+#[tokio::test]
+async fn what_only_a_silent_node_may_know_is_not_called_unknown() {
+    let (paid, silent) = (chain(), node(&chain()).await);
+    let unknowing = node(&paid).await;
+    silent.fault(Fault::Error {
+        methods: Methods::only(&["eth_getTransactionReceipt", "eth_getTransactionByHash"]),
+        http_status: 503,
+        body: "down".into(),
+        times: None,
+    });
+    for nodes in [[&unknowing, &silent], [&silent, &unknowing]] {
+        let source = Follower::new(&nodes).await.source;
+        let told = source.prove_transaction(TxHash([9; 32])).await;
+        assert!(told.is_err(), "{told:?}");
+    }
+}
+
 /// Two chains with one beginning: what the first node shows was made up, with a root that fits.
 #[tokio::test]
 async fn a_block_that_was_made_up_is_not_proved_by_its_own_header() {

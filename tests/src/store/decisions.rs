@@ -29,6 +29,7 @@ on_both!(
     a_refund_is_followed_to_its_end,
     a_refund_from_a_deposit_address_needs_nobody,
     a_refund_recorded_late_ends_its_case,
+    one_from_an_address_of_nobody_s_too,
     a_proposal_is_kept_and_taken_back,
     a_proposal_about_what_nobody_owns_is_remembered_once,
     a_reassigned_deposit_is_found_by_its_transaction,
@@ -167,7 +168,16 @@ async fn a_refund_from_a_deposit_address_needs_nobody(place: Place) {
 
 /// The same, recorded as sent when it is booked and somebody is asked about it already.
 async fn a_refund_recorded_late_ends_its_case(place: Place) {
-    let store = &place.store;
+    sent_late(&place.store, "A").await;
+}
+
+async fn one_from_an_address_of_nobody_s_too(place: Place) {
+    place.store.import(&[address("pool")]).await.unwrap();
+    sent_late(&place.store, "pool").await;
+}
+
+/// A refund is paid from that address, and recorded as sent when that was judged.
+async fn sent_late(store: &Store, from: &str) {
     let case = paid_twice(store).await;
     for by in ["ann", "bob"] {
         record(store, &resolve(&case, refund(), by)).await.unwrap();
@@ -175,7 +185,8 @@ async fn a_refund_recorded_late_ends_its_case(place: Place) {
     let Update::Scan(mut mined) = scan(5..=5, 0, &[], None) else { unreachable!() };
     let pays = transfer(&header(5, 0), 9, Address([0xbb; 20]), "99.20");
     let tx = pays.tx;
-    mined.transfers = vec![Transfer { from: address("A"), ..pays }];
+    let came = transfer(&header(5, 0), 8, address(from), "99.20");
+    mined.transfers = vec![came, Transfer { from: address(from), ..pays }];
     record(store, &Update::Scan(mined)).await.unwrap();
     record(store, &scan(6..=6, 0, &[], Some(6))).await.unwrap();
     let explained = async || {
