@@ -327,10 +327,15 @@ pub(crate) async fn fill(
     let txs: BTreeSet<TxHash> = txs.chain(sent.map(|left| left.tx)).collect();
     snapshot.refunds = cases::sent(link, chain, &Vec::from_iter(txs)).await?;
     let held = &mut snapshot.held;
+    let mut away = BTreeSet::new();
     link.read(&HELD, &wanted, bind, |line| {
         let mut fields = Fields::new("balances", line);
         let sender = fields.parse("account", row::address)?;
         let (now, rounded) = (fields.int("debits")?, fields.int("rounded")?);
+        // Something came that is another order's.
+        if fields.int("credits")? != now {
+            away.insert(sender);
+        }
         held.insert(sender, Held { now, rounded, moves: Vec::new() });
         Ok(())
     })
@@ -340,6 +345,21 @@ pub(crate) async fn fill(
         let sender = fields.parse("receiver", row::address)?;
         let height = fields.parse("height", |text| text.parse().ok())?;
         held.entry(sender).or_default().moves.push((height, fields.int("amount")?));
+        Ok(())
+    })
+    .await?;
+    let others = wanted.iter().filter(|(sender, _)| away.contains(sender));
+    let others: Vec<(Address, u64)> = others.copied().collect();
+    link.read(&AWAY, &others, bind, |line| {
+        let mut fields = Fields::new("deposits", line);
+        let sender = fields.parse("receiver", row::address)?;
+        let height: u64 = fields.parse("height", |text| text.parse().ok())?;
+        let held = held.entry(sender).or_default();
+        held.rounded = held.rounded.saturating_add(1);
+        let lowest = others.iter().find(|(other, _)| *other == sender);
+        if lowest.is_some_and(|(_, lowest)| height > *lowest) {
+            held.moves.push((height, fields.int("amount")?));
+        }
         Ok(())
     })
     .await?;
@@ -356,13 +376,14 @@ static CASES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
 
 // Custody, and how many deposits and outflows it is made of. Deposits are those of the order that
 // owns the address, and those that came before it had an owner: each through an index of its own.
-// What was reassigned came once, however often it stands there.
+// What was reassigned came once, however often it stands there. The third number is what these make
+// of custody: where it is another, the rest is in AWAY.
 static HELD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     name: "held",
     head: "WITH v (sender, chain, height) AS (VALUES".to_owned(),
     columns: 3,
     tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(now AS TEXT) || '\u{1f}' || \
-        CAST(rounded AS TEXT), '\u{1e}') \
+        CAST(rounded AS TEXT) || '\u{1f}' || CAST(known AS TEXT), '\u{1e}') \
         FROM (SELECT v.sender, \
         coalesce((SELECT b.debits - b.credits FROM balances AS b \
             WHERE b.account = 'custody:' || v.chain || ':' || v.sender \
@@ -375,7 +396,17 @@ static HELD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
             AND d.state NOT IN ('pending', 'orphaned', 'reversed')) \
         + (SELECT count(*) FROM deposits AS d \
             WHERE d.order_id IS NULL AND d.receiver = v.sender AND d.chain = v.chain \
-            AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS rounded \
+            AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS rounded, \
+        coalesce((SELECT sum(d.amount) FROM addresses AS a \
+            JOIN deposits AS d ON d.order_id = a.order_id \
+            WHERE a.address = v.sender AND d.receiver = v.sender AND d.chain = v.chain \
+            AND d.assigned_by IS NULL \
+            AND d.state NOT IN ('pending', 'orphaned', 'reversed')), 0) \
+        + coalesce((SELECT sum(d.amount) FROM deposits AS d \
+            WHERE d.order_id IS NULL AND d.receiver = v.sender AND d.chain = v.chain \
+            AND d.state NOT IN ('pending', 'orphaned', 'reversed')), 0) \
+        - coalesce((SELECT sum(w.amount) FROM outflows AS w WHERE w.sender = v.sender \
+            AND w.chain = v.chain AND w.state = 'booked'), 0) AS known \
         FROM v) AS lines",
 });
 
@@ -398,6 +429,22 @@ static MOVES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
             JOIN deposits AS d ON d.order_id IS NULL AND d.receiver = v.sender \
             AND d.chain = v.chain AND d.height > v.height AND d.amount > 0 \
             AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS lines",
+});
+
+// What a transaction brought that had paid another order before a reorg, and stays that order's. No
+// index leads from an address to these: a reorg that does it is rare, and is paid for here.
+static AWAY: LazyLock<Bulk> = LazyLock::new(|| Bulk {
+    name: "moves of other orders",
+    head: "WITH v (sender, chain, height) AS (VALUES".to_owned(),
+    columns: 3,
+    tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(height AS TEXT) || '\u{1f}' || \
+        CAST(amount AS TEXT), '\u{1e}') \
+        FROM (SELECT v.sender, d.height, d.amount FROM v \
+            JOIN deposits AS d ON d.receiver = v.sender AND d.chain = v.chain \
+            AND d.order_id IS NOT NULL AND d.assigned_by IS NULL AND d.amount > 0 \
+            AND d.state NOT IN ('pending', 'orphaned', 'reversed') \
+            LEFT JOIN addresses AS a ON a.address = v.sender \
+            WHERE a.order_id IS NULL OR a.order_id <> d.order_id) AS lines",
 });
 
 /// What left by the outflow that a case is about, where it is about one.

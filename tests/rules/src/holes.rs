@@ -122,3 +122,23 @@ fn what_was_reassigned_to_the_owner_of_its_address_came_once() {
     world.find(left);
     assert_eq!((world.left("t2"), world.custody_of("pool")), (OutflowState::Booked, 5_000_000));
 }
+
+/// A transaction that had paid A is mined again to B's address, and stays A's.
+#[test]
+fn what_a_reorg_brought_of_another_order_s_is_later_money_too() {
+    let mut world = World::new();
+    world.open_order("A", |_| {});
+    world.open_order("B", |_| {});
+    world.mine("ethereum", &[pay("t1", "B", "10")]);
+    world.mine("ethereum", &[pay("t2", "A", "50")]);
+    world.fork("ethereum", 1);
+    world.mine_unseen("ethereum", 90, &[]);
+    let left = world.mine_hidden(0, &[pay("t3", "thief", "40").from("B")]);
+    world.mine("ethereum", &[pay("t2", "B", "50")]);
+    world.finalize("ethereum", 4);
+    assert!(world.state("A").contains("t2:0 50.00"), "{}", world.state("A"));
+    world.find(left);
+    assert_eq!((world.left("t3"), world.custody_of("B")), (OutflowState::Waiting, 60_000_000));
+    world.lose("ethereum", 3);
+    assert_eq!(world.custody_of("B"), 10_000_000);
+}

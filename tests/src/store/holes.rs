@@ -20,6 +20,7 @@ on_both!(
     the_books_go_back_to_where_a_later_one_left_nothing,
     a_lost_branch_gives_back_what_left_below_it,
     what_was_reassigned_to_the_owner_of_its_address_came_once,
+    what_a_reorg_brought_of_another_order_s_is_later_money_too,
 );
 
 const THIEF: Address = Address([0x99; 20]);
@@ -105,4 +106,21 @@ async fn what_was_reassigned_to_the_owner_of_its_address_came_once(place: Place)
     record(store, &found(vec![leaves(2, 2, "A", "7")])).await.unwrap();
     let left = (OutflowState::Booked, 5_000_000);
     assert_eq!((state(store, 2).await, custody(store, "A").await), left);
+}
+
+/// A transaction that had paid A is mined again to B's address, and stays A's.
+async fn what_a_reorg_brought_of_another_order_s_is_later_money_too(place: Place) {
+    let store = &place.store;
+    for name in ["A", "B"] {
+        record(store, &Update::Create(order(name))).await.unwrap();
+    }
+    let pays = [(1, 1, address("B"), "10"), (2, 2, address("A"), "50")];
+    record(store, &scan(0..=2, 0, &pays, Some(1))).await.unwrap();
+    record(store, &scan(2..=4, 7, &[(4, 2, address("B"), "50")], Some(4))).await.unwrap();
+    let found_again = store.order(&id("A")).await.unwrap().unwrap().deposits[0].clone();
+    assert_eq!((found_again.to, found_again.block.height), (address("B"), 4));
+    let left = Transfer { from: address("B"), ..transfer(&header(3, 7), 3, THIEF, "40") };
+    record(store, &found(vec![left])).await.unwrap();
+    let left = (OutflowState::Waiting, 60_000_000);
+    assert_eq!((state(store, 3).await, custody(store, "B").await), left);
 }

@@ -287,8 +287,9 @@ impl Memory {
         let owner = self.owners.get(&sender).and_then(Option::as_ref);
         let arrived = of_chain.deposits.at(&sender).map(|at| &self.deposits[at]);
         let booked = arrived.filter(|deposit| {
-            (deposit.order.is_none() || deposit.order.as_ref() == owner)
-                && deposit.assigned.is_none()
+            let is_others = deposit.order.is_some() && deposit.order.as_ref() != owner;
+            deposit.assigned.is_none()
+                && !(is_others && deposit.amount.is_zero())
                 && deposit.state.is_on_chain()
                 && deposit.state != State::Pending
         });
