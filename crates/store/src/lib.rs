@@ -13,6 +13,7 @@ mod deposits;
 mod engine;
 mod error;
 mod groups;
+mod held;
 mod history;
 mod index;
 mod ledger;

@@ -4,14 +4,14 @@
 //! Never: an outflow a second time. Why: only a commit that moves the cursor of its chain writes
 //! one, so the cursor's generation guards them all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use payments::address::Address;
 use payments::amount::Usdt;
 use payments::case::{Case, CaseId};
 use payments::chain::{BlockId, Transfer, TxHash};
-use payments::changes::{Held, Snapshot};
+use payments::changes::Snapshot;
 use payments::name::{ChainName, OrderId};
 use payments::notice::{Notice, What};
 use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way};
@@ -19,6 +19,7 @@ use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way};
 use crate::Store;
 use crate::cases;
 use crate::error::Error;
+use crate::held;
 use crate::load::{self, Numbered};
 use crate::point;
 use crate::row::{self, Fields, hex, signed};
@@ -310,60 +311,14 @@ pub(crate) async fn fill(
     snapshot: &mut Snapshot,
 ) -> Result<(), Error> {
     fill_cases(link, snapshot).await?;
-    let mut lowest: BTreeMap<Address, u64> = BTreeMap::new();
-    let known = snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
-    for (sender, height) in known.chain(seen.left(snapshot).map(|left| (left.from, left.height))) {
-        let least = lowest.entry(sender).or_insert(height);
-        *least = height.min(*least);
-    }
-    let wanted: Vec<(Address, u64)> = lowest.into_iter().collect();
-    let bind = |binds: &mut Binds, (sender, height): &(Address, u64)| {
-        binds.text(hex(&sender.0))?;
-        binds.text(chain.to_string())?;
-        binds.int(signed("outflows", "height", sender, *height)?)
-    };
     let txs = snapshot.outflows.iter().map(|outflow| outflow.id.tx);
     let sent = seen.left(snapshot).filter(|left| left.way == Way::Transfer);
     let txs: BTreeSet<TxHash> = txs.chain(sent.map(|left| left.tx)).collect();
     snapshot.refunds = cases::sent(link, chain, &Vec::from_iter(txs)).await?;
-    let held = &mut snapshot.held;
-    let mut away = BTreeSet::new();
-    link.read(&HELD, &wanted, bind, |line| {
-        let mut fields = Fields::new("balances", line);
-        let sender = fields.parse("account", row::address)?;
-        let (now, rounded) = (fields.int("debits")?, fields.int("rounded")?);
-        // Something came that is another order's.
-        if fields.int("credits")? != now {
-            away.insert(sender);
-        }
-        held.insert(sender, Held { now, rounded, moves: Vec::new() });
-        Ok(())
-    })
-    .await?;
-    link.read(&MOVES, &wanted, bind, |line| {
-        let mut fields = Fields::new("deposits", line);
-        let sender = fields.parse("receiver", row::address)?;
-        let height = fields.parse("height", |text| text.parse().ok())?;
-        held.entry(sender).or_default().moves.push((height, fields.int("amount")?));
-        Ok(())
-    })
-    .await?;
-    let others = wanted.iter().filter(|(sender, _)| away.contains(sender));
-    let others: Vec<(Address, u64)> = others.copied().collect();
-    link.read(&AWAY, &others, bind, |line| {
-        let mut fields = Fields::new("deposits", line);
-        let sender = fields.parse("receiver", row::address)?;
-        let height: u64 = fields.parse("height", |text| text.parse().ok())?;
-        let held = held.entry(sender).or_default();
-        held.rounded = held.rounded.saturating_add(1);
-        let lowest = others.iter().find(|(other, _)| *other == sender);
-        if lowest.is_some_and(|(_, lowest)| height > *lowest) {
-            held.moves.push((height, fields.int("amount")?));
-        }
-        Ok(())
-    })
-    .await?;
-    held.values_mut().for_each(|held| held.moves.sort_unstable());
+    let known = snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
+    let left = seen.left(snapshot).map(|left| (left.from, left.height));
+    let places: Vec<(Address, u64)> = known.chain(left).collect();
+    snapshot.held = held::of(link, chain, places).await?;
     Ok(())
 }
 
@@ -372,79 +327,6 @@ static CASES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     head: format!("{} IN (", packed(&row::CASE, "FROM cases AS c WHERE c.id")),
     columns: 1,
     tail: ")) AS lines",
-});
-
-// Custody, and how many deposits and outflows it is made of. Deposits are those of the order that
-// owns the address, and those that came before it had an owner: each through an index of its own.
-// What was reassigned came once, however often it stands there. The third number is what these make
-// of custody: where it is another, the rest is in AWAY.
-static HELD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
-    name: "held",
-    head: "WITH v (sender, chain, height) AS (VALUES".to_owned(),
-    columns: 3,
-    tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(now AS TEXT) || '\u{1f}' || \
-        CAST(rounded AS TEXT) || '\u{1f}' || CAST(known AS TEXT), '\u{1e}') \
-        FROM (SELECT v.sender, \
-        coalesce((SELECT b.debits - b.credits FROM balances AS b \
-            WHERE b.account = 'custody:' || v.chain || ':' || v.sender \
-            AND b.asset = 'USDT.' || v.chain), 0) AS now, \
-        (SELECT count(*) FROM outflows AS w WHERE w.sender = v.sender AND w.chain = v.chain \
-            AND w.state = 'booked') \
-        + (SELECT count(*) FROM addresses AS a JOIN deposits AS d ON d.order_id = a.order_id \
-            WHERE a.address = v.sender AND d.receiver = v.sender AND d.chain = v.chain \
-            AND d.assigned_by IS NULL \
-            AND d.state NOT IN ('pending', 'orphaned', 'reversed')) \
-        + (SELECT count(*) FROM deposits AS d \
-            WHERE d.order_id IS NULL AND d.receiver = v.sender AND d.chain = v.chain \
-            AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS rounded, \
-        coalesce((SELECT sum(d.amount) FROM addresses AS a \
-            JOIN deposits AS d ON d.order_id = a.order_id \
-            WHERE a.address = v.sender AND d.receiver = v.sender AND d.chain = v.chain \
-            AND d.assigned_by IS NULL \
-            AND d.state NOT IN ('pending', 'orphaned', 'reversed')), 0) \
-        + coalesce((SELECT sum(d.amount) FROM deposits AS d \
-            WHERE d.order_id IS NULL AND d.receiver = v.sender AND d.chain = v.chain \
-            AND d.state NOT IN ('pending', 'orphaned', 'reversed')), 0) \
-        - coalesce((SELECT sum(w.amount) FROM outflows AS w WHERE w.sender = v.sender \
-            AND w.chain = v.chain AND w.state = 'booked'), 0) AS known \
-        FROM v) AS lines",
-});
-
-// The same above a height, one by one.
-static MOVES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
-    name: "moves above a height",
-    head: "WITH v (sender, chain, height) AS (VALUES".to_owned(),
-    columns: 3,
-    tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(height AS TEXT) || '\u{1f}' || \
-        CAST(amount AS TEXT), '\u{1e}') \
-        FROM (SELECT v.sender, w.height, 0 - w.amount AS amount FROM v JOIN outflows AS w \
-            ON w.sender = v.sender AND w.chain = v.chain AND w.height > v.height \
-            AND w.state = 'booked' \
-        UNION ALL SELECT v.sender, d.height, d.amount FROM v \
-            JOIN addresses AS a ON a.address = v.sender \
-            JOIN deposits AS d ON d.order_id = a.order_id AND d.receiver = v.sender \
-            AND d.assigned_by IS NULL AND d.chain = v.chain AND d.height > v.height \
-            AND d.amount > 0 AND d.state NOT IN ('pending', 'orphaned', 'reversed') \
-        UNION ALL SELECT v.sender, d.height, d.amount FROM v \
-            JOIN deposits AS d ON d.order_id IS NULL AND d.receiver = v.sender \
-            AND d.chain = v.chain AND d.height > v.height AND d.amount > 0 \
-            AND d.state NOT IN ('pending', 'orphaned', 'reversed')) AS lines",
-});
-
-// What a transaction brought that had paid another order before a reorg, and stays that order's. No
-// index leads from an address to these: a reorg that does it is rare, and is paid for here.
-static AWAY: LazyLock<Bulk> = LazyLock::new(|| Bulk {
-    name: "moves of other orders",
-    head: "WITH v (sender, chain, height) AS (VALUES".to_owned(),
-    columns: 3,
-    tail: ") SELECT string_agg(sender || '\u{1f}' || CAST(height AS TEXT) || '\u{1f}' || \
-        CAST(amount AS TEXT), '\u{1e}') \
-        FROM (SELECT v.sender, d.height, d.amount FROM v \
-            JOIN deposits AS d ON d.receiver = v.sender AND d.chain = v.chain \
-            AND d.order_id IS NOT NULL AND d.assigned_by IS NULL AND d.amount > 0 \
-            AND d.state NOT IN ('pending', 'orphaned', 'reversed') \
-            LEFT JOIN addresses AS a ON a.address = v.sender \
-            WHERE a.order_id IS NULL OR a.order_id <> d.order_id) AS lines",
 });
 
 /// What left by the outflow that a case is about, where it is about one.
