@@ -24,7 +24,7 @@ use store::{OpenMode, Store};
 
 /// As the program has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 sol! {
     event Transfer(address indexed from, address indexed to, uint256 value);

@@ -50,7 +50,7 @@ type Way<'a> = (&'a str, &'a dyn Fn(&Body) -> usize);
 
 /// As the program has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
     let asked = rig::Asked::read(&[("logs", 200_000), ("watched", 1_000_000)]);

@@ -24,7 +24,7 @@ use store::{OpenMode, Store};
 
 /// As the program has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
     let asked = rig::Asked::read(&[("orders", 1_000_000), ("blocks", 100)]);

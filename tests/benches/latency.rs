@@ -25,7 +25,7 @@ const DUE: u64 = 25_000_000;
 
 /// As the program has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() {
     let blocks = rig::Asked::read(&[("blocks", 200)]).of("blocks");

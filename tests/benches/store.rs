@@ -19,7 +19,7 @@ use store::{OpenMode, Store, WatchState};
 
 /// As the program has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Blocks of one batch.
 const BLOCKS: u64 = 10;

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 /// What a thread made another one frees: each row that is bound on its way to the database.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A filter for everything, such as `trace`, stops short of these: they write requests whole, and
 /// an endpoint's path is its key. What the socket's own crates call an error is a lost connection,

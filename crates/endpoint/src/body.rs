@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Response};
 
+use crate::nesting::Depth;
+
 /// The largest body that is read, in bytes.
 pub const BODY_LIMIT: usize = 64 << 20;
 
@@ -69,11 +71,16 @@ pub async fn read(response: &mut Response, limit: usize) -> Result<Bytes, Fault>
         return Err(Fault::TooLarge { limit });
     }
     let mut body = BytesMut::with_capacity(announced.unwrap_or_default());
+    let mut depth = Depth::default();
     while let Some(chunk) = response.chunk().await? {
         if body.len().saturating_add(chunk.len()) > limit {
             return Err(Fault::TooLarge { limit });
         }
+        // Of a large body the beginning has left the processor's cache when the end is here.
+        if !depth.goes_on(&chunk) {
+            return Err(Fault::TooDeep);
+        }
         body.extend_from_slice(&chunk);
     }
-    if crate::is_shallow(&body) { Ok(body.freeze()) } else { Err(Fault::TooDeep) }
+    Ok(body.freeze())
 }

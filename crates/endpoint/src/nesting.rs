@@ -14,16 +14,26 @@ const AT_ONCE: usize = 128;
 /// Whether brackets are never more than 200 deep. Brackets inside strings are counted as well.
 #[must_use]
 pub fn is_shallow(json: &[u8]) -> bool {
-    let mut depth = 0usize;
-    for part in json.chunks(PART) {
-        let opening = count(part, |byte| matches!(byte, b'[' | b'{'));
-        let closing = count(part, |byte| matches!(byte, b']' | b'}'));
-        if depth.saturating_add(opening) > DEPTH && deepest(part, depth) > DEPTH {
-            return false;
+    Depth::default().goes_on(json)
+}
+
+/// How deep a text has come that is read piece by piece.
+#[derive(Default)]
+pub(crate) struct Depth(usize);
+
+impl Depth {
+    /// Whether the text is still shallow with `piece` behind what came before.
+    pub(crate) fn goes_on(&mut self, piece: &[u8]) -> bool {
+        for part in piece.chunks(PART) {
+            let opening = count(part, |byte| matches!(byte, b'[' | b'{'));
+            let closing = count(part, |byte| matches!(byte, b']' | b'}'));
+            if self.0.saturating_add(opening) > DEPTH && deepest(part, self.0) > DEPTH {
+                return false;
+            }
+            self.0 = self.0.saturating_add(opening).saturating_sub(closing);
         }
-        depth = depth.saturating_add(opening).saturating_sub(closing);
+        true
     }
-    true
 }
 
 fn count(part: &[u8], counts: impl Fn(u8) -> bool) -> usize {
@@ -68,6 +78,17 @@ mod tests {
         for length in PART - 3..PART + 3 {
             let text = format!("{}{}", " ".repeat(length), nested(DEPTH + 1));
             assert!(!is_shallow(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_text_is_as_deep_in_pieces() {
+        for (text, shallow) in [(nested(DEPTH), true), (nested(DEPTH + 1), false)] {
+            for size in [1, 7, DEPTH, PART] {
+                let mut depth = Depth::default();
+                let goes_on = text.as_bytes().chunks(size).all(|piece| depth.goes_on(piece));
+                assert_eq!(goes_on, shallow, "{size}");
+            }
         }
     }
 }

@@ -242,10 +242,26 @@ fn double_sha256(bytes: &[u8]) -> [u8; 32] {
 /// Lower-case hex digits of `bytes`, without a prefix.
 #[must_use]
 pub fn lower_hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-    text.extend(nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)));
-    text
+    digits("", bytes)
+}
+
+/// `0x` and the lower-case hex digits of `bytes`.
+#[must_use]
+pub fn prefixed_hex(bytes: &[u8]) -> String {
+    digits("0x", bytes)
+}
+
+/// Every deposit has a dozen of these, so its digits come from a table, into one allocation.
+fn digits(prefix: &str, bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
+    let length = bytes.len().saturating_mul(2).saturating_add(prefix.len());
+    let mut text = Vec::with_capacity(length);
+    text.extend_from_slice(prefix.as_bytes());
+    for byte in bytes {
+        text.extend_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Exactly `N` bytes from hex digits without a prefix; `None` for anything else.

@@ -8,7 +8,7 @@ use std::fmt;
 
 use ruint::aliases::U256;
 
-use crate::address::{Address, from_hex, lower_hex};
+use crate::address::{Address, from_hex, lower_hex, prefixed_hex};
 use crate::name::ChainName;
 use crate::notice::Notice;
 use crate::recent::Recent;
@@ -36,7 +36,7 @@ macro_rules! hash {
 
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.pad(&format!("0x{}", self.bare()))
+                out.pad(&prefixed_hex(&self.0))
             }
         }
     };

@@ -8,7 +8,7 @@ use std::fmt;
 
 use ruint::aliases::U256;
 
-use crate::address::{Address, from_hex};
+use crate::address::{Address, from_hex, prefixed_hex};
 use crate::amount::Usdt;
 use crate::case::{CaseId, CaseKind};
 use crate::chain::{BlockId, TxHash};
@@ -37,7 +37,7 @@ impl fmt::Display for DepositId {
         write!(out, "{}:{}:{}", self.chain, self.tx, self.n)?;
         match self.other_token {
             None => Ok(()),
-            Some(token) => write!(out, ":0x{}", crate::address::lower_hex(&token.0)),
+            Some(token) => write!(out, ":{}", prefixed_hex(&token.0)),
         }
     }
 }

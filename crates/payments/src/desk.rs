@@ -175,6 +175,12 @@ impl Desk {
     pub(crate) fn finish(mut self) -> Changes {
         let mut changes = Changes { empty_transfers: self.empty_transfers, ..Changes::default() };
         changes.events.append(&mut self.events);
+        // Of a long way these are a hundred thousand, and growing moves them.
+        let sum = |count: fn(&Work) -> usize| self.works.values().map(count).sum();
+        changes.touched.reserve(self.works.len());
+        changes.recorded.reserve(sum(|work| work.fresh_deposits()));
+        changes.journals.reserve(sum(|work| work.fresh_journals().len()));
+        changes.events.reserve(sum(|work| work.events.len()));
         for work in self.works.into_values() {
             work.finish(&mut changes);
         }
@@ -391,6 +397,10 @@ impl Work {
         self.dossier.journals.get(self.known_journals..).unwrap_or_default()
     }
 
+    fn fresh_deposits(&self) -> usize {
+        self.dossier.deposits.len().saturating_sub(self.known_deposits)
+    }
+
     /// Settles every open case that `fits` because a later fact did.
     pub(crate) fn close_cases(&mut self, why: &str, fits: impl Fn(&Case) -> bool) {
         let at = self.now;
@@ -476,17 +486,17 @@ impl Work {
             expired: facts.1,
             cancelled: facts.2,
         });
-        for (at, deposit) in self.dossier.deposits.iter().enumerate() {
-            if at >= self.known_deposits {
-                changes.recorded.push(deposit.clone());
-            } else if self.moved.contains(&at) {
-                changes.moved.push(deposit.clone());
-            }
+        let moved = self.moved.range(..self.known_deposits);
+        changes.moved.extend(moved.filter_map(|at| self.dossier.deposits.get(*at).cloned()));
+        // What is new was written on a copy already; what is not is left where it is shared.
+        if deposits > self.known_deposits {
+            changes.recorded.extend(self.dossier.deposits.drain(self.known_deposits..));
         }
         let cases = self.cases.iter().filter_map(|at| self.dossier.cases.get(*at));
         changes.cases.extend(cases.cloned());
-        let journals = self.dossier.journals.get(self.known_journals..).unwrap_or_default();
-        changes.journals.extend_from_slice(journals);
+        if journals > self.known_journals {
+            changes.journals.extend(self.dossier.journals.drain(self.known_journals..));
+        }
         changes.events.append(&mut self.events);
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::address::{Address, from_hex, lower_hex};
+use crate::address::{Address, from_hex, prefixed_hex};
 use crate::amount::{Credits, Usdt};
 use crate::case::CaseKind;
 use crate::deposit::DepositId;
@@ -26,7 +26,7 @@ pub enum Asset {
 impl fmt::Display for Asset {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usdt(chain) => out.pad(&format!("USDT.{chain}")),
+            Self::Usdt(chain) => padded(out, |out| write!(out, "USDT.{chain}")),
             Self::Credit => out.pad("CREDIT"),
         }
     }
@@ -74,22 +74,36 @@ pub enum Account {
 
 impl fmt::Display for Account {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Custody(chain, address) => format!("custody:{chain}:0x{}", lower_hex(&address.0)),
-            Self::Order(order) => format!("order:{order}"),
-            Self::Sales => "sales".to_owned(),
-            Self::Suspense(kind) => format!("suspense:{}", kind.word()),
-            Self::Dust => "dust".to_owned(),
-            Self::RefundsPayable => "refunds_payable".to_owned(),
-            Self::Fees => "fees".to_owned(),
-            Self::Kept => "kept".to_owned(),
-            Self::Treasury(chain) => format!("treasury:{chain}"),
-            Self::Lost => "lost".to_owned(),
-            Self::Issued => "issued".to_owned(),
-            Self::Customer(customer) => format!("customer:{customer}"),
-        };
-        out.pad(&text)
+        padded(out, |out| match self {
+            Self::Custody(chain, address) => {
+                write!(out, "custody:{chain}:{}", prefixed_hex(&address.0))
+            }
+            Self::Order(order) => write!(out, "order:{order}"),
+            Self::Sales => out.write_str("sales"),
+            Self::Suspense(kind) => write!(out, "suspense:{}", kind.word()),
+            Self::Dust => out.write_str("dust"),
+            Self::RefundsPayable => out.write_str("refunds_payable"),
+            Self::Fees => out.write_str("fees"),
+            Self::Kept => out.write_str("kept"),
+            Self::Treasury(chain) => write!(out, "treasury:{chain}"),
+            Self::Lost => out.write_str("lost"),
+            Self::Issued => out.write_str("issued"),
+            Self::Customer(customer) => write!(out, "customer:{customer}"),
+        })
     }
+}
+
+/// Writes at once, or pads what is written to the width of a column.
+fn padded(
+    out: &mut fmt::Formatter<'_>,
+    write: impl Fn(&mut dyn fmt::Write) -> fmt::Result,
+) -> fmt::Result {
+    if out.width().is_none() {
+        return write(out);
+    }
+    let mut text = String::new();
+    write(&mut text)?;
+    out.pad(&text)
 }
 
 impl Account {

@@ -25,7 +25,7 @@ pub(crate) async fn record(
     let written = link.write(&RECORD, &numbered, |binds, (seq, deposit)| {
         let id = &deposit.id;
         binds.int(*seq)?;
-        binds.text(id.to_string())?;
+        binds.shown(id)?;
         binds.text_or_null(deposit.order.as_ref().map(ToString::to_string))?;
         binds.text(id.chain.to_string())?;
         binds.int(signed("deposits", "height", id, deposit.block.height)?)?;
@@ -34,7 +34,7 @@ pub(crate) async fn record(
         binds.int(signed("deposits", "log_index", id, deposit.log_index)?)?;
         binds.text(hex(&deposit.from.0))?;
         binds.text(hex(&deposit.to.0))?;
-        binds.text(deposit.raw.to_string())?;
+        binds.shown(&deposit.raw)?;
         binds.int(deposit.amount.micro())?;
         binds.text(deposit.state.word().to_owned())?;
         binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
@@ -60,7 +60,7 @@ pub(crate) async fn move_deposits(link: &mut Link<'_>, moved: &[Deposit]) -> Res
         moved.iter().partition(|deposit| deposit.order.is_some());
     let bind = |binds: &mut Binds, deposit: &&Deposit| {
         let id = &deposit.id;
-        binds.text(id.to_string())?;
+        binds.shown(id)?;
         binds.text_or_null(deposit.order.as_ref().map(ToString::to_string))?;
         binds.int(signed("deposits", "height", id, deposit.block.height)?)?;
         binds.text(hex(&deposit.block.hash.0))?;
@@ -68,7 +68,7 @@ pub(crate) async fn move_deposits(link: &mut Link<'_>, moved: &[Deposit]) -> Res
         binds.int(signed("deposits", "log_index", id, deposit.log_index)?)?;
         binds.text(hex(&deposit.from.0))?;
         binds.text(hex(&deposit.to.0))?;
-        binds.text(deposit.raw.to_string())?;
+        binds.shown(&deposit.raw)?;
         binds.int(deposit.amount.micro())?;
         binds.text(deposit.state.word().to_owned())?;
         binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
@@ -121,7 +121,7 @@ pub(crate) async fn numbers<'a>(
     let missing: Vec<Named<'a>> = missing.into_iter().collect();
     let pair = |binds: &mut Binds, (order, id): &Named<'_>| {
         binds.text_or_null(order.map(ToString::to_string))?;
-        binds.text(id.to_string())
+        binds.shown(id)
     };
     let found = look_up(link, &NUMBERS, &missing, pair).await?;
     // What a decision moved to another order is found by its first journal.

@@ -39,7 +39,7 @@ const CONNECTIONS: u32 = 6;
 /// written, stays in memory.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA busy_timeout = 10000; \
-    PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_spill = OFF; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 32000";
+    PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_spill = OFF; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 100000";
 /// Nearly every statement looks up a few rows by key. A plan that was made for a small table and
 /// kept would read all of a large one. A plan that cannot avoid it looks expensive then, and
 /// compiling it would cost 40 ms a statement.

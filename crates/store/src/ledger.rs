@@ -14,6 +14,7 @@ use payments::leaf::leaf;
 use payments::ledger::{Entry, Journal};
 use payments::merkle::Frontier;
 use payments::name::OrderId;
+use sqlx::error::BoxDynError;
 
 use crate::cases::{bind_resolution, write_steps};
 use crate::error::Error;
@@ -139,9 +140,9 @@ pub(crate) async fn write_journals(
     link.write(&ENTRIES, &entries, |binds, (journal, line, entry)| {
         binds.int(*journal)?;
         binds.int(*line)?;
-        binds.text(entry.asset.to_string())?;
-        binds.text(entry.debit.to_string())?;
-        binds.text(entry.credit.to_string())?;
+        binds.shown(&entry.asset)?;
+        binds.shown(&entry.debit)?;
+        binds.shown(&entry.credit)?;
         binds.int(entry.amount)
     })
     .await?;
@@ -194,16 +195,14 @@ static EVENTS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
 
 /// A JSON object of texts, in the order in which the plan gave them.
 fn object(data: &[(&'static str, String)]) -> Result<String, Error> {
-    let mut out = String::with_capacity(64);
+    let encode = |error: BoxDynError| Error::Database(sqlx::Error::Encode(error));
+    let mut out = Vec::with_capacity(256);
     for (name, value) in data {
-        out.push(if out.is_empty() { '{' } else { ',' });
-        for (part, end) in [(*name, ":"), (value.as_str(), "")] {
-            let text = serde_json::to_string(part)
-                .map_err(|error| Error::Database(sqlx::Error::Encode(error.into())))?;
-            out.push_str(&text);
-            out.push_str(end);
-        }
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        serde_json::to_writer(&mut out, name).map_err(|error| encode(error.into()))?;
+        out.push(b':');
+        serde_json::to_writer(&mut out, value).map_err(|error| encode(error.into()))?;
     }
-    out.push_str(if out.is_empty() { "{}" } else { "}" });
-    Ok(out)
+    out.extend_from_slice(if out.is_empty() { b"{}" } else { b"}" });
+    String::from_utf8(out).map_err(|error| encode(error.into()))
 }

@@ -5,6 +5,7 @@
 
 use std::str::Split;
 
+pub(crate) use payments::address::prefixed_hex as hex;
 use payments::address::{Address, from_hex};
 use payments::amount::{Credits, Usdt};
 use payments::case::{Case, CaseId, CaseKind, Decision, Resolution, Step, StepKind};
@@ -88,20 +89,6 @@ pub(crate) fn marked(text: &str) -> Option<String> {
 /// Text without the two characters that part packed rows.
 pub(crate) fn printable(text: &str) -> String {
     text.replace([FIELD, ROW], "\u{fffd}")
-}
-
-/// `0x` and lower-case hex digits. Every deposit has four of these, so it has a table.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-    let mut out = String::with_capacity(bytes.len().saturating_mul(2).saturating_add(2));
-    out.push_str("0x");
-    for byte in bytes {
-        out.push(digit(byte >> 4));
-        out.push(digit(byte & 0x0f));
-    }
-    out
 }
 
 pub(crate) fn address(text: &str) -> Option<Address> {

@@ -7,6 +7,7 @@
 //! U+001E, and no column holds either.
 
 use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
 use std::sync::{Arc, Mutex};
 
 use sqlx::any::{AnyArguments, AnyRow};
@@ -17,6 +18,8 @@ use crate::error::Error;
 
 /// Rows of a chunk, largest first.
 const SIZES: [usize; 5] = [1024, 256, 64, 8, 1];
+/// Room for an account, or the id of a deposit, in bytes.
+const LENGTH: usize = 96;
 /// Parts the fields of a packed row.
 pub(crate) const FIELD: char = '\u{1f}';
 /// Parts packed rows.
@@ -71,6 +74,14 @@ pub(crate) struct Binds(AnyArguments);
 impl Binds {
     pub(crate) fn text(&mut self, value: String) -> Result<(), Error> {
         self.0.add(value).map_err(encode)
+    }
+
+    /// What `value` is shown as. A text that grows piece by piece is moved each time.
+    pub(crate) fn shown(&mut self, value: &impl Display) -> Result<(), Error> {
+        let mut text = String::with_capacity(LENGTH);
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{value}");
+        self.text(text)
     }
 
     pub(crate) fn text_or_null(&mut self, value: Option<String>) -> Result<(), Error> {

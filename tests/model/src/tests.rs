@@ -16,7 +16,7 @@ use crate::transitions::{Gaze, WHOLE, World};
 
 /// As the program has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// A history that went wrong.
 struct Failure {
