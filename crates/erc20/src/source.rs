@@ -24,9 +24,9 @@ use crate::refusal::Refusal;
 use crate::settle;
 use crate::view::{self, View};
 
-/// Transfers of ours that one scan is meant to hold at most. Its commit keeps everybody else who
-/// writes waiting, and its memory is used again by the next one while it is still there.
-const OURS: usize = 4_096;
+/// Transfers of ours that one scan is meant to hold at most. The more, the more often a page of the
+/// books is written once for several of them; its commit keeps everybody else who writes waiting.
+const OURS: usize = 12_288;
 
 /// A chain, read through its endpoints.
 pub struct Source {

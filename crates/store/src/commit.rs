@@ -55,7 +55,12 @@ impl Store {
                     attempt = attempt.saturating_add(1);
                 }
                 Err(Error::AlreadyPosted { .. }) => return Err(self.posted(changes).await?),
-                done => return done,
+                done => {
+                    if done.is_ok() {
+                        self.write_back(changes);
+                    }
+                    return done;
+                }
             }
         }
     }

@@ -34,9 +34,9 @@ const CONNECTIONS: u32 = 6;
 
 /// Run on every new connection. WAL and FULL make a commit durable; without recursive triggers
 /// `INSERT OR REPLACE` walks past the triggers that refuse a delete. The log is written back to
-/// the file at 128 MB: keys that are hashes touch a page each, and a page that many commits touch
-/// is then written back once. What a statement may have to undo, and what a commit has not yet
-/// written, stays in memory.
+/// the file behind a large commit (`write_back`), and by the writer itself at 400 MB: keys that are
+/// hashes touch a page each, and a page that many commits touch is then written back once. What a
+/// statement may have to undo, and what a commit has not yet written, stays in memory.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA busy_timeout = 10000; \
     PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_spill = OFF; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 100000";

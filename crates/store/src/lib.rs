@@ -31,6 +31,7 @@ mod snapshot;
 mod sql;
 mod verify;
 mod watch;
+mod write_back;
 
 use std::sync::Arc;
 
@@ -70,6 +71,7 @@ pub struct Store {
     engine: Engine,
     pools: Arc<Pools>,
     texts: Arc<Texts>,
+    writing_back: write_back::Running,
 }
 
 impl std::fmt::Debug for Store {
@@ -89,7 +91,8 @@ impl Store {
     pub async fn open(url: &str, mode: OpenMode) -> Result<Self, Error> {
         let engine = Engine::of(url)?;
         let pools = Pools::open(engine, url, mode == OpenMode::Migrate).await?;
-        let store = Self { engine, pools: Arc::new(pools), texts: Arc::default() };
+        let (pools, texts) = (Arc::new(pools), Arc::default());
+        let store = Self { engine, pools, texts, writing_back: Arc::default() };
         let mut connection = store.pools.writer.acquire().await?;
         match mode {
             OpenMode::Use => migrate::check(engine, &mut connection).await?,

@@ -1,14 +1,17 @@
 //! A commit is written whole or not at all, and only over what was read.
 
+use std::time::Duration;
+
 use payments::Update;
 use payments::amount::Usdt;
+use payments::chain::{Scan, Transfer};
 use payments::deposit::State;
 use payments::ledger::{Account, Asset, Entry};
 use payments::name::CustomerId;
 use payments::order::Status;
 use store::Error;
 
-use super::shop::{address, chain, id, opened, order, planned, record, scan};
+use super::shop::{address, chain, header, id, opened, order, planned, record, scan, transfer};
 use super::{Place, on_both};
 
 on_both!(
@@ -184,4 +187,28 @@ async fn every_reason_is_kept_even_an_empty_one(place: Place) {
         record(store, &resume).await.unwrap();
         assert_eq!(store.cursor(&chain).await.unwrap().paused, None);
     }
+}
+
+/// What waits in SQLite's log is in its file a moment later, though nobody commits any more.
+#[tokio::test]
+async fn a_large_commit_is_written_back_without_the_writer() {
+    let place = super::sqlite().await;
+    let store = &place.store;
+    record(store, &Update::Create(order("A"))).await.unwrap();
+    let file = place.url.strip_prefix("sqlite:").unwrap();
+    let length = || std::fs::metadata(file).unwrap().len();
+    let before = length();
+    let mut update = scan(0..=1, 0, &[], Some(1));
+    if let Update::Scan(Scan { transfers, .. }) = &mut update {
+        let one = transfer(&header(1, 0), 1, address("A"), "100");
+        transfers.extend((0..400).map(|n| Transfer { n, log_index: n.into(), ..one.clone() }));
+    }
+    record(store, &update).await.unwrap();
+    let written = async {
+        while length() < before + 400_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), written).await.expect("the file is written");
+    assert_eq!(store.verify().await.unwrap(), []);
 }
