@@ -69,6 +69,8 @@ async fn what_was_done_before_the_first_block_is_known_and_told_once(engine: Eng
     shop.pay(ours, 100 * USDT).await;
     shop.settle(&mut daemon).await;
     assert_eq!(text(&shop.show("FROZEN").await["deposits"][0]["amount"]), "99.90");
+    // The contract was asked at the start, and at none of the looks since.
+    assert_eq!(daemon.said(ODD), 1);
     daemon.stop().await;
     let events = shop.audit(&[]).await;
     for kind in ["token.paused", "token.fee_set", "address.blacklisted", "token.unpaused"] {

@@ -165,6 +165,11 @@ impl Daemon {
         .await;
     }
 
+    /// How often this sentence was said so far.
+    pub(crate) fn said(&self, message: &str) -> usize {
+        self.heard.iter().filter(|line| line.message() == message).count()
+    }
+
     /// Waits until an event of this type was told of this order `times` times.
     pub(crate) async fn told_times(&mut self, kind: &str, order: &str, times: usize) {
         self.until(&format!("{kind} of {order}, {times} times"), |heard| {

@@ -104,6 +104,28 @@ async fn a_transaction_is_what_two_servers_say_it_is() {
     assert_eq!(both.corroborate_transaction(tx).await.unwrap(), whole);
 }
 
+/// Two ways to one server are not two that say so.
+#[tokio::test]
+async fn a_transaction_is_not_what_one_server_says_twice() {
+    let chain = chain();
+    chain.mine_empty(5);
+    chain.mine(vec![pay(1, 5)]);
+    chain.mine_empty(30);
+    let (liar, honest) = (grid(&chain).await, node(&chain).await);
+    let name = chain.transactions(6)[0];
+    liar.fault(Fault::OmitLogs { tx: name });
+    let ways = || vec![keyed("first", &liar, "key-one"), keyed("second", &liar, "key-two")];
+    let mut thrice = ways();
+    thrice.push(endpoint("third", &honest));
+    let three = Follower::with(Config { endpoints: thrice, ..config(&[]) }).await.source;
+    let error = three.corroborate_transaction(TxHash(name.0)).await.unwrap_err();
+    assert!(matches!(error, Error::OtherTransfers { height: 6, .. }), "{error}");
+    // Without the other there is one server, whose word is taken as that of a single one is.
+    let alone = Follower::with(Config { endpoints: ways(), ..config(&[]) }).await.source;
+    let believed = alone.corroborate_transaction(TxHash(name.0)).await.unwrap();
+    assert!(matches!(believed, Transaction::Mined(mined) if mined.transfers.is_empty()));
+}
+
 /// Both show headers that hash; they cannot both be solidified.
 #[tokio::test]
 async fn two_solidified_chains_are_a_persons_matter() {
