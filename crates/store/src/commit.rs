@@ -12,7 +12,6 @@ use hashbrown::HashSet;
 use payments::changes::{Changes, CursorMove};
 use payments::merkle::Frontier;
 use payments::order::Order;
-use sqlx::Row;
 
 use crate::Store;
 use crate::deposits::{move_deposits, numbers, record};
@@ -21,7 +20,7 @@ use crate::ledger::{write_cases, write_events, write_journals};
 use crate::notices;
 use crate::outflows;
 use crate::point;
-use crate::row::{self, hex, signed};
+use crate::row::{self, Fields, hex, signed};
 use crate::sql::{Binds, Bulk, Link, packed};
 
 /// How often a commit is tried that the engine turned away because of another one.
@@ -66,8 +65,8 @@ impl Store {
     }
 
     async fn try_commit(&self, changes: &Changes) -> Result<Committed, Error> {
-        let mut transaction = self.writing().await?;
-        let mut link = self.link(&mut transaction);
+        let mut transaction = self.committing(self.engine.begin()).await?;
+        let mut link = self.link_to(transaction.wire());
         point!("commit.begun");
         let first = reserve(&mut link, changes).await?;
         point!("commit.numbered");
@@ -196,31 +195,31 @@ async fn reserve(link: &mut Link<'_>, changes: &Changes) -> Result<First, Error>
     let query = "UPDATE counters SET orders = orders + $1, addresses = addresses + $2, \
         deposits = deposits + $3, cases = cases + $4, journals = journals + $5, \
         events = events + $6 \
-        RETURNING orders, addresses, deposits, cases, journals, events, log_peaks";
-    let query = sqlx::query_with(query, binds.into_inner());
-    let row = query.fetch_one(&mut *link.connection).await?;
-    let first = |place: usize| -> Result<i64, Error> {
-        let last: i64 = row.try_get(place)?;
+        RETURNING CAST(orders AS TEXT) || '\u{1f}' || CAST(addresses AS TEXT) || '\u{1f}' || \
+        CAST(deposits AS TEXT) || '\u{1f}' || CAST(cases AS TEXT) || '\u{1f}' || \
+        CAST(journals AS TEXT) || '\u{1f}' || CAST(events AS TEXT) || '\u{1f}' || log_peaks";
+    let line = link.text(query, binds).await?.unwrap_or_default();
+    let mut fields = Fields::new("counters", &line);
+    let mut first = |place: usize, column: &'static str| -> Result<i64, Error> {
+        let last = fields.int(column)?;
         let count = wanted.get(place).and_then(|count| i64::try_from(*count).ok()).unwrap_or(0);
         Ok(last.saturating_sub(count).saturating_add(1))
     };
-    let peaks: String = row.try_get(6)?;
-    let logged = u64::try_from(first(4)?.saturating_sub(1)).unwrap_or_default();
-    let log = Frontier::parse(logged, &peaks).ok_or_else(|| Error::Broken {
+    let orders = first(0, "orders")?;
+    let addresses = first(1, "addresses")?;
+    let deposits = first(2, "deposits")?;
+    let cases = first(3, "cases")?;
+    let journals = first(4, "journals")?;
+    let events = first(5, "events")?;
+    let logged = u64::try_from(journals.saturating_sub(1)).unwrap_or_default();
+    let peaks = fields.text("log_peaks")?;
+    let log = Frontier::parse(logged, peaks).ok_or_else(|| Error::Broken {
         table: "counters",
         column: "log_peaks",
         row: "1".to_owned(),
         why: format!("is not of a log of {logged} journals"),
     })?;
-    Ok(First {
-        orders: first(0)?,
-        addresses: first(1)?,
-        deposits: first(2)?,
-        cases: first(3)?,
-        journals: first(4)?,
-        events: first(5)?,
-        log,
-    })
+    Ok(First { orders, addresses, deposits, cases, journals, events, log })
 }
 
 async fn move_cursor(link: &mut Link<'_>, mv: &CursorMove) -> Result<(), Error> {
@@ -269,10 +268,11 @@ async fn adopt(link: &mut Link<'_>, mv: &CursorMove) -> Result<(), Error> {
     let chain = mv.chain.as_str();
     let height = |column, value| signed("adoptions", column, chain, value);
     let generation = height("generation", mv.generation)?;
-    let read = "SELECT count(*) FROM chains WHERE name = $1 AND generation = $2";
-    let read = sqlx::query(read).bind(chain.to_owned()).bind(generation);
-    let found: i64 = read.fetch_one(&mut *link.connection).await?.try_get(0)?;
-    if found == 0 {
+    let mut binds = Binds::default();
+    binds.text(chain.to_owned())?;
+    binds.int(generation)?;
+    let read = "SELECT name FROM chains WHERE name = $1 AND generation = $2";
+    if link.text(read, binds).await?.is_none() {
         return Err(Error::Conflict(format!("the cursor of {chain}")));
     }
     let mut binds = Binds::default();

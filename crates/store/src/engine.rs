@@ -7,11 +7,14 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row};
+use sqlx::any::AnyConnectOptions;
+use sqlx::pool::PoolOptions;
+use sqlx::{AnyPool, ConnectOptions, Connection, Database, Executor};
 use tokio::time::timeout;
 
 use crate::error::Error;
+use crate::sql::{Binds, Link};
+use crate::wire::Commits;
 
 /// What speaks behind the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +33,7 @@ const PATIENCE_SQLITE: Duration = Duration::from_secs(30);
 /// A server may be away: whoever waits for it is told soon, and asks again or does not.
 const PATIENCE_POSTGRES: Duration = Duration::from_secs(5);
 /// Readers beside the one writer on SQLite, and all connections on PostgreSQL.
-const CONNECTIONS: u32 = 6;
+pub(crate) const CONNECTIONS: u32 = 6;
 
 /// Run on every new connection. WAL and FULL make a commit durable; without recursive triggers
 /// `INSERT OR REPLACE` walks past the triggers that refuse a delete. The log is written back to
@@ -86,8 +89,10 @@ impl Engine {
     }
 }
 
-/// The pools: one writer and some readers on SQLite, one pool for both on PostgreSQL.
+/// The pools: one writer and some readers on SQLite, one pool for both on PostgreSQL, and what
+/// commits through the engine's own connections.
 pub(crate) struct Pools {
+    pub(crate) commits: Commits,
     pub(crate) writer: AnyPool,
     pub(crate) reader: AnyPool,
 }
@@ -103,11 +108,12 @@ impl Pools {
             .map_err(|_| Error::Url)?
             .log_statements(quiet)
             .log_slow_statements(quiet, Duration::ZERO);
+        let commits = Commits::at(engine, &url)?;
         match engine {
             Engine::Sqlite => {
                 let writer = pool(engine, 1).connect_with(options.clone()).await?;
                 let reader = pool(engine, CONNECTIONS).connect_lazy_with(options);
-                Ok(Self { writer, reader })
+                Ok(Self { commits, writer, reader })
             }
             Engine::Postgres => {
                 // A pool tries a refused connection again for as long as it may wait; the first
@@ -115,7 +121,7 @@ impl Pools {
                 let reached = timeout(PATIENCE_POSTGRES, options.connect()).await;
                 reached.map_err(|_| silence())??.close().await?;
                 let writer = pool(engine, CONNECTIONS).connect_with(options).await?;
-                Ok(Self { reader: writer.clone(), writer })
+                Ok(Self { commits, reader: writer.clone(), writer })
             }
         }
     }
@@ -137,19 +143,22 @@ fn with_mode(engine: Engine, url: &str, create: bool) -> String {
     }
 }
 
-fn pool(engine: Engine, connections: u32) -> AnyPoolOptions {
+pub(crate) fn pool<D: Database>(engine: Engine, connections: u32) -> PoolOptions<D>
+where
+    for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+{
     let (settings, patience) = match engine {
         Engine::Sqlite => (SQLITE_SETTINGS, PATIENCE_SQLITE),
         Engine::Postgres => (POSTGRES_SETTINGS, PATIENCE_POSTGRES),
     };
-    AnyPoolOptions::new()
+    PoolOptions::new()
         .max_connections(connections)
         .min_connections(1)
         .acquire_timeout(patience)
         .test_before_acquire(engine == Engine::Postgres)
         .idle_timeout(None)
         .max_lifetime(None)
-        .after_connect(move |connection, _| {
+        .after_connect(move |connection: &mut D::Connection, _| {
             Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
         })
 }
@@ -158,14 +167,14 @@ fn pool(engine: Engine, connections: u32) -> AnyPoolOptions {
 ///
 /// # Errors
 /// [`Error::Setting`] names the first that is not what it must be.
-pub(crate) async fn check(engine: Engine, connection: &mut AnyConnection) -> Result<(), Error> {
-    match engine {
-        Engine::Sqlite => check_sqlite(connection).await,
-        Engine::Postgres => check_postgres(connection).await,
+pub(crate) async fn check(link: &mut Link<'_>) -> Result<(), Error> {
+    match link.engine {
+        Engine::Sqlite => check_sqlite(link).await,
+        Engine::Postgres => check_postgres(link).await,
     }
 }
 
-async fn check_sqlite(connection: &mut AnyConnection) -> Result<(), Error> {
+async fn check_sqlite(link: &mut Link<'_>) -> Result<(), Error> {
     for (name, query, wanted) in [
         ("journal_mode", "SELECT journal_mode FROM pragma_journal_mode", "wal"),
         ("synchronous", "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "2"),
@@ -182,29 +191,27 @@ async fn check_sqlite(connection: &mut AnyConnection) -> Result<(), Error> {
             "0",
         ),
     ] {
-        let found: String = sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
+        let found = link.text(query, Binds::default()).await?.unwrap_or_default();
         if found != wanted {
             return Err(Error::Setting { name, found, wanted });
         }
     }
-    let query = "SELECT timeout FROM pragma_busy_timeout";
-    let found: i64 = sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
-    if u64::try_from(found).ok().is_none_or(|found| found < BUSY_TIMEOUT) {
-        let found = found.to_string();
+    let query = "SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout";
+    let found = link.text(query, Binds::default()).await?.unwrap_or_default();
+    if found.parse().ok().is_none_or(|found: u64| found < BUSY_TIMEOUT) {
         return Err(Error::Setting { name: "busy_timeout", found, wanted: "10000" });
     }
     Ok(())
 }
 
-async fn check_postgres(connection: &mut AnyConnection) -> Result<(), Error> {
-    let query = "SELECT current_setting('server_version_num')::BIGINT";
-    let found: i64 = sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
-    if found < 130_000 {
-        let found = found.to_string();
+async fn check_postgres(link: &mut Link<'_>) -> Result<(), Error> {
+    let query = "SELECT current_setting('server_version_num')";
+    let found = link.text(query, Binds::default()).await?.unwrap_or_default();
+    if found.parse().ok().is_none_or(|found: u64| found < 130_000) {
         return Err(Error::Setting { name: "server_version_num", found, wanted: "130000 or more" });
     }
     let query = "SELECT current_setting('synchronous_commit')";
-    let found: String = sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
+    let found = link.text(query, Binds::default()).await?.unwrap_or_default();
     if found == "off" {
         return Err(Error::Setting { name: "synchronous_commit", found, wanted: "on" });
     }

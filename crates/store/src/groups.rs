@@ -62,7 +62,7 @@ impl Reading {
         }
         let query = "SELECT sealed_journals FROM counters";
         let last: i64 =
-            sqlx::query(query).fetch_one(&mut *self.link().connection).await?.try_get(0)?;
+            sqlx::query(query).fetch_one(self.connection()).await?.try_get(0)?;
         Ok((cursors, u64::try_from(last).unwrap_or(0)))
     }
 
@@ -73,7 +73,7 @@ impl Reading {
     pub async fn unacknowledged(&mut self) -> Result<Option<(u64, Time, u64)>, Error> {
         let query = "SELECT v.seq, v.at, c.sealed_events FROM acknowledged AS a \
             JOIN events AS v ON v.seq = a.through + 1 CROSS JOIN counters AS c";
-        let row = sqlx::query(query).fetch_optional(&mut *self.link().connection).await?;
+        let row = sqlx::query(query).fetch_optional(self.connection()).await?;
         let Some(row) = row else { return Ok(None) };
         let whole = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(Some((whole(row.try_get(0)?), Time(row.try_get(1)?), whole(row.try_get(2)?))))
@@ -167,7 +167,7 @@ impl Reading {
             WHERE account > 'custody:' || $1 || ':' AND account < 'custody:' || $1 || ';'";
         let query = sqlx::query(query).bind(chain.to_string());
         let mut holders = Vec::new();
-        for row in query.fetch_all(&mut *self.link().connection).await? {
+        for row in query.fetch_all(self.connection()).await? {
             let text: String = row.try_get(0)?;
             holders.push(Fields::new("addresses", &text).parse("address", row::address)?);
         }
@@ -181,7 +181,7 @@ impl Reading {
     /// As [`Self::begin`].
     pub async fn first_order(&mut self) -> Result<Option<Time>, Error> {
         let query = "SELECT created_at FROM orders ORDER BY number LIMIT 1";
-        let row = sqlx::query(query).fetch_optional(&mut *self.link().connection).await?;
+        let row = sqlx::query(query).fetch_optional(self.connection()).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?.map(Time))
     }
 
@@ -192,7 +192,7 @@ impl Reading {
     pub async fn lowest_deposit(&mut self, chain: &ChainName) -> Result<Option<u64>, Error> {
         let query = "SELECT height FROM deposits WHERE chain = $1 ORDER BY height LIMIT 1";
         let query = sqlx::query(query).bind(chain.to_string());
-        let row = query.fetch_optional(&mut *self.link().connection).await?;
+        let row = query.fetch_optional(self.connection()).await?;
         let height: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;
         Ok(height.and_then(|height| u64::try_from(height).ok()))
     }

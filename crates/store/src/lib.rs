@@ -31,6 +31,7 @@ mod snapshot;
 mod sql;
 mod verify;
 mod watch;
+mod wire;
 mod write_back;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use sqlx::{Any, AnyConnection, Transaction};
 
 use engine::Pools;
 use sql::{Link, Texts};
+use wire::{Committing, Wire};
 
 pub use cases::{CaseFilter, SeenRefund};
 pub use commit::Committed;
@@ -98,8 +100,11 @@ impl Store {
             OpenMode::Use => migrate::check(engine, &mut connection).await?,
             OpenMode::Migrate => migrate::migrate(engine, &mut connection).await?,
         }
-        engine::check(engine, &mut connection).await?;
+        engine::check(&mut store.link(&mut connection)).await?;
         drop(connection);
+        let mut committing = store.committing(engine.begin_reading()).await?;
+        engine::check(&mut store.link_to(committing.wire())).await?;
+        committing.commit().await?;
         Ok(store)
     }
 
@@ -112,11 +117,16 @@ impl Store {
     /// Closes every connection; what is running ends first.
     pub async fn close(&self) {
         self.pools.reader.close().await;
+        self.pools.commits.close().await;
         self.pools.writer.close().await;
     }
 
     fn link<'a>(&'a self, connection: &'a mut AnyConnection) -> Link<'a> {
-        Link { connection, engine: self.engine, texts: &self.texts }
+        self.link_to(Wire::Any(connection))
+    }
+
+    fn link_to<'a>(&'a self, wire: Wire<'a>) -> Link<'a> {
+        Link { wire, engine: self.engine, texts: &self.texts }
     }
 
     async fn reader(&self) -> Result<PoolConnection<Any>, Error> {
@@ -131,6 +141,11 @@ impl Store {
     /// A transaction that writes; on SQLite it holds the write lock from here on.
     async fn writing(&self) -> Result<Transaction<'static, Any>, Error> {
         Ok(self.pools.writer.begin_with(self.engine.begin()).await?)
+    }
+
+    /// The same for what is written, or read, by the thousand.
+    async fn committing(&self, begin: &'static str) -> Result<Committing, Error> {
+        self.pools.commits.begin(&self.pools.writer, begin).await
     }
 }
 

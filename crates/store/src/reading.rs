@@ -8,7 +8,7 @@ use payments::chain::Cursor;
 use payments::ledger::{Account, Asset, Journal, Sides};
 use payments::merkle::{TreeHash, TreeHead};
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -58,6 +58,10 @@ impl Store {
 }
 
 impl Reading {
+    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+
     pub(crate) fn link(&mut self) -> Link<'_> {
         self.store.link(&mut self.transaction)
     }

@@ -13,7 +13,6 @@ use payments::changes::{RefundFact, Snapshot, Update};
 use payments::deposit::DepositId;
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
-use sqlx::AnyPool;
 
 use crate::cases;
 use crate::error::Error;
@@ -22,7 +21,7 @@ use crate::notices;
 use crate::outflows::{self, Seen};
 use crate::row;
 use crate::sql::{Binds, Link, PACKED_END, packed};
-use crate::{Engine, Store};
+use crate::Store;
 
 /// Orders that one snapshot expires at most; the next one expires more.
 const EXPIRING: i64 = 1000;
@@ -33,13 +32,12 @@ impl Store {
     /// # Errors
     /// [`Error::Broken`] where a row does not parse, and what the engine says.
     pub async fn snapshot(&self, update: &Update) -> Result<Snapshot, Error> {
-        // On SQLite through the connection that commits: its page cache still holds the last
+        // Through the connection that commits: on SQLite its page cache still holds the last
         // commit, another connection's does not.
-        let pool = match self.engine {
-            Engine::Sqlite => &self.pools.writer,
-            Engine::Postgres => &self.pools.reader,
-        };
-        self.snapshot_through(pool, update).await
+        let mut transaction = self.committing(self.engine.begin_reading()).await?;
+        let snapshot = gather(&mut self.link_to(transaction.wire()), update).await?;
+        transaction.commit().await?;
+        Ok(snapshot)
     }
 
     /// The same without waiting for a commit that is under way: of the state before or after it.
@@ -47,13 +45,8 @@ impl Store {
     /// # Errors
     /// As [`Self::snapshot`].
     pub async fn snapshot_beside(&self, update: &Update) -> Result<Snapshot, Error> {
-        self.snapshot_through(&self.pools.reader, update).await
-    }
-
-    async fn snapshot_through(&self, pool: &AnyPool, update: &Update) -> Result<Snapshot, Error> {
-        let mut transaction = pool.begin_with(self.engine.begin_reading()).await?;
-        let mut link = self.link(&mut transaction);
-        let snapshot = gather(&mut link, update).await?;
+        let mut transaction = self.reading().await?;
+        let snapshot = gather(&mut self.link(&mut transaction), update).await?;
         transaction.commit().await?;
         Ok(snapshot)
     }

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::{Arc, Mutex};
 
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::wire::{Bound, Value, Way, Wire};
 
 /// Rows of a chunk, largest first.
 const SIZES: [usize; 5] = [1024, 256, 64, 8, 1];
@@ -35,15 +35,14 @@ pub(crate) struct Bulk {
     pub(crate) tail: &'static str,
 }
 
-/// The texts of bulk statements, made once.
+/// The texts of bulk statements, made once: by name, and by rows where these are counted in it.
 #[derive(Default)]
 pub(crate) struct Texts(Mutex<BTreeMap<(&'static str, usize), Arc<str>>>);
 
 impl Texts {
-    fn of(&self, engine: Engine, bulk: &Bulk, rows: usize) -> Arc<str> {
+    fn of(&self, name: (&'static str, usize), text: impl FnOnce() -> String) -> Arc<str> {
         let mut texts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let text = texts.entry((bulk.name, rows)).or_insert_with(|| bulk.text(engine, rows).into());
-        Arc::clone(text)
+        Arc::clone(texts.entry(name).or_insert_with(|| text().into()))
     }
 }
 
@@ -65,15 +64,26 @@ impl Bulk {
         text.push_str(self.tail);
         text
     }
+
+    /// The same of any number of rows, each column of which is one array.
+    fn text_of_arrays(&self, head: &str) -> String {
+        let places: Vec<String> = (1..=self.columns).map(|place| format!("${place}")).collect();
+        format!("{head} SELECT * FROM unnest({}){}", places.join(", "), self.tail)
+    }
+
+    /// What is before the list, where it is one of rows that can be told by their columns.
+    fn before_arrays(&self, way: Way) -> Option<&str> {
+        if way == Way::Postgres { self.head.strip_suffix("VALUES") } else { None }
+    }
 }
 
 /// The values bound to one statement.
 #[derive(Default)]
-pub(crate) struct Binds(AnyArguments);
+pub(crate) struct Binds(Vec<Value>);
 
 impl Binds {
     pub(crate) fn text(&mut self, value: String) -> Result<(), Error> {
-        self.0.add(value).map_err(encode)
+        self.text_or_null(Some(value))
     }
 
     /// What `value` is shown as. A text that grows piece by piece is moved each time.
@@ -85,32 +95,29 @@ impl Binds {
     }
 
     pub(crate) fn text_or_null(&mut self, value: Option<String>) -> Result<(), Error> {
-        match value {
-            Some(value) => self.text(value),
-            None => self.0.add(None::<String>).map_err(encode),
-        }
+        self.0.push(Value::Text(value));
+        Ok(())
     }
 
     pub(crate) fn int(&mut self, value: i64) -> Result<(), Error> {
-        self.0.add(value).map_err(encode)
+        self.int_or_null(Some(value))
     }
 
     pub(crate) fn int_or_null(&mut self, value: Option<i64>) -> Result<(), Error> {
-        self.0.add(value).map_err(encode)
-    }
-
-    pub(crate) fn into_inner(self) -> AnyArguments {
-        self.0
+        self.0.push(Value::Int(value));
+        Ok(())
     }
 }
 
-fn encode(error: sqlx::error::BoxDynError) -> Error {
-    Error::Database(sqlx::Error::Encode(error))
+/// A statement of many rows, ready to be run.
+struct Ready {
+    text: Arc<str>,
+    bound: Bound,
 }
 
 /// Where statements are run: a connection, what it speaks, and the texts made for it.
 pub(crate) struct Link<'a> {
-    pub(crate) connection: &'a mut AnyConnection,
+    pub(crate) wire: Wire<'a>,
     pub(crate) engine: Engine,
     pub(crate) texts: &'a Texts,
 }
@@ -123,31 +130,21 @@ impl Link<'_> {
         items: &[T],
         bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
     ) -> Result<u64, Error> {
+        let (way, engine, texts) = (self.wire.way(), self.engine, self.texts);
+        let fill = |chunk: &[T]| fill(bulk, (way, engine, texts), chunk, &bind);
         let mut changed = 0u64;
         let mut chunks = chunks(items);
-        let fill = |chunk: &[T]| -> Result<Binds, Error> {
-            let mut binds = Binds::default();
-            binds.0.reserve(chunk.len().saturating_mul(bulk.columns), 0);
-            chunk.iter().try_for_each(|item| bind(&mut binds, item))?;
-            Ok(binds)
-        };
-        let Some(first) = chunks.next() else {
-            return Ok(0);
-        };
-        let mut ready = (first.len(), fill(first)?);
-        loop {
-            let (rows, binds) = ready;
-            let text = self.texts.of(self.engine, bulk, rows);
-            let query = sqlx::query_with(AssertSqlSafe(text), binds.0);
+        let mut next = chunks.next().map(fill);
+        while let Some(ready) = next {
+            let Ready { text, bound } = ready?;
+            let running = self.wire.execute(AssertSqlSafe(text).into_sql_str(), bound);
             // The next chunk is filled while the engine works on this one.
-            let following = async { chunks.next().map(|chunk| (chunk.len(), fill(chunk))) };
-            let (done, next) = tokio::join!(query.execute(&mut *self.connection), following);
-            changed = changed.saturating_add(done?.rows_affected());
-            match next {
-                Some((rows, binds)) => ready = (rows, binds?),
-                None => return Ok(changed),
-            }
+            let following = async { chunks.next().map(fill) };
+            let (done, filled) = tokio::join!(running, following);
+            changed = changed.saturating_add(done?);
+            next = filled;
         }
+        Ok(changed)
     }
 
     /// Runs `bulk`, a query for one text of packed rows, over all of `keys`, and hands each row
@@ -159,20 +156,18 @@ impl Link<'_> {
         bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
         mut take: impl FnMut(&str) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut before: Option<AnyRow> = None;
+        let (way, engine, texts) = (self.wire.way(), self.engine, self.texts);
+        let mut before: Option<String> = None;
         for chunk in chunks(keys) {
-            let mut binds = Binds::default();
-            binds.0.reserve(chunk.len().saturating_mul(bulk.columns), 0);
-            chunk.iter().try_for_each(|key| bind(&mut binds, key))?;
-            let text = self.texts.of(self.engine, bulk, chunk.len());
-            let query = sqlx::query_with(AssertSqlSafe(text), binds.0);
+            let Ready { text, bound } = fill(bulk, (way, engine, texts), chunk, &bind)?;
+            let asking = self.wire.text(AssertSqlSafe(text).into_sql_str(), bound);
             // The rows of one chunk are taken while the engine works on the next.
-            let taking = async { before.take().map_or(Ok(()), |row| each(&row, &mut take)) };
-            let (row, taken) = tokio::join!(query.fetch_one(&mut *self.connection), taking);
+            let taking = async { rows(before.take().as_deref()).try_for_each(&mut take) };
+            let (found, taken) = tokio::join!(asking, taking);
             taken?;
-            before = Some(row?);
+            before = found?;
         }
-        before.map_or(Ok(()), |row| each(&row, &mut take))
+        rows(before.as_deref()).try_for_each(take)
     }
 
     /// Runs a query for one text of packed rows and hands each row to `take`.
@@ -182,16 +177,42 @@ impl Link<'_> {
         binds: Binds,
         take: impl FnMut(&str) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let query = sqlx::query_with(AssertSqlSafe(text), binds.0);
-        let row = query.fetch_one(&mut *self.connection).await?;
-        each(&row, take)
+        let found = self.text(AssertSqlSafe(text), binds).await?;
+        rows(found.as_deref()).try_for_each(take)
+    }
+
+    /// Runs a query for one text; `None` where there is none.
+    pub(crate) async fn text(
+        &mut self,
+        text: impl SqlSafeStr,
+        binds: Binds,
+    ) -> Result<Option<String>, Error> {
+        let bound = Bound::each(self.wire.way(), binds.0)?;
+        self.wire.text(text.into_sql_str(), bound).await
     }
 
     /// Runs one statement. The number of rows that were changed.
     pub(crate) async fn run(&mut self, text: &'static str, binds: Binds) -> Result<u64, Error> {
-        let done = sqlx::query_with(text, binds.0).execute(&mut *self.connection).await?;
-        Ok(done.rows_affected())
+        let bound = Bound::each(self.wire.way(), binds.0)?;
+        self.wire.execute(text.into_sql_str(), bound).await
     }
+}
+
+/// The statement of `bulk` for a chunk of rows.
+fn fill<T>(
+    bulk: &Bulk,
+    (way, engine, texts): (Way, Engine, &Texts),
+    chunk: &[T],
+    bind: &impl Fn(&mut Binds, &T) -> Result<(), Error>,
+) -> Result<Ready, Error> {
+    let mut binds = Binds(Vec::with_capacity(chunk.len().saturating_mul(bulk.columns)));
+    chunk.iter().try_for_each(|item| bind(&mut binds, item))?;
+    if let Some(head) = bulk.before_arrays(way) {
+        let text = texts.of((bulk.name, 0), || bulk.text_of_arrays(head));
+        return Ok(Ready { text, bound: Bound::columns(bulk.columns, binds.0)? });
+    }
+    let text = texts.of((bulk.name, chunk.len()), || bulk.text(engine, chunk.len()));
+    Ok(Ready { text, bound: Bound::each(way, binds.0)? })
 }
 
 /// A query for one text of packed rows: `columns` of `rest`, which begins with `FROM`.
@@ -204,10 +225,6 @@ pub(crate) fn packed(columns: &[&str], rest: &str) -> String {
 
 /// Ends what [`packed`] began.
 pub(crate) const PACKED_END: &str = ") AS lines";
-
-fn each(row: &AnyRow, take: impl FnMut(&str) -> Result<(), Error>) -> Result<(), Error> {
-    rows(row.try_get(0)?).try_for_each(take)
-}
 
 fn rows(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.into_iter().flat_map(|text| text.split(ROW))

@@ -231,7 +231,7 @@ impl Store {
     async fn engine_findings(&self) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         let connection = &mut *self.reader().await?;
-        match engine::check(self.engine, connection).await {
+        match engine::check(&mut self.link(connection)).await {
             Ok(()) => {}
             Err(error @ Error::Setting { .. }) => {
                 findings.push(Finding { name: "setting", detail: error.to_string() });

@@ -1,0 +1,252 @@
+//! The engines' own connections, for what is read and written by the thousand.
+//!
+//! In: rows of values. Out: the same as arguments of the engine, and a statement run with them.
+//! Never: a value that is copied on its way; a setting that the other connections do not have.
+//! Why: `Any` copies each text once more when a statement is run, while the engine waits for it,
+//! and has no arrays, by which PostgreSQL takes a column of a thousand values as one.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::any::AnyArguments;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgConnectOptions};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions};
+use sqlx::{
+    Any, AnyConnection, AnyPool, Arguments, ConnectOptions, Encode, PgConnection, PgPool, Postgres,
+    Row, SqlStr, Sqlite, SqliteConnection, SqlitePool, Transaction, Type,
+};
+
+use crate::engine::{CONNECTIONS, Engine, pool};
+use crate::error::Error;
+
+/// A value of a row. One that is missing has a kind all the same: PostgreSQL asks for it.
+pub(crate) enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+}
+
+/// The pool that commits: one connection on SQLite.
+pub(crate) enum Commits {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Commits {
+    /// Does not connect yet.
+    pub(crate) fn at(engine: Engine, url: &str) -> Result<Self, Error> {
+        let quiet = "off".parse().map_err(|_| Error::Url)?;
+        match engine {
+            Engine::Sqlite => {
+                let options = SqliteConnectOptions::from_str(url).map_err(|_| Error::Url)?;
+                let options = options.log_statements(quiet);
+                let options = options.log_slow_statements(quiet, Duration::ZERO);
+                Ok(Self::Sqlite(pool(engine, 1).connect_lazy_with(options)))
+            }
+            Engine::Postgres => {
+                let options = PgConnectOptions::from_str(url).map_err(|_| Error::Url)?;
+                let options = options.log_statements(quiet);
+                let options = options.log_slow_statements(quiet, Duration::ZERO);
+                Ok(Self::Postgres(pool(engine, CONNECTIONS).connect_lazy_with(options)))
+            }
+        }
+    }
+
+    /// Begins a transaction by `begin`. On SQLite a connection of `writers` is held meanwhile: who
+    /// wants to write waits in one line, whichever connection it writes through.
+    pub(crate) async fn begin(
+        &self,
+        writers: &AnyPool,
+        begin: &'static str,
+    ) -> Result<Committing, Error> {
+        match self {
+            Self::Sqlite(pool) => {
+                let place = writers.acquire().await?;
+                let transaction = pool.begin_with(begin).await?;
+                Ok(Committing::Sqlite { transaction, _place: place })
+            }
+            Self::Postgres(pool) => Ok(Committing::Postgres(pool.begin_with(begin).await?)),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A transaction on one of [`Commits`].
+pub(crate) enum Committing {
+    /// Taken back, where it is dropped, before its place in the line is given up.
+    Sqlite {
+        transaction: Transaction<'static, Sqlite>,
+        _place: PoolConnection<Any>,
+    },
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Committing {
+    pub(crate) fn wire(&mut self) -> Wire<'_> {
+        match self {
+            Self::Sqlite { transaction, .. } => Wire::Sqlite(transaction),
+            Self::Postgres(transaction) => Wire::Postgres(transaction),
+        }
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite { transaction, .. } => transaction.commit().await?,
+            Self::Postgres(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// A connection on which statements are run.
+pub(crate) enum Wire<'a> {
+    Any(&'a mut AnyConnection),
+    Sqlite(&'a mut SqliteConnection),
+    Postgres(&'a mut PgConnection),
+}
+
+/// Which of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Any,
+    Sqlite,
+    Postgres,
+}
+
+impl Wire<'_> {
+    pub(crate) const fn way(&self) -> Way {
+        match self {
+            Self::Any(_) => Way::Any,
+            Self::Sqlite(_) => Way::Sqlite,
+            Self::Postgres(_) => Way::Postgres,
+        }
+    }
+
+    /// Runs a statement. The number of rows that were changed.
+    pub(crate) async fn execute(&mut self, text: SqlStr, bound: Bound) -> Result<u64, Error> {
+        Ok(match (self, bound) {
+            (Self::Any(connection), Bound::Any(values)) => {
+                sqlx::query_with(text, values).execute(&mut **connection).await?.rows_affected()
+            }
+            (Self::Sqlite(connection), Bound::Sqlite(values)) => {
+                sqlx::query_with(text, values).execute(&mut **connection).await?.rows_affected()
+            }
+            (Self::Postgres(connection), Bound::Postgres(values)) => {
+                sqlx::query_with(text, values).execute(&mut **connection).await?.rows_affected()
+            }
+            _ => return Err(mismatched()),
+        })
+    }
+
+    /// Runs a query for one text. `None` where it is NULL, or there is no row.
+    pub(crate) async fn text(
+        &mut self,
+        text: SqlStr,
+        bound: Bound,
+    ) -> Result<Option<String>, Error> {
+        Ok(match (self, bound) {
+            (Self::Any(connection), Bound::Any(values)) => {
+                let row = sqlx::query_with(text, values).fetch_optional(&mut **connection).await?;
+                row.map(|row| row.try_get(0)).transpose()?.flatten()
+            }
+            (Self::Sqlite(connection), Bound::Sqlite(values)) => {
+                let row = sqlx::query_with(text, values).fetch_optional(&mut **connection).await?;
+                row.map(|row| row.try_get(0)).transpose()?.flatten()
+            }
+            (Self::Postgres(connection), Bound::Postgres(values)) => {
+                let row = sqlx::query_with(text, values).fetch_optional(&mut **connection).await?;
+                row.map(|row| row.try_get(0)).transpose()?.flatten()
+            }
+            _ => return Err(mismatched()),
+        })
+    }
+}
+
+/// Values as the arguments of an engine.
+pub(crate) enum Bound {
+    Any(AnyArguments),
+    Sqlite(SqliteArguments),
+    Postgres(PgArguments),
+}
+
+impl Bound {
+    /// One argument a value.
+    pub(crate) fn each(way: Way, values: Vec<Value>) -> Result<Self, Error> {
+        Ok(match way {
+            Way::Any => Self::Any(arguments(values)?),
+            Way::Sqlite => Self::Sqlite(arguments(values)?),
+            Way::Postgres => Self::Postgres(arguments(values)?),
+        })
+    }
+
+    /// One argument a column, of the rows that `values` hold one after the other.
+    pub(crate) fn columns(columns: usize, values: Vec<Value>) -> Result<Self, Error> {
+        let rows = values.len().checked_div(columns).unwrap_or_default();
+        let new = |first: Value| match first {
+            Value::Int(first) => {
+                let mut ints = Vec::with_capacity(rows);
+                ints.push(first);
+                Column::Ints(ints)
+            }
+            Value::Text(first) => {
+                let mut texts = Vec::with_capacity(rows);
+                texts.push(first);
+                Column::Texts(texts)
+            }
+        };
+        let mut values = values.into_iter();
+        let mut all: Vec<Column> = values.by_ref().take(columns).map(new).collect();
+        let mut place = 0usize;
+        for value in values {
+            match (all.get_mut(place), value) {
+                (Some(Column::Ints(ints)), Value::Int(int)) => ints.push(int),
+                (Some(Column::Texts(texts)), Value::Text(text)) => texts.push(text),
+                _ => return Err(mismatched()),
+            }
+            place = if place.saturating_add(1) < columns { place.saturating_add(1) } else { 0 };
+        }
+        let mut arguments = PgArguments::default();
+        for column in all {
+            match column {
+                Column::Ints(ints) => arguments.add(ints),
+                Column::Texts(texts) => arguments.add(texts),
+            }
+            .map_err(|error| Error::Database(sqlx::Error::Encode(error)))?;
+        }
+        Ok(Self::Postgres(arguments))
+    }
+}
+
+enum Column {
+    Ints(Vec<Option<i64>>),
+    Texts(Vec<Option<String>>),
+}
+
+fn arguments<A>(values: Vec<Value>) -> Result<A, Error>
+where
+    A: Arguments,
+    Option<i64>: Type<A::Database> + for<'v> Encode<'v, A::Database>,
+    Option<String>: Type<A::Database> + for<'v> Encode<'v, A::Database>,
+{
+    let mut arguments = A::default();
+    arguments.reserve(values.len(), 0);
+    for value in values {
+        match value {
+            Value::Int(int) => arguments.add(int),
+            Value::Text(text) => arguments.add(text),
+        }
+        .map_err(|error| Error::Database(sqlx::Error::Encode(error)))?;
+    }
+    Ok(arguments)
+}
+
+/// Cannot be: values are bound for the connection that they are sent through.
+fn mismatched() -> Error {
+    Error::Database(sqlx::Error::Protocol("values were bound for another engine".to_owned()))
+}
