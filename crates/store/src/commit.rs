@@ -6,7 +6,7 @@
 //! reads again.
 
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use hashbrown::HashSet;
 use payments::changes::{Changes, CursorMove};
@@ -14,9 +14,10 @@ use payments::merkle::Frontier;
 use payments::order::Order;
 
 use crate::Store;
-use crate::deposits::{move_deposits, numbers, record};
+use crate::deposits::{move_deposits, numbers, record, spell_moved, spell_recorded};
 use crate::error::Error;
-use crate::ledger::{write_cases, write_events, write_journals};
+use crate::feed::{Feed, feed, left_out};
+use crate::ledger::{Numbers, spell_events, spell_journals, write_cases, write_journals};
 use crate::notices;
 use crate::outflows;
 use crate::point;
@@ -81,24 +82,8 @@ impl Store {
         }
         touch(&mut link, changes).await?;
         point!("commit.touched");
-        record(&mut link, &changes.recorded, first.deposits).await?;
-        point!("commit.recorded");
-        move_deposits(&mut link, &changes.moved).await?;
-        point!("commit.moved");
-        notices::write(&mut link, &changes.notices).await?;
-        point!("commit.notices");
         let numbers = numbers(&mut link, changes, first.deposits).await?;
-        write_cases(&mut link, &changes.cases, first.cases, &numbers).await?;
-        point!("commit.cases");
-        // Behind the steps of refunds, by which one may be explained.
-        outflows::write(&mut link, &changes.outflows).await?;
-        point!("commit.outflows");
-        let log = first.log.clone();
-        let log =
-            write_journals(&mut link, &changes.journals, first.journals, &numbers, log).await?;
-        point!("commit.journals");
-        write_events(&mut link, &changes.events, first.events, &numbers).await?;
-        point!("commit.events");
+        let log = write_rows(&mut link, changes, &first, &numbers).await?;
         seal(&mut link, &log).await?;
         point!("commit.sealed");
         transaction.commit().await?;
@@ -127,6 +112,66 @@ impl Store {
         let key = found.or_else(twice).unwrap_or_default();
         Ok(Error::AlreadyPosted { key })
     }
+}
+
+/// Writes the rows of everything that has many, each in its place. The log as it is then.
+async fn write_rows(
+    link: &mut Link<'_>,
+    changes: &Changes,
+    first: &First,
+    numbers: &Numbers<'_>,
+) -> Result<Frontier, Error> {
+    let (feed, mut supply) = feed(link);
+    let log = OnceLock::new();
+    let spelling = async {
+        if let Err(error) = spell(&feed, changes, first, numbers, &log).await {
+            feed.fail(error).await;
+        }
+    };
+    let writing = async {
+        record(link, &mut supply).await?;
+        point!("commit.recorded");
+        move_deposits(link, &mut supply, changes.moved.len()).await?;
+        point!("commit.moved");
+        notices::write(link, &changes.notices).await?;
+        point!("commit.notices");
+        write_cases(link, &changes.cases, first.cases, numbers).await?;
+        point!("commit.cases");
+        // Behind the steps of refunds, by which one may be explained.
+        outflows::write(link, &changes.outflows).await?;
+        point!("commit.outflows");
+        write_journals(link, &mut supply).await?;
+        point!("commit.journals");
+        supply.write(link).await?;
+        point!("commit.events");
+        Ok(())
+    };
+    // Rows are made for as long as somebody writes them.
+    let mut writing = std::pin::pin!(writing);
+    let written: Result<(), Error> = tokio::select! {
+        biased;
+        written = &mut writing => written,
+        () = spelling => writing.await,
+    };
+    written?;
+    log.into_inner().ok_or_else(left_out)
+}
+
+/// Makes the rows of what [`write_rows`] writes, in the same order of tables. The log is known
+/// before the last of them.
+async fn spell(
+    feed: &Feed<'_>,
+    changes: &Changes,
+    first: &First,
+    numbers: &Numbers<'_>,
+    log: &OnceLock<Frontier>,
+) -> Result<(), Error> {
+    spell_recorded(feed, &changes.recorded, first.deposits).await?;
+    spell_moved(feed, &changes.moved).await?;
+    let before = first.log.clone();
+    let grown = spell_journals(feed, &changes.journals, first.journals, numbers, before).await?;
+    log.get_or_init(|| grown);
+    spell_events(feed, &changes.events, first.events, numbers).await
 }
 
 static POSTED: LazyLock<Bulk> = LazyLock::new(|| Bulk {

@@ -12,17 +12,19 @@ use payments::name::OrderId;
 
 use crate::commit::or_conflict;
 use crate::error::Error;
+use crate::feed::{Feed, Supply};
 use crate::ledger::{Named, Numbers};
 use crate::row::{self, hex, signed};
 use crate::sql::{Binds, Bulk, Link, packed};
 
-pub(crate) async fn record(
-    link: &mut Link<'_>,
+/// Makes the rows of new deposits.
+pub(crate) async fn spell_recorded(
+    feed: &Feed<'_>,
     recorded: &[Deposit],
     first: i64,
 ) -> Result<(), Error> {
     let numbered: Vec<(i64, &Deposit)> = (first..).zip(recorded).collect();
-    let written = link.write(&RECORD, &numbered, |binds, (seq, deposit)| {
+    let rows = feed.table(&RECORD, &numbered, |binds, (seq, deposit)| {
         let id = &deposit.id;
         binds.int(*seq)?;
         binds.shown(id)?;
@@ -41,8 +43,13 @@ pub(crate) async fn record(
         binds.int(i64::from(deposit.late))?;
         binds.text_or_null(deposit.assigned.as_ref().map(|case| case.0.clone()))
     });
+    rows.await
+}
+
+/// Writes them.
+pub(crate) async fn record(link: &mut Link<'_>, supply: &mut Supply) -> Result<(), Error> {
     let known = || Error::Conflict("a deposit".to_owned());
-    written.await.map_err(|error| or_conflict(error, known))?;
+    supply.write(link).await.map_err(|error| or_conflict(error, known))?;
     Ok(())
 }
 
@@ -55,7 +62,8 @@ static RECORD: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     tail: "",
 });
 
-pub(crate) async fn move_deposits(link: &mut Link<'_>, moved: &[Deposit]) -> Result<(), Error> {
+/// Makes the rows of deposits that moved: those of orders, and those of nobody.
+pub(crate) async fn spell_moved(feed: &Feed<'_>, moved: &[Deposit]) -> Result<(), Error> {
     let (owned, unowned): (Vec<&Deposit>, Vec<&Deposit>) =
         moved.iter().partition(|deposit| deposit.order.is_some());
     let bind = |binds: &mut Binds, deposit: &&Deposit| {
@@ -74,9 +82,19 @@ pub(crate) async fn move_deposits(link: &mut Link<'_>, moved: &[Deposit]) -> Res
         binds.text_or_null(row::kind_of(deposit.state).map(|kind| kind.word().to_owned()))?;
         binds.int(i64::from(deposit.late))
     };
-    let changed = link.write(&MOVE_OWNED, &owned, bind).await?;
-    let changed = changed.saturating_add(link.write(&MOVE_UNOWNED, &unowned, bind).await?);
-    if Ok(changed) == u64::try_from(moved.len()) {
+    feed.table(&MOVE_OWNED, &owned, bind).await?;
+    feed.table(&MOVE_UNOWNED, &unowned, bind).await
+}
+
+/// Writes them; there are `moved`.
+pub(crate) async fn move_deposits(
+    link: &mut Link<'_>,
+    supply: &mut Supply,
+    moved: usize,
+) -> Result<(), Error> {
+    let changed = supply.write(link).await?;
+    let changed = changed.saturating_add(supply.write(link).await?);
+    if Ok(changed) == u64::try_from(moved) {
         Ok(())
     } else {
         Err(Error::Conflict("a deposit".to_owned()))

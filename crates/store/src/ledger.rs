@@ -4,7 +4,7 @@
 //! Never: a journal key a second time, an amount without its other side.
 //! Why: the engine itself refuses both; here is only the spelling of the rows.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 use hashbrown::HashMap;
 use payments::case::Case;
@@ -18,6 +18,7 @@ use sqlx::error::BoxDynError;
 
 use crate::cases::{bind_resolution, write_steps};
 use crate::error::Error;
+use crate::feed::{Feed, Supply};
 use crate::row::{printable, signed};
 use crate::sql::{Binds, Bulk, Link};
 
@@ -103,20 +104,18 @@ static CASE_DEPOSITS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
         SELECT cases.seq, v.place, v.deposit FROM v JOIN cases ON cases.id = v.case_id",
 });
 
-/// Writes journals with their entries, and appends each to `log`: what the log is then.
-pub(crate) async fn write_journals(
-    link: &mut Link<'_>,
+/// Makes the rows of journals and of their entries, and appends each journal to `log`: what the log
+/// is then.
+pub(crate) async fn spell_journals(
+    feed: &Feed<'_>,
     journals: &[Journal],
     first: i64,
     numbers: &Numbers<'_>,
-    log: Frontier,
+    mut log: Frontier,
 ) -> Result<Frontier, Error> {
-    // Rows are bound one after the other, while the engine works on those before.
-    let log = Mutex::new(log);
     let numbered: Vec<(i64, &Journal)> = (first..).zip(journals).collect();
-    let written = link.write(&JOURNALS, &numbered, |binds, (seq, journal)| {
-        let leaf = leaf(seq.unsigned_abs(), journal);
-        log.lock().unwrap_or_else(PoisonError::into_inner).push(leaf);
+    let rows = feed.table(&JOURNALS, &numbered, |binds, (seq, journal)| {
+        log.push(leaf(seq.unsigned_abs(), journal));
         binds.int(*seq)?;
         binds.text(journal.key.clone())?;
         binds.text_or_null(journal.order.as_ref().map(ToString::to_string))?;
@@ -127,26 +126,33 @@ pub(crate) async fn write_journals(
         let lines = i64::try_from(journal.entries.len());
         binds.int(lines.map_err(|_| Error::beyond("journals", "lines", &journal.key))?)
     });
-    if let Err(error) = written.await {
-        let key = String::new();
-        return Err(if error.is_repeated() { Error::AlreadyPosted { key } } else { error });
-    }
+    rows.await?;
     let entries: Vec<(i64, i64, &Entry)> = numbered
         .iter()
         .flat_map(|(seq, journal)| {
             (0i64..).zip(&journal.entries).map(|(line, entry)| (*seq, line, entry))
         })
         .collect();
-    link.write(&ENTRIES, &entries, |binds, (journal, line, entry)| {
+    let rows = feed.table(&ENTRIES, &entries, |binds, (journal, line, entry)| {
         binds.int(*journal)?;
         binds.int(*line)?;
         binds.shown(&entry.asset)?;
         binds.shown(&entry.debit)?;
         binds.shown(&entry.credit)?;
         binds.int(entry.amount)
-    })
-    .await?;
-    Ok(log.into_inner().unwrap_or_else(PoisonError::into_inner))
+    });
+    rows.await?;
+    Ok(log)
+}
+
+/// Writes them.
+pub(crate) async fn write_journals(link: &mut Link<'_>, supply: &mut Supply) -> Result<(), Error> {
+    if let Err(error) = supply.write(link).await {
+        let key = String::new();
+        return Err(if error.is_repeated() { Error::AlreadyPosted { key } } else { error });
+    }
+    supply.write(link).await?;
+    Ok(())
 }
 
 static JOURNALS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
@@ -164,14 +170,15 @@ static ENTRIES: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     tail: "",
 });
 
-pub(crate) async fn write_events(
-    link: &mut Link<'_>,
+/// Makes the rows of events.
+pub(crate) async fn spell_events(
+    feed: &Feed<'_>,
     events: &[Event],
     first: i64,
     numbers: &Numbers<'_>,
 ) -> Result<(), Error> {
     let numbered: Vec<(i64, &Event)> = (first..).zip(events).collect();
-    link.write(&EVENTS, &numbered, |binds, (seq, event)| {
+    let rows = feed.table(&EVENTS, &numbered, |binds, (seq, event)| {
         binds.int(*seq)?;
         binds.text(event.kind.word().to_owned())?;
         binds.int(event.at.0)?;
@@ -180,9 +187,8 @@ pub(crate) async fn write_events(
         binds.int_or_null(numbers.of(event.order.as_ref(), event.deposit.as_ref()))?;
         binds.text_or_null(event.case.as_ref().map(|case| case.0.clone()))?;
         binds.text(object(&event.data)?)
-    })
-    .await?;
-    Ok(())
+    });
+    rows.await
 }
 
 static EVENTS: LazyLock<Bulk> = LazyLock::new(|| Bulk {

@@ -12,6 +12,7 @@ mod commit;
 mod deposits;
 mod engine;
 mod error;
+mod feed;
 mod groups;
 mod held;
 mod history;

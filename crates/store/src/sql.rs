@@ -71,6 +71,26 @@ impl Bulk {
         format!("{head} SELECT * FROM unnest({}){}", places.join(", "), self.tail)
     }
 
+    /// Room for the values of `rows` rows.
+    pub(crate) fn binds(&self, rows: usize) -> Binds {
+        Binds(Vec::with_capacity(rows.saturating_mul(self.columns)))
+    }
+
+    /// The statement for `rows` rows, which `binds` holds.
+    pub(crate) fn ready(
+        &self,
+        (way, engine, texts): (Way, Engine, &Texts),
+        rows: usize,
+        binds: Binds,
+    ) -> Result<Ready, Error> {
+        if let Some(head) = self.before_arrays(way) {
+            let text = texts.of((self.name, 0), || self.text_of_arrays(head));
+            return Ok(Ready { text, bound: Bound::columns(self.columns, binds.0)? });
+        }
+        let text = texts.of((self.name, rows), || self.text(engine, rows));
+        Ok(Ready { text, bound: Bound::each(way, binds.0)? })
+    }
+
     /// What is before the list, where it is one of rows that can be told by their columns.
     fn before_arrays(&self, way: Way) -> Option<&str> {
         if way == Way::Postgres { self.head.strip_suffix("VALUES") } else { None }
@@ -110,9 +130,9 @@ impl Binds {
 }
 
 /// A statement of many rows, ready to be run.
-struct Ready {
-    text: Arc<str>,
-    bound: Bound,
+pub(crate) struct Ready {
+    pub(crate) text: Arc<str>,
+    pub(crate) bound: Bound,
 }
 
 /// Where statements are run: a connection, what it speaks, and the texts made for it.
@@ -201,18 +221,13 @@ impl Link<'_> {
 /// The statement of `bulk` for a chunk of rows.
 fn fill<T>(
     bulk: &Bulk,
-    (way, engine, texts): (Way, Engine, &Texts),
+    made_for: (Way, Engine, &Texts),
     chunk: &[T],
     bind: &impl Fn(&mut Binds, &T) -> Result<(), Error>,
 ) -> Result<Ready, Error> {
-    let mut binds = Binds(Vec::with_capacity(chunk.len().saturating_mul(bulk.columns)));
+    let mut binds = bulk.binds(chunk.len());
     chunk.iter().try_for_each(|item| bind(&mut binds, item))?;
-    if let Some(head) = bulk.before_arrays(way) {
-        let text = texts.of((bulk.name, 0), || bulk.text_of_arrays(head));
-        return Ok(Ready { text, bound: Bound::columns(bulk.columns, binds.0)? });
-    }
-    let text = texts.of((bulk.name, chunk.len()), || bulk.text(engine, chunk.len()));
-    Ok(Ready { text, bound: Bound::each(way, binds.0)? })
+    bulk.ready(made_for, chunk.len(), binds)
 }
 
 /// A query for one text of packed rows: `columns` of `rest`, which begins with `FROM`.
@@ -231,7 +246,7 @@ fn rows(text: Option<&str>) -> impl Iterator<Item = &str> {
 }
 
 /// `items` in chunks of the fixed sizes.
-fn chunks<T>(items: &[T]) -> impl Iterator<Item = &[T]> {
+pub(crate) fn chunks<T>(items: &[T]) -> impl Iterator<Item = &[T]> {
     let mut rest = items;
     std::iter::from_fn(move || {
         let size = SIZES.into_iter().find(|size| *size <= rest.len())?;

@@ -1,0 +1,99 @@
+//! What a commit writes, made into statements ahead of the engine.
+//!
+//! In: rows, table by table, in the order in which they are written. Out: statements of a thousand
+//! rows, taken one after the other as the engine is done with the one before.
+//! Never: a query that is cut off because the next rows cannot be made; it ends first.
+//! Why: some rows take longer to make than to write and some the other way round. Made ahead, also
+//! beyond the end of a table, the one pays for the other, and the engine waits for neither.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+use tokio::sync::mpsc;
+use tokio::task::yield_now;
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::sql::{Binds, Bulk, Link, Ready, Texts, chunks};
+use crate::wire::Way;
+
+/// Statements that are ready at most: some ten megabytes.
+const AHEAD: usize = 24;
+/// Rows after which whoever waits for the engine is asked whether it is done.
+const SLICE: usize = 64;
+
+/// A piece of what is written.
+enum Piece {
+    Rows(Ready),
+    EndOfTable,
+}
+
+/// Where statements are put.
+pub(crate) struct Feed<'a> {
+    pieces: mpsc::Sender<Result<Piece, Error>>,
+    way: Way,
+    engine: Engine,
+    texts: &'a Texts,
+}
+
+/// Where they are taken.
+pub(crate) struct Supply(mpsc::Receiver<Result<Piece, Error>>);
+
+/// Both ends, for what is written through `link`.
+pub(crate) fn feed<'a>(link: &Link<'a>) -> (Feed<'a>, Supply) {
+    let (pieces, taken) = mpsc::channel(AHEAD);
+    let feed = Feed { pieces, way: link.wire.way(), engine: link.engine, texts: link.texts };
+    (feed, Supply(taken))
+}
+
+impl Feed<'_> {
+    /// Makes the statements of a table, of which this is all.
+    pub(crate) async fn table<T>(
+        &self,
+        bulk: &Bulk,
+        items: &[T],
+        mut bind: impl FnMut(&mut Binds, &T) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for chunk in chunks(items) {
+            let mut binds = bulk.binds(chunk.len());
+            for slice in chunk.chunks(SLICE) {
+                slice.iter().try_for_each(|item| bind(&mut binds, item))?;
+                yield_now().await;
+            }
+            let ready = bulk.ready((self.way, self.engine, self.texts), chunk.len(), binds)?;
+            self.put(Ok(Piece::Rows(ready))).await;
+        }
+        self.put(Ok(Piece::EndOfTable)).await;
+        Ok(())
+    }
+
+    /// Ends what is written by an error, behind what is ready.
+    pub(crate) async fn fail(&self, error: Error) {
+        self.put(Err(error)).await;
+    }
+
+    async fn put(&self, piece: Result<Piece, Error>) {
+        // Nobody takes any more where the engine refused: that is told.
+        let _ = self.pieces.send(piece).await;
+    }
+}
+
+impl Supply {
+    /// Writes the next table. The number of rows that were changed.
+    pub(crate) async fn write(&mut self, link: &mut Link<'_>) -> Result<u64, Error> {
+        let mut changed = 0u64;
+        while let Some(piece) = self.0.recv().await {
+            match piece? {
+                Piece::Rows(Ready { text, bound }) => {
+                    let text = AssertSqlSafe(text).into_sql_str();
+                    changed = changed.saturating_add(link.wire.execute(text, bound).await?);
+                }
+                Piece::EndOfTable => return Ok(changed),
+            }
+        }
+        Err(left_out())
+    }
+}
+
+/// Cannot be: every table is made, and has an end.
+pub(crate) fn left_out() -> Error {
+    Error::Database(sqlx::Error::Protocol("a table was left out".to_owned()))
+}
