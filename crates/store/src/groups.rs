@@ -61,8 +61,7 @@ impl Reading {
             cursors.insert(name.clone(), cursor);
         }
         let query = "SELECT sealed_journals FROM counters";
-        let last: i64 =
-            sqlx::query(query).fetch_one(self.connection()).await?.try_get(0)?;
+        let last: i64 = sqlx::query(query).fetch_one(self.connection()).await?.try_get(0)?;
         Ok((cursors, u64::try_from(last).unwrap_or(0)))
     }
 

@@ -14,6 +14,7 @@ use payments::deposit::DepositId;
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
 
+use crate::Store;
 use crate::cases;
 use crate::error::Error;
 use crate::load::{self, Numbered};
@@ -21,7 +22,6 @@ use crate::notices;
 use crate::outflows::{self, Seen};
 use crate::row;
 use crate::sql::{Binds, Link, PACKED_END, packed};
-use crate::Store;
 
 /// Orders that one snapshot expires at most; the next one expires more.
 const EXPIRING: i64 = 1000;

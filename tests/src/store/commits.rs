@@ -1,5 +1,6 @@
 //! A commit is written whole or not at all, and only over what was read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use payments::Update;
@@ -25,6 +26,8 @@ on_both!(
     a_value_may_change_with_its_block,
     an_address_belongs_to_one_order,
     every_reason_is_kept_even_an_empty_one,
+    a_thousand_rows_are_what_was_planned,
+    a_key_is_posted_once_among_a_thousand,
 );
 
 async fn a_history_is_read_back(place: Place) {
@@ -189,6 +192,61 @@ async fn every_reason_is_kept_even_an_empty_one(place: Place) {
     }
 }
 
+/// 400 transfers of 100 to one address in one block.
+fn paid_often(name: &str) -> Update {
+    let mut update = scan(0..=1, 0, &[], Some(1));
+    if let Update::Scan(Scan { transfers, .. }) = &mut update {
+        let one = transfer(&header(1, 0), 1, address(name), "100");
+        transfers.extend((0..400).map(|n| Transfer { n, log_index: n.into(), ..one.clone() }));
+    }
+    update
+}
+
+/// By whatever way many rows go at once, and whatever is in them.
+async fn a_thousand_rows_are_what_was_planned(place: Place) {
+    let store = &place.store;
+    record(store, &Update::Create(order("A"))).await.unwrap();
+    let last = store.last_event().await.unwrap();
+    let mut changes = planned(store, &paid_often("A")).await;
+    let odd = "a \\ b \\N c\td\ne\rf \\. \"g\" 'h' \u{e9}\u{1f600}";
+    for event in &mut changes.events {
+        event.data.push(("odd", odd.to_owned()));
+    }
+    store.commit(&changes).await.unwrap();
+    let told = store.events(last, 10_000).await.unwrap();
+    assert_eq!(told.len(), changes.events.len());
+    for (told, event) in told.iter().zip(&changes.events) {
+        assert_eq!(
+            (told.kind, &told.order, &told.deposit),
+            (event.kind, &event.order, &event.deposit)
+        );
+        let data: BTreeMap<String, String> = serde_json::from_str(&told.data).unwrap();
+        let planned = event.data.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        assert_eq!(data, planned.collect());
+    }
+    let dossier = store.order(&id("A")).await.unwrap().unwrap();
+    assert_eq!(dossier.deposits, changes.recorded);
+    assert_eq!(dossier.journals, changes.journals);
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+async fn a_key_is_posted_once_among_a_thousand(place: Place) {
+    let store = &place.store;
+    record(store, &Update::Create(order("A"))).await.unwrap();
+    let mut changes = planned(store, &paid_often("A")).await;
+    let twice = changes.journals[100].clone();
+    changes.journals.push(twice.clone());
+    match store.commit(&changes).await {
+        Err(Error::AlreadyPosted { key }) => assert_eq!(key, twice.key),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.order(&id("A")).await.unwrap().unwrap().deposits, []);
+    // The connection that was refused writes on.
+    changes.journals.pop();
+    store.commit(&changes).await.unwrap();
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
 /// What waits in SQLite's log is in its file a moment later, though nobody commits any more.
 #[tokio::test]
 async fn a_large_commit_is_written_back_without_the_writer() {
@@ -198,12 +256,7 @@ async fn a_large_commit_is_written_back_without_the_writer() {
     let file = place.url.strip_prefix("sqlite:").unwrap();
     let length = || std::fs::metadata(file).unwrap().len();
     let before = length();
-    let mut update = scan(0..=1, 0, &[], Some(1));
-    if let Update::Scan(Scan { transfers, .. }) = &mut update {
-        let one = transfer(&header(1, 0), 1, address("A"), "100");
-        transfers.extend((0..400).map(|n| Transfer { n, log_index: n.into(), ..one.clone() }));
-    }
-    record(store, &update).await.unwrap();
+    record(store, &paid_often("A")).await.unwrap();
     let written = async {
         while length() < before + 400_000 {
             tokio::task::yield_now().await;
