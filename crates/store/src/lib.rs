@@ -9,6 +9,7 @@ mod accounts;
 mod blocks;
 mod cases;
 mod commit;
+mod cursor;
 mod deposits;
 mod engine;
 mod error;
