@@ -68,31 +68,19 @@ impl Store {
 
     async fn try_commit(&self, changes: &Changes) -> Result<Committed, Error> {
         let mut transaction = self.committing(self.engine.begin()).await?;
-        let mut link = self.link_to(transaction.wire());
         point!("commit.begun");
-        let first = reserve(&mut link, changes).await?;
-        point!("commit.numbered");
-        if let Some(mv) = &changes.cursor {
-            adopt(&mut link, mv).await?;
-            move_cursor(&mut link, mv).await?;
-            point!("commit.cursor");
+        match write_all(&mut self.link_to(transaction.wire()), changes).await {
+            Ok(committed) => {
+                point!("commit.sealed");
+                transaction.commit().await?;
+                point!("commit.written");
+                Ok(committed)
+            }
+            Err(error) => {
+                transaction.take_back().await;
+                Err(error)
+            }
         }
-        if let Some(order) = &changes.created {
-            create(&mut link, order, &first).await?;
-            point!("commit.created");
-        }
-        touch(&mut link, changes).await?;
-        point!("commit.touched");
-        let numbers = numbers(&mut link, changes, first.deposits).await?;
-        let log = write_rows(&mut link, changes, &first, &numbers).await?;
-        seal(&mut link, &log).await?;
-        point!("commit.sealed");
-        transaction.commit().await?;
-        point!("commit.written");
-        Ok(Committed {
-            journals: range(first.journals, changes.journals.len()),
-            events: range(first.events, changes.events.len()),
-        })
     }
 
     /// Which journal of `changes` is in the books already.
@@ -115,6 +103,30 @@ impl Store {
     }
 }
 
+/// Writes everything, and seals it.
+async fn write_all(link: &mut Link<'_>, changes: &Changes) -> Result<Committed, Error> {
+    let first = reserve(link, changes).await?;
+    point!("commit.numbered");
+    if let Some(mv) = &changes.cursor {
+        adopt(link, mv).await?;
+        move_cursor(link, mv).await?;
+        point!("commit.cursor");
+    }
+    if let Some(order) = &changes.created {
+        create(link, order, &first).await?;
+        point!("commit.created");
+    }
+    touch(link, changes).await?;
+    point!("commit.touched");
+    let numbers = numbers(link, changes, first.deposits).await?;
+    let log = write_rows(link, changes, &first, &numbers).await?;
+    seal(link, &log).await?;
+    Ok(Committed {
+        journals: range(first.journals, changes.journals.len()),
+        events: range(first.events, changes.events.len()),
+    })
+}
+
 /// Writes the rows of everything that has many, each in its place. The log as it is then.
 async fn write_rows(
     link: &mut Link<'_>,
@@ -124,8 +136,10 @@ async fn write_rows(
 ) -> Result<Frontier, Error> {
     let (feed, mut supply) = feed(link);
     let log = OnceLock::new();
-    let spelling = async {
-        if let Err(error) = spell(&feed, changes, first, numbers, &log).await {
+    let grown = &log;
+    // Whoever writes sees the end of what is made when this is dropped.
+    let spelling = async move {
+        if let Err(error) = spell(&feed, changes, first, numbers, grown).await {
             feed.fail(error).await;
         }
     };
@@ -144,6 +158,7 @@ async fn write_rows(
         write_journals(link, &mut supply).await?;
         point!("commit.journals");
         supply.write(link).await?;
+        supply.end().await?;
         point!("commit.events");
         Ok(())
     };

@@ -178,14 +178,13 @@ async fn look_up(
 }
 
 fn named(changes: &Changes) -> impl Iterator<Item = Named<'_>> {
-    let moved = changes.moved.iter().map(|deposit| (deposit.order.as_ref(), &deposit.id));
     let journals = changes.journals.iter();
     let journals = journals.filter_map(|j| Some((j.order.as_ref(), j.deposit.as_ref()?)));
     let events = changes.events.iter();
     let events = events.filter_map(|event| Some((event.order.as_ref(), event.deposit.as_ref()?)));
     let cases = changes.cases.iter();
     let cases = cases.flat_map(|case| case.deposits.iter().map(|id| (case.order.as_ref(), id)));
-    moved.chain(journals).chain(events).chain(cases)
+    journals.chain(events).chain(cases)
 }
 
 const NUMBER: [&str; 3] = ["d.id", "d.seq", "d.order_id"];

@@ -32,7 +32,7 @@ const BUSY_TIMEOUT: u64 = 10_000;
 const PATIENCE_SQLITE: Duration = Duration::from_secs(30);
 /// A server may be away: whoever waits for it is told soon, and asks again or does not.
 const PATIENCE_POSTGRES: Duration = Duration::from_secs(5);
-/// Readers beside the one writer on SQLite, and all connections on PostgreSQL.
+/// Readers beside the one writer on SQLite; on PostgreSQL those that commit, and as many others.
 pub(crate) const CONNECTIONS: u32 = 6;
 
 /// Run on every new connection. WAL and FULL make a commit durable; without recursive triggers
@@ -108,10 +108,10 @@ impl Pools {
             .map_err(|_| Error::Url)?
             .log_statements(quiet)
             .log_slow_statements(quiet, Duration::ZERO);
-        let commits = Commits::at(engine, &url)?;
         match engine {
             Engine::Sqlite => {
                 let writer = pool(engine, 1).connect_with(options.clone()).await?;
+                let commits = Commits::at(engine, &options)?;
                 let reader = pool(engine, CONNECTIONS).connect_lazy_with(options);
                 Ok(Self { commits, writer, reader })
             }
@@ -120,7 +120,8 @@ impl Pools {
                 // one tells at once.
                 let reached = timeout(PATIENCE_POSTGRES, options.connect()).await;
                 reached.map_err(|_| silence())??.close().await?;
-                let writer = pool(engine, CONNECTIONS).connect_with(options).await?;
+                let writer = pool(engine, CONNECTIONS).connect_with(options.clone()).await?;
+                let commits = Commits::at(engine, &options)?;
                 Ok(Self { commits, reader: writer.clone(), writer })
             }
         }
@@ -160,6 +161,15 @@ where
         .max_lifetime(None)
         .after_connect(move |connection: &mut D::Connection, _| {
             Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
+        })
+        // A disk that is full at the end of a transaction makes SQLite take it back by itself: for
+        // sqlx it goes on, and nothing could begin on this connection any more.
+        .after_release(|connection: &mut D::Connection, _| {
+            Box::pin(async move {
+                // Behind what was sent to take it back.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
         })
 }
 

@@ -13,9 +13,9 @@ use tokio::task::yield_now;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::sql::{Binds, Bulk, Link, Ready, Texts, chunks};
-use crate::wire::Way;
+use crate::wire::Driver;
 
-/// Statements that are ready at most: some ten megabytes.
+/// Statements that are ready at most: some tens of megabytes.
 const AHEAD: usize = 24;
 /// Rows after which whoever waits for the engine is asked whether it is done.
 const SLICE: usize = 64;
@@ -29,7 +29,7 @@ enum Piece {
 /// Where statements are put.
 pub(crate) struct Feed<'a> {
     pieces: mpsc::Sender<Result<Piece, Error>>,
-    way: Way,
+    driver: Driver,
     engine: Engine,
     texts: &'a Texts,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Supply(mpsc::Receiver<Result<Piece, Error>>);
 /// Both ends, for what is written through `link`.
 pub(crate) fn feed<'a>(link: &Link<'a>) -> (Feed<'a>, Supply) {
     let (pieces, taken) = mpsc::channel(AHEAD);
-    let feed = Feed { pieces, way: link.wire.way(), engine: link.engine, texts: link.texts };
+    let feed = Feed { pieces, driver: link.wire.driver(), engine: link.engine, texts: link.texts };
     (feed, Supply(taken))
 }
 
@@ -58,7 +58,7 @@ impl Feed<'_> {
                 slice.iter().try_for_each(|item| bind(&mut binds, item))?;
                 yield_now().await;
             }
-            let ready = bulk.ready((self.way, self.engine, self.texts), chunk.len(), binds)?;
+            let ready = bulk.ready((self.driver, self.engine, self.texts), chunk.len(), binds)?;
             self.put(Ok(Piece::Rows(ready))).await;
         }
         self.put(Ok(Piece::EndOfTable)).await;
@@ -90,6 +90,14 @@ impl Supply {
             }
         }
         Err(left_out())
+    }
+
+    /// Makes sure that no table is left.
+    pub(crate) async fn end(&mut self) -> Result<(), Error> {
+        match self.0.recv().await {
+            None => Ok(()),
+            Some(piece) => piece.and_then(|_| Err(left_out())),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! In: an update's question, a plan's changes. Out: a snapshot; the changes written whole or not.
 //! Never: a rule of being paid, network I/O inside a transaction, a second truth.
-//! Why one SQL text serves both engines: what it reaches is measured by
-//! `tests/benches/store.rs`.
+//! Why one SQL text serves both engines, but for rows by the thousand (`wire.rs`): what it reaches
+//! is measured by `tests/benches/store.rs`.
 
 mod accounts;
 mod blocks;

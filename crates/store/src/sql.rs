@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::wire::{Bound, Value, Way, Wire};
+use crate::wire::{Bound, Driver, Value, Wire};
 
 /// Rows of a chunk, largest first.
 const SIZES: [usize; 5] = [1024, 256, 64, 8, 1];
@@ -92,34 +92,34 @@ impl Bulk {
     /// The statement for `rows` rows, which `binds` holds.
     pub(crate) fn ready(
         &self,
-        (way, engine, texts): (Way, Engine, &Texts),
+        (driver, engine, texts): (Driver, Engine, &Texts),
         rows: usize,
         binds: Binds,
     ) -> Result<Ready, Error> {
-        if let Some(head) = self.copied(way, rows) {
+        if let Some(head) = self.copied(driver, rows) {
             let text = texts.of((self.name, Form::Lines), || format!("COPY{head} FROM STDIN"));
             return Ok(Ready { text, bound: Bound::lines(self.columns, &binds.0)? });
         }
-        if let Some(head) = self.before_arrays(way) {
+        if let Some(head) = self.before_arrays(driver) {
             let text = texts.of((self.name, Form::Arrays), || self.text_of_arrays(head));
             return Ok(Ready { text, bound: Bound::columns(self.columns, binds.0)? });
         }
         let text = texts.of((self.name, Form::Values(rows)), || self.text(engine, rows));
-        Ok(Ready { text, bound: Bound::each(way, binds.0)? })
+        Ok(Ready { text, bound: Bound::each(driver, binds.0)? })
     }
 
     /// The table and its columns, where so many rows are added, and nothing else is asked of them.
-    fn copied(&self, way: Way, rows: usize) -> Option<&str> {
+    fn copied(&self, driver: Driver, rows: usize) -> Option<&str> {
         if rows < COPIED {
             return None;
         }
-        let head = self.before_arrays(way).filter(|_| self.tail.is_empty())?;
+        let head = self.before_arrays(driver).filter(|_| self.tail.is_empty())?;
         head.strip_prefix("INSERT INTO")
     }
 
     /// What is before the list, where it is one of rows that can be told by their columns.
-    fn before_arrays(&self, way: Way) -> Option<&str> {
-        if way == Way::Postgres { self.head.strip_suffix("VALUES") } else { None }
+    fn before_arrays(&self, driver: Driver) -> Option<&str> {
+        if driver == Driver::Postgres { self.head.strip_suffix("VALUES") } else { None }
     }
 }
 
@@ -176,8 +176,8 @@ impl Link<'_> {
         items: &[T],
         bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
     ) -> Result<u64, Error> {
-        let (way, engine, texts) = (self.wire.way(), self.engine, self.texts);
-        let fill = |chunk: &[T]| fill(bulk, (way, engine, texts), chunk, &bind);
+        let (driver, engine, texts) = (self.wire.driver(), self.engine, self.texts);
+        let fill = |chunk: &[T]| fill(bulk, (driver, engine, texts), chunk, &bind);
         let mut changed = 0u64;
         let mut chunks = chunks(items);
         let mut next = chunks.next().map(fill);
@@ -202,10 +202,10 @@ impl Link<'_> {
         bind: impl Fn(&mut Binds, &T) -> Result<(), Error>,
         mut take: impl FnMut(&str) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (way, engine, texts) = (self.wire.way(), self.engine, self.texts);
+        let (driver, engine, texts) = (self.wire.driver(), self.engine, self.texts);
         let mut before: Option<String> = None;
         for chunk in chunks(keys) {
-            let Ready { text, bound } = fill(bulk, (way, engine, texts), chunk, &bind)?;
+            let Ready { text, bound } = fill(bulk, (driver, engine, texts), chunk, &bind)?;
             let asking = self.wire.text(AssertSqlSafe(text).into_sql_str(), bound);
             // The rows of one chunk are taken while the engine works on the next.
             let taking = async { rows(before.take().as_deref()).try_for_each(&mut take) };
@@ -233,13 +233,13 @@ impl Link<'_> {
         text: impl SqlSafeStr,
         binds: Binds,
     ) -> Result<Option<String>, Error> {
-        let bound = Bound::each(self.wire.way(), binds.0)?;
+        let bound = Bound::each(self.wire.driver(), binds.0)?;
         self.wire.text(text.into_sql_str(), bound).await
     }
 
     /// Runs one statement. The number of rows that were changed.
     pub(crate) async fn run(&mut self, text: &'static str, binds: Binds) -> Result<u64, Error> {
-        let bound = Bound::each(self.wire.way(), binds.0)?;
+        let bound = Bound::each(self.wire.driver(), binds.0)?;
         self.wire.execute(text.into_sql_str(), bound).await
     }
 }
@@ -247,7 +247,7 @@ impl Link<'_> {
 /// The statement of `bulk` for a chunk of rows.
 fn fill<T>(
     bulk: &Bulk,
-    made_for: (Way, Engine, &Texts),
+    made_for: (Driver, Engine, &Texts),
     chunk: &[T],
     bind: &impl Fn(&mut Binds, &T) -> Result<(), Error>,
 ) -> Result<Ready, Error> {

@@ -1,15 +1,15 @@
 //! The engines' own connections, for what is read and written by the thousand.
 //!
 //! In: rows of values. Out: the same as arguments of the engine, and a statement run with them.
-//! Never: a value that is copied on its way; a setting that the other connections do not have.
+//! Never: a setting that the other connections do not have; a connection given back whose
+//! transaction did not end.
 //! Why: `Any` copies each text once more when a statement is run, while the engine waits for it,
 //! and has no arrays, by which PostgreSQL takes a column of a thousand values as one.
 
 use std::io::Write as _;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyConnectOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions};
@@ -37,18 +37,19 @@ pub(crate) enum Commits {
 }
 
 impl Commits {
-    /// Does not connect yet.
-    pub(crate) fn at(engine: Engine, url: &str) -> Result<Self, Error> {
+    /// Connects beside what is connected already, in its own time.
+    pub(crate) fn at(engine: Engine, others: &AnyConnectOptions) -> Result<Self, Error> {
+        let url = &others.database_url;
         let quiet = "off".parse().map_err(|_| Error::Url)?;
         match engine {
             Engine::Sqlite => {
-                let options = SqliteConnectOptions::from_str(url).map_err(|_| Error::Url)?;
+                let options = SqliteConnectOptions::from_url(url).map_err(|_| Error::Url)?;
                 let options = options.log_statements(quiet);
                 let options = options.log_slow_statements(quiet, Duration::ZERO);
                 Ok(Self::Sqlite(pool(engine, 1).connect_lazy_with(options)))
             }
             Engine::Postgres => {
-                let options = PgConnectOptions::from_str(url).map_err(|_| Error::Url)?;
+                let options = PgConnectOptions::from_url(url).map_err(|_| Error::Url)?;
                 let options = options.log_statements(quiet);
                 let options = options.log_slow_statements(quiet, Duration::ZERO);
                 Ok(Self::Postgres(pool(engine, CONNECTIONS).connect_lazy_with(options)))
@@ -69,7 +70,11 @@ impl Commits {
                 let transaction = pool.begin_with(begin).await?;
                 Ok(Committing::Sqlite { transaction, _place: place })
             }
-            Self::Postgres(pool) => Ok(Committing::Postgres(pool.begin_with(begin).await?)),
+            Self::Postgres(pool) => {
+                let mut session = Session { connection: pool.acquire().await?, ended: false };
+                sqlx::raw_sql(begin).execute(&mut *session.connection).await?;
+                Ok(Committing::Postgres(session))
+            }
         }
     }
 
@@ -83,28 +88,61 @@ impl Commits {
 
 /// A transaction on one of [`Commits`].
 pub(crate) enum Committing {
-    /// Taken back, where it is dropped, before its place in the line is given up.
+    /// Its place in the line is given up last.
     Sqlite {
         transaction: Transaction<'static, Sqlite>,
         _place: PoolConnection<Any>,
     },
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Session),
+}
+
+/// A connection inside a transaction. One that is dropped there is closed, which takes everything
+/// back: a `COPY` that was cut off leaves an answer behind that sqlx does not count, and every later
+/// question would be given the answer to the one before.
+pub(crate) struct Session {
+    connection: PoolConnection<Postgres>,
+    ended: bool,
+}
+
+impl Session {
+    async fn end(mut self, how: &'static str) -> Result<(), Error> {
+        sqlx::raw_sql(how).execute(&mut *self.connection).await?;
+        self.ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 impl Committing {
     pub(crate) fn wire(&mut self) -> Wire<'_> {
         match self {
             Self::Sqlite { transaction, .. } => Wire::Sqlite(transaction),
-            Self::Postgres(transaction) => Wire::Postgres(transaction),
+            Self::Postgres(session) => Wire::Postgres(&mut session.connection),
         }
     }
 
     pub(crate) async fn commit(self) -> Result<(), Error> {
         match self {
             Self::Sqlite { transaction, .. } => transaction.commit().await?,
-            Self::Postgres(transaction) => transaction.commit().await?,
+            Self::Postgres(session) => session.end("COMMIT").await?,
         }
         Ok(())
+    }
+
+    /// Takes everything back. Where that is refused the connection is not used again, which takes
+    /// it back as well.
+    pub(crate) async fn take_back(self) {
+        let _ = match self {
+            Self::Sqlite { transaction, .. } => transaction.rollback().await.map_err(Error::from),
+            Self::Postgres(session) => session.end("ROLLBACK").await,
+        };
     }
 }
 
@@ -117,18 +155,18 @@ pub(crate) enum Wire<'a> {
 
 /// Which of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Driver {
     Any,
     Sqlite,
     Postgres,
 }
 
 impl Wire<'_> {
-    pub(crate) const fn way(&self) -> Way {
+    pub(crate) const fn driver(&self) -> Driver {
         match self {
-            Self::Any(_) => Way::Any,
-            Self::Sqlite(_) => Way::Sqlite,
-            Self::Postgres(_) => Way::Postgres,
+            Self::Any(_) => Driver::Any,
+            Self::Sqlite(_) => Driver::Sqlite,
+            Self::Postgres(_) => Driver::Postgres,
         }
     }
 
@@ -188,11 +226,11 @@ pub(crate) enum Bound {
 
 impl Bound {
     /// One argument a value.
-    pub(crate) fn each(way: Way, values: Vec<Value>) -> Result<Self, Error> {
-        Ok(match way {
-            Way::Any => Self::Any(arguments(values)?),
-            Way::Sqlite => Self::Sqlite(arguments(values)?),
-            Way::Postgres => Self::Postgres(arguments(values)?),
+    pub(crate) fn each(driver: Driver, values: Vec<Value>) -> Result<Self, Error> {
+        Ok(match driver {
+            Driver::Any => Self::Any(arguments(values)?),
+            Driver::Sqlite => Self::Sqlite(arguments(values)?),
+            Driver::Postgres => Self::Postgres(arguments(values)?),
         })
     }
 
