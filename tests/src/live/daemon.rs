@@ -101,7 +101,9 @@ impl Daemon {
     fn spawn_with(folder: &Path, filter: &str, arguments: &[&str], env: &[(&str, &Path)]) -> Self {
         // The kernel ends it with the thread that started it, even where that is killed.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(binary::path()).arg("--json").args(arguments);
+        // A file that may not grow is an error to it then, and not its end.
+        command.args(["--pdeathsig", "KILL", "env", "--ignore-signal=XFSZ"]);
+        command.arg(binary::path()).arg("--json").args(arguments);
         command.current_dir(folder).env_remove("BURSAR_CONFIG").env("BURSAR_LOG", filter);
         command.envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -168,6 +170,15 @@ impl Daemon {
     /// How often this sentence was said so far.
     pub(crate) fn said(&self, message: &str) -> usize {
         self.heard.iter().filter(|line| line.message() == message).count()
+    }
+
+    /// Lets no file of its grow beyond `bytes`, or as it likes.
+    pub(crate) async fn limit_files(&self, bytes: Option<u64>) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let most = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let limit = format!("--fsize={most}:unlimited");
+        let set = Command::new("prlimit").args(["--pid", &pid, &limit]).status().await;
+        assert!(set.expect("prlimit, of util-linux").success(), "{limit}");
     }
 
     /// Waits until an event of this type was told of this order `times` times.

@@ -12,6 +12,7 @@ mod crash;
 mod daemon;
 mod decisions;
 mod dice;
+mod disk;
 mod examples;
 mod guard;
 mod latency;
