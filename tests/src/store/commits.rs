@@ -1,6 +1,8 @@
 //! A commit is written whole or not at all, and only over what was read.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use payments::Update;
@@ -28,6 +30,7 @@ on_both!(
     every_reason_is_kept_even_an_empty_one,
     a_thousand_rows_are_what_was_planned,
     a_key_is_posted_once_among_a_thousand,
+    a_commit_that_is_let_go_leaves_nothing_behind,
 );
 
 async fn a_history_is_read_back(place: Place) {
@@ -244,6 +247,36 @@ async fn a_key_is_posted_once_among_a_thousand(place: Place) {
     // The connection that was refused writes on.
     changes.journals.pop();
     store.commit(&changes).await.unwrap();
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+/// Wherever its caller stops to wait, it is written whole or not at all, and the connection it was
+/// sent through takes the next one.
+async fn a_commit_that_is_let_go_leaves_nothing_behind(place: Place) {
+    let store = &place.store;
+    record(store, &Update::Create(order("A"))).await.unwrap();
+    let changes = planned(store, &paid_often("A")).await;
+    let written = async || store.order(&id("A")).await.unwrap().unwrap().deposits.len();
+    for polls in 1u32.. {
+        let mut commit = Box::pin(store.commit(&changes));
+        let mut left = polls;
+        let done = poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(None);
+            }
+            left -= 1;
+            commit.as_mut().poll(context).map(Some)
+        });
+        let done = done.await;
+        drop(commit);
+        match done {
+            None if written().await == 0 => {}
+            // One that was let go of at its very end is written all the same.
+            None | Some(Ok(_) | Err(Error::Conflict(_))) => break,
+            Some(Err(error)) => panic!("after {polls} polls: {error}"),
+        }
+    }
+    assert_eq!(written().await, changes.recorded.len());
     assert_eq!(store.verify().await.unwrap(), []);
 }
 
