@@ -267,7 +267,8 @@ async fn a_commit_that_is_let_go_leaves_nothing_behind(place: Place) {
             left -= 1;
             commit.as_mut().poll(context).map(Some)
         });
-        let done = done.await;
+        let done = tokio::time::timeout(Duration::from_secs(30), done).await;
+        let done = done.unwrap_or_else(|_| panic!("after {polls} polls nothing goes on"));
         drop(commit);
         match done {
             None if written().await == 0 => {}
