@@ -97,8 +97,8 @@ pub(crate) enum Committing {
 }
 
 /// A connection inside a transaction. One that is dropped there is closed, which takes everything
-/// back: a `COPY` that was cut off leaves an answer behind that sqlx does not count, and every later
-/// question would be given the answer to the one before.
+/// back: a `COPY` that was cut off leaves an answer behind that sqlx does not count, and every
+/// later question would be given the answer to the one before.
 pub(crate) struct Session {
     connection: PoolConnection<Postgres>,
     ended: bool,
