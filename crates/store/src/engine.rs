@@ -164,11 +164,14 @@ where
         })
         // A disk that is full at the end of a transaction makes SQLite take it back by itself: for
         // sqlx it goes on, and nothing could begin on this connection any more.
-        .after_release(|connection: &mut D::Connection, _| {
+        .after_release(move |connection: &mut D::Connection, _| {
             Box::pin(async move {
-                // Behind what was sent to take it back.
-                connection.ping().await?;
-                Ok(!connection.is_in_transaction())
+                if engine == Engine::Sqlite {
+                    // Behind what was sent to take it back.
+                    connection.ping().await?;
+                    return Ok(!connection.is_in_transaction());
+                }
+                Ok(true)
             })
         })
 }

@@ -6,7 +6,6 @@
 //! Why: some rows take longer to make than to write and some the other way round. Made ahead, also
 //! beyond the end of a table, the one pays for the other, and the engine waits for neither.
 
-use sqlx::{AssertSqlSafe, SqlSafeStr};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
@@ -83,7 +82,6 @@ impl Supply {
         while let Some(piece) = self.0.recv().await {
             match piece? {
                 Piece::Rows(Ready { text, bound }) => {
-                    let text = AssertSqlSafe(text).into_sql_str();
                     changed = changed.saturating_add(link.wire.execute(text, bound).await?);
                 }
                 Piece::EndOfTable => return Ok(changed),

@@ -14,13 +14,13 @@ use payments::leaf::leaf;
 use payments::ledger::{Entry, Journal};
 use payments::merkle::Frontier;
 use payments::name::OrderId;
-use sqlx::error::BoxDynError;
 
 use crate::cases::{bind_resolution, write_steps};
 use crate::error::Error;
 use crate::feed::{Feed, Supply};
 use crate::row::{printable, signed};
 use crate::sql::{Binds, Bulk, Link};
+use crate::wire::encode;
 
 /// A deposit as a journal, a case or an event names it, with the order it speaks of. A transaction
 /// that is mined again may pay another order of ours: then both have a deposit of that id.
@@ -201,7 +201,6 @@ static EVENTS: LazyLock<Bulk> = LazyLock::new(|| Bulk {
 
 /// A JSON object of texts, in the order in which the plan gave them.
 fn object(data: &[(&'static str, String)]) -> Result<String, Error> {
-    let encode = |error: BoxDynError| Error::Database(sqlx::Error::Encode(error));
     let mut out = Vec::with_capacity(256);
     for (name, value) in data {
         out.push(if out.is_empty() { b'{' } else { b',' });

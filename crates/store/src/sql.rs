@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::{Arc, Mutex};
 
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -53,9 +53,10 @@ enum Form {
 pub(crate) struct Texts(Mutex<BTreeMap<(&'static str, Form), Arc<str>>>);
 
 impl Texts {
-    fn of(&self, name: (&'static str, Form), text: impl FnOnce() -> String) -> Arc<str> {
+    fn of(&self, name: (&'static str, Form), text: impl FnOnce() -> String) -> SqlStr {
         let mut texts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Arc::clone(texts.entry(name).or_insert_with(|| text().into()))
+        let text = texts.entry(name).or_insert_with(|| text().into());
+        AssertSqlSafe(Arc::clone(text)).into_sql_str()
     }
 }
 
@@ -157,7 +158,7 @@ impl Binds {
 
 /// A statement of many rows, ready to be run.
 pub(crate) struct Ready {
-    pub(crate) text: Arc<str>,
+    pub(crate) text: SqlStr,
     pub(crate) bound: Bound,
 }
 
@@ -183,7 +184,7 @@ impl Link<'_> {
         let mut next = chunks.next().map(fill);
         while let Some(ready) = next {
             let Ready { text, bound } = ready?;
-            let running = self.wire.execute(AssertSqlSafe(text).into_sql_str(), bound);
+            let running = self.wire.execute(text, bound);
             // The next chunk is filled while the engine works on this one.
             let following = async { chunks.next().map(fill) };
             let (done, filled) = tokio::join!(running, following);
@@ -206,7 +207,7 @@ impl Link<'_> {
         let mut before: Option<String> = None;
         for chunk in chunks(keys) {
             let Ready { text, bound } = fill(bulk, (driver, engine, texts), chunk, &bind)?;
-            let asking = self.wire.text(AssertSqlSafe(text).into_sql_str(), bound);
+            let asking = self.wire.text(text, bound);
             // The rows of one chunk are taken while the engine works on the next.
             let taking = async { rows(before.take().as_deref()).try_for_each(&mut take) };
             let (found, taken) = tokio::join!(asking, taking);

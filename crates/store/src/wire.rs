@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use sqlx::any::{AnyArguments, AnyConnectOptions};
+use sqlx::error::BoxDynError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions};
@@ -266,7 +267,7 @@ impl Bound {
                 Column::Ints(ints) => arguments.add(ints),
                 Column::Texts(texts) => arguments.add(texts),
             }
-            .map_err(|error| Error::Database(sqlx::Error::Encode(error)))?;
+            .map_err(encode)?;
         }
         Ok(Self::Postgres(arguments))
     }
@@ -285,7 +286,7 @@ impl Bound {
                     Value::Text(Some(text)) => escape(&mut lines, text),
                     Value::Int(None) | Value::Text(None) => lines.write_all(b"\\N"),
                 }
-                .map_err(|error| Error::Database(sqlx::Error::Encode(error.into())))?;
+                .map_err(|error| encode(error.into()))?;
             }
             lines.push(b'\n');
         }
@@ -328,9 +329,13 @@ where
             Value::Int(int) => arguments.add(int),
             Value::Text(text) => arguments.add(text),
         }
-        .map_err(|error| Error::Database(sqlx::Error::Encode(error)))?;
+        .map_err(encode)?;
     }
     Ok(arguments)
+}
+
+pub(crate) fn encode(error: BoxDynError) -> Error {
+    Error::Database(sqlx::Error::Encode(error))
 }
 
 /// Cannot be: values are bound for the connection that they are sent through.
