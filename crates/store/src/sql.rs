@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::wire::{Bound, Driver, Value, Wire};
+use crate::wire::{Bound, Driver, Value, Wire, lines};
 
 /// Rows of a chunk, largest first.
 const SIZES: [usize; 5] = [1024, 256, 64, 8, 1];
@@ -97,10 +97,6 @@ impl Bulk {
         rows: usize,
         binds: Binds,
     ) -> Result<Ready, Error> {
-        if let Some(head) = self.copied(driver, rows) {
-            let text = texts.of((self.name, Form::Lines), || format!("COPY{head} FROM STDIN"));
-            return Ok(Ready { text, bound: Bound::lines(self.columns, &binds.0)? });
-        }
         if let Some(head) = self.before_arrays(driver) {
             let text = texts.of((self.name, Form::Arrays), || self.text_of_arrays(head));
             return Ok(Ready { text, bound: Bound::columns(self.columns, binds.0)? });
@@ -109,13 +105,15 @@ impl Bulk {
         Ok(Ready { text, bound: Bound::each(driver, binds.0)? })
     }
 
-    /// The table and its columns, where so many rows are added, and nothing else is asked of them.
-    fn copied(&self, driver: Driver, rows: usize) -> Option<&str> {
+    /// The statement that is followed by `rows` rows as [`Binds::lines`], where that is quicker and
+    /// nothing is asked of them but that they are added.
+    pub(crate) fn copied(&self, driver: Driver, texts: &Texts, rows: usize) -> Option<SqlStr> {
         if rows < COPIED {
             return None;
         }
         let head = self.before_arrays(driver).filter(|_| self.tail.is_empty())?;
-        head.strip_prefix("INSERT INTO")
+        let head = head.strip_prefix("INSERT INTO")?;
+        Some(texts.of((self.name, Form::Lines), || format!("COPY{head} FROM STDIN")))
     }
 
     /// What is before the list, where it is one of rows that can be told by their columns.
@@ -153,6 +151,11 @@ impl Binds {
     pub(crate) fn int_or_null(&mut self, value: Option<i64>) -> Result<(), Error> {
         self.0.push(Value::Int(value));
         Ok(())
+    }
+
+    /// Rows of so many columns, as a `COPY` takes them.
+    pub(crate) fn lines(&self, columns: usize) -> Result<Vec<u8>, Error> {
+        lines(columns, &self.0)
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use sqlx::any::{AnyArguments, AnyConnectOptions};
 use sqlx::error::BoxDynError;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnectOptions};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgCopyIn};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions};
 use sqlx::{
     Any, AnyConnection, AnyPool, Arguments, ConnectOptions, Encode, PgConnection, PgPool, Postgres,
@@ -147,6 +147,9 @@ impl Committing {
     }
 }
 
+/// A `COPY` under way.
+pub(crate) type Copy<'a> = PgCopyIn<&'a mut PgConnection>;
+
 /// A connection on which statements are run.
 pub(crate) enum Wire<'a> {
     Any(&'a mut AnyConnection),
@@ -183,13 +186,17 @@ impl Wire<'_> {
             (Self::Postgres(connection), Bound::Postgres(values)) => {
                 sqlx::query_with(text, values).execute(&mut **connection).await?.rows_affected()
             }
-            (Self::Postgres(connection), Bound::Lines(lines)) => {
-                let mut copy = connection.copy_in_raw(text.as_str()).await?;
-                copy.send(lines).await?;
-                copy.finish().await?
-            }
             _ => return Err(mismatched()),
         })
+    }
+
+    /// Begins a `COPY` of [`lines`]. Whoever begins it ends it by `finish`, also where it is not
+    /// whole: every other way leaves an answer behind that sqlx does not count.
+    pub(crate) async fn copy(&mut self, text: &SqlStr) -> Result<Copy<'_>, Error> {
+        match self {
+            Self::Postgres(connection) => Ok(connection.copy_in_raw(text.as_str()).await?),
+            Self::Any(_) | Self::Sqlite(_) => Err(mismatched()),
+        }
     }
 
     /// Runs a query for one text. `None` where it is NULL, or there is no row.
@@ -221,8 +228,6 @@ pub(crate) enum Bound {
     Any(AnyArguments),
     Sqlite(SqliteArguments),
     Postgres(PgArguments),
-    /// Rows of PostgreSQL's `COPY`.
-    Lines(Vec<u8>),
 }
 
 impl Bound {
@@ -271,27 +276,27 @@ impl Bound {
         }
         Ok(Self::Postgres(arguments))
     }
+}
 
-    /// A line a row, as PostgreSQL's `COPY` reads it: fields are parted by tabs, `\N` is NULL, and
-    /// what means something to it has a backslash before it (its documentation, "Text Format").
-    pub(crate) fn lines(columns: usize, values: &[Value]) -> Result<Self, Error> {
-        let mut lines = Vec::with_capacity(values.len().saturating_mul(FIELD));
-        for row in values.chunks(columns.max(1)) {
-            for (place, value) in row.iter().enumerate() {
-                if place > 0 {
-                    lines.push(b'\t');
-                }
-                match value {
-                    Value::Int(Some(int)) => write!(lines, "{int}"),
-                    Value::Text(Some(text)) => escape(&mut lines, text),
-                    Value::Int(None) | Value::Text(None) => lines.write_all(b"\\N"),
-                }
-                .map_err(|error| encode(error.into()))?;
+/// A line a row, as PostgreSQL's `COPY` reads it: fields are parted by tabs, `\N` is NULL, and
+/// what means something to it has a backslash before it (its documentation, "Text Format").
+pub(crate) fn lines(columns: usize, values: &[Value]) -> Result<Vec<u8>, Error> {
+    let mut lines = Vec::with_capacity(values.len().saturating_mul(FIELD));
+    for row in values.chunks(columns.max(1)) {
+        for (place, value) in row.iter().enumerate() {
+            if place > 0 {
+                lines.push(b'\t');
             }
-            lines.push(b'\n');
+            match value {
+                Value::Int(Some(int)) => write!(lines, "{int}"),
+                Value::Text(Some(text)) => escape(&mut lines, text),
+                Value::Int(None) | Value::Text(None) => lines.write_all(b"\\N"),
+            }
+            .map_err(|error| encode(error.into()))?;
         }
-        Ok(Self::Lines(lines))
+        lines.push(b'\n');
     }
+    Ok(lines)
 }
 
 fn escape(lines: &mut Vec<u8>, text: &str) -> std::io::Result<()> {
