@@ -18,14 +18,28 @@ use crate::books::Books;
 use crate::node::{BoxError, Look, Node, NodeError};
 
 /// Deposits from which on a commit takes longer than its end takes to be waited for.
-const WORTH: usize = 256;
+pub(crate) const WORTH: usize = 256;
 
 /// A look at a chain, and what the rules say of it where they were asked already.
 pub(crate) struct Seen {
     /// The generation of the cursor it was made from.
     pub(crate) generation: u64,
     pub(crate) look: Look,
-    pub(crate) planned: Option<Changes>,
+    pub(crate) planned: Option<Planned>,
+}
+
+/// What the rules said ahead of their turn.
+pub(crate) struct Planned {
+    pub(crate) changes: Changes,
+    /// What the turn after it must know of it.
+    ahead: Option<Ahead>,
+}
+
+impl Planned {
+    pub(crate) fn of(changes: Changes) -> Self {
+        let ahead = if changes.recorded.len() < WORTH { None } else { Ahead::of(&changes) };
+        Self { changes, ahead }
+    }
 }
 
 /// Who looks: at which nodes, for which addresses, by which rules.
@@ -58,6 +72,7 @@ impl Eyes {
         let now = self.books.clock.now();
         let planned =
             foreseen.and_then(|snapshot| plan(&self.books.rules, &snapshot, &update, now).ok());
+        let planned = planned.map(Planned::of);
         let Update::Scan(scan) = update else { return None };
         let look = Look { scan, earlier: look.earlier };
         Some(Seen { generation: ahead.cursor().generation, look, planned })
@@ -72,12 +87,10 @@ pub(crate) struct Lookout {
 }
 
 impl Lookout {
-    /// Begins to prepare what follows `changes`, where that is worth it and may be foreseen.
-    pub(crate) fn look_past(&mut self, changes: &Changes, eyes: &Eyes) {
-        if changes.recorded.len() < WORTH {
-            return;
-        }
-        self.task = Ahead::of(changes).map(|ahead| tokio::spawn(eyes.clone().prepare(ahead)));
+    /// Begins to prepare what follows `planned`, where that is worth it and may be foreseen.
+    pub(crate) fn look_past(&mut self, planned: &mut Planned, eyes: &Eyes) {
+        let ahead = planned.ahead.take();
+        self.task = ahead.map(|ahead| tokio::spawn(eyes.clone().prepare(ahead)));
     }
 
     /// What was prepared, once it is whole.

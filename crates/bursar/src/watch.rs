@@ -13,10 +13,11 @@ use payments::name::ChainName;
 use payments::time::Time;
 use payments::{Changes, PlanError};
 use store::{WatchState, point};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use crate::accounts::{Accounts, Behind};
-use crate::ahead::{Eyes, Lookout, Seen};
+use crate::ahead::{Eyes, Lookout, Planned, Seen, WORTH};
 use crate::books::Books;
 use crate::config::Chain;
 use crate::contract::Hearing;
@@ -54,6 +55,18 @@ pub struct Turn {
     pub more: bool,
     /// Whether it was prepared while the turn before it was written.
     pub prepared: bool,
+}
+
+impl Drop for Turn {
+    /// What thousands of payments changed takes a while to be freed, and the next turn is ready.
+    fn drop(&mut self) {
+        if self.changes.recorded.len() >= WORTH
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let changes = std::mem::take(&mut self.changes);
+            runtime.spawn_blocking(move || drop(changes));
+        }
+    }
 }
 
 impl Watcher {
@@ -127,24 +140,24 @@ impl Watcher {
     async fn write_scan(
         &mut self,
         update: &Update,
-        planned: Option<Changes>,
+        planned: Option<Planned>,
         more: bool,
     ) -> Result<Changes, Error> {
-        let changes = match planned {
-            Some(changes) => changes,
+        let mut planned = match planned {
+            Some(planned) => planned,
             None => match self.eyes.books.judge(update).await {
-                Ok(changes) => changes,
+                Ok(changes) => Planned::of(changes),
                 Err(error) => return Err(self.unrecorded(error).await),
             },
         };
-        if changes.is_empty() {
-            return Ok(changes);
+        if planned.changes.is_empty() {
+            return Ok(planned.changes);
         }
         if more && self.accounts.is_none() {
-            self.ahead.look_past(&changes, &self.eyes);
+            self.ahead.look_past(&mut planned, &self.eyes);
         }
-        if self.eyes.books.write(&changes).await.is_ok_and(|written| written) {
-            return Ok(changes);
+        if self.eyes.books.write(&planned.changes).await.is_ok_and(|written| written) {
+            return Ok(planned.changes);
         }
         self.ahead.forget();
         self.write(update).await

@@ -15,7 +15,7 @@ use payments::order::Order;
 
 use crate::Store;
 use crate::cursor::{adopt, move_cursor};
-use crate::deposits::{move_deposits, numbers, record, spell_moved, spell_recorded};
+use crate::deposits::{move_deposits, naming, numbers, record, spell_moved, spell_recorded};
 use crate::error::Error;
 use crate::feed::{Feed, feed, left_out};
 use crate::ledger::{Numbers, spell_events, spell_journals, write_cases, write_journals};
@@ -48,7 +48,6 @@ impl Store {
         if changes.is_empty() {
             return Ok(Committed::default());
         }
-        versioned(changes)?;
         let mut attempt = 1;
         loop {
             match self.try_commit(changes).await {
@@ -116,9 +115,16 @@ async fn write_all(link: &mut Link<'_>, changes: &Changes) -> Result<Committed, 
         create(link, order, &first).await?;
         point!("commit.created");
     }
-    touch(link, changes).await?;
+    // What needs no engine is done while it works.
+    let checked = async {
+        versioned(changes)?;
+        Ok::<_, Error>(naming(changes, first.deposits).await)
+    };
+    let (touched, naming) = tokio::join!(touch(link, changes), checked);
+    let naming = naming?;
+    touched?;
     point!("commit.touched");
-    let numbers = numbers(link, changes, first.deposits).await?;
+    let numbers = numbers(link, naming).await?;
     let log = write_rows(link, changes, &first, &numbers).await?;
     seal(link, &log).await?;
     Ok(Committed {

@@ -9,6 +9,7 @@ use hashbrown::{HashMap, HashSet};
 use payments::changes::Changes;
 use payments::deposit::{Deposit, DepositId};
 use payments::name::OrderId;
+use tokio::task::yield_now;
 
 use crate::commit::or_conflict;
 use crate::error::Error;
@@ -16,6 +17,9 @@ use crate::feed::{Feed, Supply};
 use crate::ledger::{Named, Numbers};
 use crate::row::{self, hex, signed};
 use crate::sql::{Binds, Bulk, Link, packed};
+
+/// Names that are gone through between two looks at whether the engine is done.
+const SLICE: usize = 1024;
 
 /// Makes the rows of new deposits.
 pub(crate) async fn spell_recorded(
@@ -126,17 +130,37 @@ static MOVE_UNOWNED: LazyLock<Bulk> = LazyLock::new(|| {
     )
 });
 
-/// The numbers of all deposits that journals, cases and events name.
+/// The deposits that journals, cases and events name: those that are being recorded, with their
+/// numbers, and those that must be recorded already.
+pub(crate) struct Naming<'a> {
+    numbers: HashMap<Named<'a>, i64>,
+    missing: Vec<Named<'a>>,
+}
+
+/// Goes through what `changes` name, and lets others go on meanwhile.
+pub(crate) async fn naming(changes: &Changes, first: i64) -> Naming<'_> {
+    let mut numbers = HashMap::with_capacity(changes.recorded.len());
+    for (recorded, first) in changes.recorded.chunks(SLICE).zip((first..).step_by(SLICE)) {
+        let named = recorded.iter().map(|deposit| (deposit.order.as_ref(), &deposit.id));
+        numbers.extend(named.zip(first..));
+        yield_now().await;
+    }
+    let mut missing = HashSet::new();
+    let mut named = named(changes).peekable();
+    while named.peek().is_some() {
+        let slice = named.by_ref().take(SLICE);
+        missing.extend(slice.filter(|name| !numbers.contains_key(name)));
+        yield_now().await;
+    }
+    Naming { numbers, missing: missing.into_iter().collect() }
+}
+
+/// The numbers of all of them.
 pub(crate) async fn numbers<'a>(
     link: &mut Link<'_>,
-    changes: &'a Changes,
-    first: i64,
+    naming: Naming<'a>,
 ) -> Result<Numbers<'a>, Error> {
-    let recorded = changes.recorded.iter().map(|deposit| (deposit.order.as_ref(), &deposit.id));
-    let mut numbers: HashMap<Named<'a>, i64> = recorded.zip(first..).collect();
-    let missing: HashSet<Named<'a>> =
-        named(changes).filter(|named| !numbers.contains_key(named)).collect();
-    let missing: Vec<Named<'a>> = missing.into_iter().collect();
+    let Naming { mut numbers, missing } = naming;
     let pair = |binds: &mut Binds, (order, id): &Named<'_>| {
         binds.text_or_null(order.map(ToString::to_string))?;
         binds.shown(id)
