@@ -3,6 +3,8 @@
 //! In: the migrations, part of the program. Out: books of the newest schema, or a refusal.
 //! Never: two processes migrating at once, half a migration, a migration whose text was changed.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 use sqlx::{AnyConnection, Executor, Row};
 
@@ -35,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004_outflows"),
     migration!(5, "0005_reconcile"),
     migration!(6, "0006_notices"),
+    migration!(7, "0007_seal"),
 ];
 
 impl Migration {
@@ -57,10 +60,10 @@ pub fn newest() -> u64 {
 }
 
 /// The names of all triggers that the migrations make.
-pub(crate) fn triggers(engine: Engine) -> impl Iterator<Item = &'static str> {
+pub(crate) fn triggers(engine: Engine) -> BTreeSet<&'static str> {
     let made = |text: &'static str| text.split("CREATE TRIGGER ").skip(1);
     let named = |rest: &'static str| rest.split_whitespace().next();
-    MIGRATIONS.iter().flat_map(move |migration| made(migration.text(engine))).filter_map(named)
+    MIGRATIONS.iter().flat_map(|migration| made(migration.text(engine))).filter_map(named).collect()
 }
 
 /// Makes the newest schema where there is nothing yet.

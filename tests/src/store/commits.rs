@@ -30,6 +30,7 @@ on_both!(
     every_reason_is_kept_even_an_empty_one,
     a_thousand_rows_are_what_was_planned,
     a_key_is_posted_once_among_a_thousand,
+    a_row_that_cannot_be_made_ends_its_commit_alone,
     a_commit_that_is_let_go_leaves_nothing_behind,
 );
 
@@ -246,6 +247,23 @@ async fn a_key_is_posted_once_among_a_thousand(place: Place) {
     assert_eq!(store.order(&id("A")).await.unwrap().unwrap().deposits, []);
     // The connection that was refused writes on.
     changes.journals.pop();
+    store.commit(&changes).await.unwrap();
+    assert_eq!(store.verify().await.unwrap(), []);
+}
+
+/// The rows before it are on their way to the engine when it is found.
+async fn a_row_that_cannot_be_made_ends_its_commit_alone(place: Place) {
+    let store = &place.store;
+    record(store, &Update::Create(order("A"))).await.unwrap();
+    let mut changes = planned(store, &paid_often("A")).await;
+    let remainder = std::mem::replace(&mut changes.journals[600].remainder, u64::MAX);
+    for _ in 0..3 {
+        let error = store.commit(&changes).await.unwrap_err();
+        assert!(error.to_string().contains("remainder"), "{error}");
+    }
+    assert_eq!(store.order(&id("A")).await.unwrap().unwrap().deposits, []);
+    // The connections that were given up half-way write on.
+    changes.journals[600].remainder = remainder;
     store.commit(&changes).await.unwrap();
     assert_eq!(store.verify().await.unwrap(), []);
 }

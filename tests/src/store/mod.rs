@@ -16,6 +16,7 @@ mod log;
 mod nobodys;
 mod questions;
 mod schema;
+mod sealed;
 mod shop;
 mod supply;
 mod verify;
