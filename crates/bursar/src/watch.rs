@@ -13,7 +13,6 @@ use payments::name::ChainName;
 use payments::time::Time;
 use payments::{Changes, PlanError};
 use store::{WatchState, point};
-use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use crate::accounts::{Accounts, Behind};
@@ -60,11 +59,10 @@ pub struct Turn {
 impl Drop for Turn {
     /// What thousands of payments changed takes a while to be freed, and the next turn is ready.
     fn drop(&mut self) {
-        if self.changes.recorded.len() >= WORTH
-            && let Ok(runtime) = Handle::try_current()
-        {
+        if self.changes.recorded.len() >= WORTH {
             let changes = std::mem::take(&mut self.changes);
-            runtime.spawn_blocking(move || drop(changes));
+            // Where there is no thread for it, it is freed here.
+            let _ = std::thread::Builder::new().spawn(move || drop(changes));
         }
     }
 }

@@ -28,7 +28,7 @@ on_both!(
     a_value_may_change_with_its_block,
     an_address_belongs_to_one_order,
     every_reason_is_kept_even_an_empty_one,
-    a_thousand_rows_are_what_was_planned,
+    thousands_of_rows_are_what_was_planned,
     a_key_is_posted_once_among_a_thousand,
     a_row_that_cannot_be_made_ends_its_commit_alone,
     a_commit_that_is_let_go_leaves_nothing_behind,
@@ -196,28 +196,29 @@ async fn every_reason_is_kept_even_an_empty_one(place: Place) {
     }
 }
 
-/// 400 transfers of 100 to one address in one block.
-fn paid_often(name: &str) -> Update {
+/// So many transfers of 100 to one address in one block.
+fn paid_often(name: &str, times: u32) -> Update {
     let mut update = scan(0..=1, 0, &[], Some(1));
     if let Update::Scan(Scan { transfers, .. }) = &mut update {
         let one = transfer(&header(1, 0), 1, address(name), "100");
-        transfers.extend((0..400).map(|n| Transfer { n, log_index: n.into(), ..one.clone() }));
+        transfers.extend((0..times).map(|n| Transfer { n, log_index: n.into(), ..one.clone() }));
     }
     update
 }
 
 /// By whatever way many rows go at once, and whatever is in them.
-async fn a_thousand_rows_are_what_was_planned(place: Place) {
+async fn thousands_of_rows_are_what_was_planned(place: Place) {
     let store = &place.store;
     record(store, &Update::Create(order("A"))).await.unwrap();
     let last = store.last_event().await.unwrap();
-    let mut changes = planned(store, &paid_often("A")).await;
+    let mut changes = planned(store, &paid_often("A", 3_000)).await;
     let odd = "a \\ b \\N c\td\ne\rf \\. \"g\" 'h' \u{e9}\u{1f600}";
     for event in &mut changes.events {
         event.data.push(("odd", odd.to_owned()));
     }
     store.commit(&changes).await.unwrap();
-    let told = store.events(last, 10_000).await.unwrap();
+    let told = store.events(last, 100_000).await.unwrap();
+    assert!(told.len() > 8_192, "{} are written at once", told.len());
     assert_eq!(told.len(), changes.events.len());
     for (told, event) in told.iter().zip(&changes.events) {
         assert_eq!(
@@ -237,7 +238,7 @@ async fn a_thousand_rows_are_what_was_planned(place: Place) {
 async fn a_key_is_posted_once_among_a_thousand(place: Place) {
     let store = &place.store;
     record(store, &Update::Create(order("A"))).await.unwrap();
-    let mut changes = planned(store, &paid_often("A")).await;
+    let mut changes = planned(store, &paid_often("A", 400)).await;
     let twice = changes.journals[100].clone();
     changes.journals.push(twice.clone());
     match store.commit(&changes).await {
@@ -255,15 +256,17 @@ async fn a_key_is_posted_once_among_a_thousand(place: Place) {
 async fn a_row_that_cannot_be_made_ends_its_commit_alone(place: Place) {
     let store = &place.store;
     record(store, &Update::Create(order("A"))).await.unwrap();
-    let mut changes = planned(store, &paid_often("A")).await;
-    let remainder = std::mem::replace(&mut changes.journals[600].remainder, u64::MAX);
+    let mut changes = planned(store, &paid_often("A", 3_000)).await;
+    let last = changes.journals.len() - 1;
+    assert!(last > 2_048, "{last} rows go before it");
+    let remainder = std::mem::replace(&mut changes.journals[last].remainder, u64::MAX);
     for _ in 0..3 {
         let error = store.commit(&changes).await.unwrap_err();
         assert!(error.to_string().contains("remainder"), "{error}");
     }
     assert_eq!(store.order(&id("A")).await.unwrap().unwrap().deposits, []);
     // The connections that were given up half-way write on.
-    changes.journals[600].remainder = remainder;
+    changes.journals[last].remainder = remainder;
     store.commit(&changes).await.unwrap();
     assert_eq!(store.verify().await.unwrap(), []);
 }
@@ -273,7 +276,7 @@ async fn a_row_that_cannot_be_made_ends_its_commit_alone(place: Place) {
 async fn a_commit_that_is_let_go_leaves_nothing_behind(place: Place) {
     let store = &place.store;
     record(store, &Update::Create(order("A"))).await.unwrap();
-    let changes = planned(store, &paid_often("A")).await;
+    let changes = planned(store, &paid_often("A", 400)).await;
     let written = async || store.order(&id("A")).await.unwrap().unwrap().deposits.len();
     for polls in 1u32.. {
         let mut commit = Box::pin(store.commit(&changes));
@@ -308,7 +311,7 @@ async fn a_large_commit_is_written_back_without_the_writer() {
     let file = place.url.strip_prefix("sqlite:").unwrap();
     let length = || std::fs::metadata(file).unwrap().len();
     let before = length();
-    record(store, &paid_often("A")).await.unwrap();
+    record(store, &paid_often("A", 400)).await.unwrap();
     let written = async {
         while length() < before + 400_000 {
             tokio::task::yield_now().await;

@@ -94,6 +94,8 @@ async fn older_books_are_sealed_on(place: Place) {
     opened(&place.store).await;
     let before = place.store.balances("", "", 99).await.unwrap();
     age(&place).await;
+    // An operator's own.
+    run(&place.url, "CREATE VIEW sold AS SELECT credits FROM balances").await.unwrap();
     match Store::open(&place.url, OpenMode::Use).await {
         Err(Error::NeedsMigration { found, .. }) => assert_eq!(found, 6),
         other => panic!("{other:?}"),
@@ -109,4 +111,23 @@ async fn older_books_are_sealed_on(place: Place) {
     let after = store.balances("sales", "", 1).await.unwrap();
     assert_eq!(after.0.values().map(|sides| sides.net().abs()).sum::<i128>(), 300_000_000);
     store.close().await;
+}
+
+/// On PostgreSQL the table itself refuses it.
+#[tokio::test]
+async fn what_is_overdrawn_behind_a_trigger_is_found() {
+    let place = super::sqlite().await;
+    opened(&place.store).await;
+    let text = include_str!("../../../migrations/sqlite/0007_seal.sql");
+    let guard = part(text, "CREATE TRIGGER balances_update ", "\nEND;");
+    let overdraw = format!(
+        "DROP TRIGGER balances_update; \
+        UPDATE balances SET debits = debits + 1 WHERE account = 'order:A'; \
+        UPDATE balances SET credits = credits + 1 WHERE account = 'sales'; {guard}"
+    );
+    run(&place.url, &overdraw).await.unwrap();
+    let findings = place.store.verify().await.unwrap();
+    let names: Vec<_> = findings.iter().map(|finding| finding.name).collect();
+    assert!(names.contains(&"balance_below_zero"), "{findings:?}");
+    assert!(!names.contains(&"schema_differs"), "{findings:?}");
 }

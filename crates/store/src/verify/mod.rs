@@ -80,10 +80,19 @@ impl Finding {
 }
 
 /// Queries for one text a row; every row is a finding.
-const CHECKS: [(&str, &str); 13] = [
+const CHECKS: [(&str, &str); 14] = [
     (
         "asset_unbalanced",
         "SELECT asset FROM balances GROUP BY asset HAVING sum(debits) <> sum(credits)",
+    ),
+    (
+        "balance_below_zero",
+        "SELECT account || ' ' || asset FROM balances WHERE CASE \
+         WHEN account > 'custody:' AND account < 'custody;' THEN debits < credits \
+         WHEN account > 'order:' AND account < 'order;' THEN credits < debits \
+         WHEN account > 'suspense:' AND account < 'suspense;' THEN credits < debits \
+         WHEN account = 'refunds_payable' OR account = 'dust' THEN credits < debits \
+         ELSE FALSE END",
     ),
     (
         "journal_incomplete",
