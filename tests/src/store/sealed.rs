@@ -64,29 +64,22 @@ fn part<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     &text[text.len() - rest.len() - from.len()..][..from.len() + end]
 }
 
-/// Makes the books what they were before the seal was changed.
+/// Makes the books what they were before the seal was changed. On PostgreSQL it is the same.
 async fn age(place: &Place) {
-    let unseal = match place.store.engine() {
-        Engine::Sqlite => {
-            let text = include_str!("../../../migrations/sqlite/0001_books.sql");
-            let triggers = ["balances_stay", "balances_insert", "balances_update", "counters_seal"];
-            let triggers = triggers
-                .map(|name| part(text, &format!("CREATE TRIGGER {name} "), "END;").to_owned());
-            format!(
-                "BEGIN; DROP TRIGGER counters_seal; \
-                CREATE TABLE sums AS SELECT * FROM balances; DROP TABLE balances; {} \
-                INSERT INTO balances SELECT * FROM sums; DROP TABLE sums; {} COMMIT;",
-                part(text, "CREATE TABLE balances (", "WITHOUT ROWID;"),
-                triggers.join("\n")
-            )
-        }
-        Engine::Postgres => {
-            let text = include_str!("../../../migrations/postgres/0001_books.sql");
-            part(text, "CREATE FUNCTION counters_seal() ", "END $$;")
-                .replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
-        }
-    };
-    run(&place.url, &unseal).await.unwrap();
+    if place.store.engine() == Engine::Sqlite {
+        let text = include_str!("../../../migrations/sqlite/0001_books.sql");
+        let triggers = ["balances_stay", "balances_insert", "balances_update", "counters_seal"];
+        let triggers =
+            triggers.map(|name| part(text, &format!("CREATE TRIGGER {name} "), "END;").to_owned());
+        let unseal = format!(
+            "BEGIN; DROP TRIGGER counters_seal; \
+            CREATE TABLE sums AS SELECT * FROM balances; DROP TABLE balances; {} \
+            INSERT INTO balances SELECT * FROM sums; DROP TABLE sums; {} COMMIT;",
+            part(text, "CREATE TABLE balances (", "WITHOUT ROWID;"),
+            triggers.join("\n")
+        );
+        run(&place.url, &unseal).await.unwrap();
+    }
     run(&place.url, "DELETE FROM migrations WHERE version = 7").await.unwrap();
 }
 
