@@ -48,6 +48,9 @@ const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = F
 /// compiling it would cost 40 ms a statement.
 const POSTGRES_SETTINGS: &str = "SET enable_seqscan = off; SET jit = off";
 
+/// `server_version_num` of the first PostgreSQL with `MERGE`.
+const OLDEST_POSTGRES: u64 = 150_000;
+
 impl Engine {
     /// # Errors
     /// [`Error::Url`].
@@ -217,12 +220,25 @@ async fn check_sqlite(link: &mut Link<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn check_postgres(link: &mut Link<'_>) -> Result<(), Error> {
+/// Whether the server knows what the migrations and the commits are written in.
+///
+/// # Errors
+/// [`Error::Setting`] names its version.
+pub(crate) async fn check_version(link: &mut Link<'_>) -> Result<(), Error> {
+    if link.engine == Engine::Sqlite {
+        return Ok(());
+    }
     let query = "SELECT current_setting('server_version_num')";
     let found = link.text(query, Binds::default()).await?.unwrap_or_default();
-    if found.parse().ok().is_none_or(|found: u64| found < 130_000) {
-        return Err(Error::Setting { name: "server_version_num", found, wanted: "130000 or more" });
+    if found.parse().ok().is_none_or(|found: u64| found < OLDEST_POSTGRES) {
+        let wanted = "150000 or more (PostgreSQL 15, which has MERGE)";
+        return Err(Error::Setting { name: "server_version_num", found, wanted });
     }
+    Ok(())
+}
+
+async fn check_postgres(link: &mut Link<'_>) -> Result<(), Error> {
+    check_version(link).await?;
     let query = "SELECT current_setting('synchronous_commit')";
     let found = link.text(query, Binds::default()).await?.unwrap_or_default();
     if found == "off" {

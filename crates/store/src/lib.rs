@@ -98,6 +98,7 @@ impl Store {
         let (pools, texts) = (Arc::new(pools), Arc::default());
         let store = Self { engine, pools, texts, writing_back: Arc::default() };
         let mut connection = store.pools.writer.acquire().await?;
+        engine::check_version(&mut store.link(&mut connection)).await?;
         match mode {
             OpenMode::Use => migrate::check(engine, &mut connection).await?,
             OpenMode::Migrate => migrate::migrate(engine, &mut connection).await?,

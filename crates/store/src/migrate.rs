@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005_reconcile"),
     migration!(6, "0006_notices"),
     migration!(7, "0007_seal"),
+    migration!(8, "0008_by_statement"),
 ];
 
 impl Migration {

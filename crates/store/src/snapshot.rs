@@ -16,6 +16,7 @@ use payments::order::Dossier;
 
 use crate::Store;
 use crate::cases;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::load::{self, Numbered};
 use crate::notices;
@@ -74,7 +75,7 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
                 && let Some(now) = final_time(cursor, scan)
             {
                 let binds = expiring(&scan.chain, now.0)?;
-                parts.orders(link, &text_of_expiring(), binds).await?;
+                parts.orders(link, &text_of_expiring(link.engine), binds).await?;
             }
             let mut snapshot = parts.finish(link).await?;
             outflows::fill(link, &scan.chain, seen, &mut snapshot).await?;
@@ -352,10 +353,19 @@ fn above(chain: &ChainName, height: i64) -> Result<Binds, Error> {
     Ok(binds)
 }
 
-fn text_of_expiring() -> String {
-    let from = "FROM (SELECT id FROM orders WHERE chain = $1 AND expires_at < $2 \
-        AND paid IS NULL AND expired IS NULL AND cancelled IS NULL AND expires_at IS NOT NULL \
-        ORDER BY expires_at LIMIT $3) AS o";
+fn text_of_expiring(engine: Engine) -> String {
+    let from = match engine {
+        Engine::Sqlite => {
+            "FROM (SELECT id FROM orders WHERE chain = $1 AND expires_at < $2 AND paid IS NULL \
+             AND expired IS NULL AND cancelled IS NULL AND expires_at IS NOT NULL \
+             ORDER BY expires_at LIMIT $3) AS o"
+        }
+        Engine::Postgres => {
+            "FROM (SELECT orders.id FROM expiries JOIN orders ON orders.number = expiries.number \
+             WHERE expiries.chain = $1 AND expiries.expires_at < $2 \
+             ORDER BY expiries.expires_at LIMIT $3) AS o"
+        }
+    };
     packed(&["o.id"], from) + PACKED_END
 }
 

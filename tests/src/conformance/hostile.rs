@@ -53,6 +53,14 @@ const WRITES: &[&str] = &[
      WHERE journal = 1",
     "INSERT INTO events SELECT seq + 100000, kind, at, chain, order_id, deposit, case_id, data \
      FROM events WHERE seq = 1",
+    // Nor is a number given out that is taken, or a deposit to nobody's order.
+    "INSERT INTO journals SELECT seq, key || 'x', order_id, deposit, effective, recorded, \
+     remainder, lines FROM journals WHERE seq = 1",
+    "INSERT INTO events SELECT seq, kind, at, chain, order_id, deposit, case_id, data \
+     FROM events WHERE seq = 1",
+    "INSERT INTO deposits SELECT seq + 100000, id || 'x', 'nobody', chain, height, block_hash, \
+     time, log_index, sender, receiver, raw, amount, state, kind, late, assigned_by FROM deposits \
+     WHERE seq = 1",
     // Balances are written by the seal alone.
     "UPDATE balances SET credits = credits + 1000000",
     "DELETE FROM balances",
@@ -102,7 +110,17 @@ const SQLITE: &[&str] = &[
      FROM events WHERE seq = 1",
     "UPDATE OR REPLACE journals SET seq = 1 WHERE seq = 2",
 ];
-const POSTGRES: &[&str] = &["TRUNCATE entries", "TRUNCATE journals CASCADE", "TRUNCATE events"];
+const POSTGRES: &[&str] = &[
+    "TRUNCATE entries",
+    "TRUNCATE journals CASCADE",
+    "TRUNCATE events",
+    // What may expire follows from the orders.
+    "TRUNCATE expiries",
+    "DELETE FROM expiries",
+    "UPDATE expiries SET expires_at = expires_at + 1",
+    "INSERT INTO expiries SELECT chain, expires_at, number + 100000 FROM orders \
+     WHERE expires_at IS NOT NULL",
+];
 
 /// Journals that a commit by somebody else's program might announce, write and seal: an entry for
 /// each, and why it is refused.

@@ -239,6 +239,16 @@ async fn a_trigger_that_refuses_nothing_is_found() {
     assert_eq!(codes(&place, &[]), ["I906"]);
 }
 
+/// What adds up the balances is of the schema too.
+#[tokio::test]
+async fn a_sum_that_takes_away_is_found() {
+    let place = Place::played(Engine::Postgres, 3).await;
+    let other = "CREATE OR REPLACE AGGREGATE total(BIGINT) \
+        (SFUNC = int8mi, STYPE = BIGINT, INITCOND = '0')";
+    run(&place, other).await;
+    assert_eq!(codes(&place, &[]), ["I906"]);
+}
+
 /// A server that forgets what it committed is not opened for anything, but it is told of by its
 /// code. Of SQLite every connection of ours asks for the setting itself; there it is a table that
 /// takes anything.

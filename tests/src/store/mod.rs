@@ -10,6 +10,7 @@ mod astray;
 mod away;
 mod commits;
 mod decisions;
+mod expiring;
 mod holes;
 mod left;
 mod log;

@@ -64,23 +64,51 @@ fn part<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     &text[text.len() - rest.len() - from.len()..][..from.len() + end]
 }
 
-/// Makes the books what they were before the seal was changed. On PostgreSQL it is the same.
+/// Makes the books what they were before the seal was changed.
 async fn age(place: &Place) {
-    if place.store.engine() == Engine::Sqlite {
-        let text = include_str!("../../../migrations/sqlite/0001_books.sql");
-        let triggers = ["balances_stay", "balances_insert", "balances_update", "counters_seal"];
-        let triggers =
-            triggers.map(|name| part(text, &format!("CREATE TRIGGER {name} "), "END;").to_owned());
-        let unseal = format!(
-            "BEGIN; DROP TRIGGER counters_seal; \
-            CREATE TABLE sums AS SELECT * FROM balances; DROP TABLE balances; {} \
-            INSERT INTO balances SELECT * FROM sums; DROP TABLE sums; {} COMMIT;",
-            part(text, "CREATE TABLE balances (", "WITHOUT ROWID;"),
-            triggers.join("\n")
-        );
-        run(&place.url, &unseal).await.unwrap();
-    }
-    run(&place.url, "DELETE FROM migrations WHERE version = 7").await.unwrap();
+    let older = match place.store.engine() {
+        Engine::Sqlite => before_seven(),
+        Engine::Postgres => before_eight(),
+    };
+    run(&place.url, &older).await.unwrap();
+    run(&place.url, "DELETE FROM migrations WHERE version >= 7").await.unwrap();
+}
+
+fn before_seven() -> String {
+    let text = include_str!("../../../migrations/sqlite/0001_books.sql");
+    let triggers = ["balances_stay", "balances_insert", "balances_update", "counters_seal"];
+    let triggers =
+        triggers.map(|name| part(text, &format!("CREATE TRIGGER {name} "), "END;").to_owned());
+    format!(
+        "BEGIN; DROP TRIGGER counters_seal; \
+        CREATE TABLE sums AS SELECT * FROM balances; DROP TABLE balances; {} \
+        INSERT INTO balances SELECT * FROM sums; DROP TABLE sums; {} COMMIT;",
+        part(text, "CREATE TABLE balances (", "WITHOUT ROWID;"),
+        triggers.join("\n")
+    )
+}
+
+fn before_eight() -> String {
+    let text = include_str!("../../../migrations/postgres/0001_books.sql");
+    let functions = ["journals_announced", "events_announced", "counters_seal"];
+    let functions = functions.map(|name| {
+        let text = part(text, &format!("CREATE FUNCTION {name}()"), "END $$;");
+        text.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
+    });
+    let triggers = ["journals_announced", "events_announced"];
+    let triggers =
+        triggers.map(|name| part(text, &format!("CREATE TRIGGER {name} "), ";").to_owned());
+    format!(
+        "BEGIN; DROP TRIGGER orders_expire ON orders; DROP TRIGGER orders_expire_or_not ON orders; \
+        DROP TRIGGER deposits_owned ON deposits; DROP TABLE expiries; \
+        DROP FUNCTION orders_expire(), expiries_kept(), deposits_owned(); \
+        DROP TRIGGER journals_announced ON journals; DROP TRIGGER events_announced ON events; \
+        {} {} DROP AGGREGATE total(BIGINT); {} ALTER TABLE orders RESET (fillfactor); \
+        ALTER TABLE deposits ADD FOREIGN KEY (order_id) REFERENCES orders (id); COMMIT;",
+        functions.join("\n"),
+        triggers.join("\n"),
+        part(text, "CREATE INDEX orders_to_expire ", ";"),
+    )
 }
 
 async fn older_books_are_sealed_on(place: Place) {

@@ -170,6 +170,17 @@ const CHECKS: [(&str, &str); 14] = [
     ),
 ];
 
+/// On PostgreSQL what may expire is a table of its own: an order that is not in it would never
+/// expire, and one that is over would be read again and again.
+const EXPIRY_DIFFERS: (&str, &str) = (
+    "expiry_differs",
+    "SELECT coalesce(o.id, 'order number ' || CAST(e.number AS TEXT)) FROM \
+     (SELECT * FROM orders WHERE paid IS NULL AND expired IS NULL AND cancelled IS NULL \
+     AND expires_at IS NOT NULL) AS o FULL JOIN expiries AS e ON e.number = o.number \
+     AND e.chain = o.chain AND e.expires_at = o.expires_at \
+     WHERE o.number IS NULL OR e.number IS NULL",
+);
+
 /// Which balances are not the sums of their entries: a sort of all entries, so it is asked where
 /// `sums` says that some are not, or where not all of it could be read.
 const BALANCE_DIFFERS: (&str, &str) = (
@@ -215,6 +226,9 @@ impl Store {
         let mut reading = self.read().await?;
         for check in CHECKS {
             findings.extend(ask(&mut reading, check).await?);
+        }
+        if self.engine == Engine::Postgres {
+            findings.extend(ask(&mut reading, EXPIRY_DIFFERS).await?);
         }
         let mut kept = kept.to_vec();
         kept.extend(self.acknowledged().await?.1);

@@ -133,8 +133,11 @@ async fn of_postgres(connection: &mut AnyConnection, schema: &str) -> Result<Cat
         FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid \
             JOIN ours ON c.relnamespace = space WHERE NOT t.tgisinternal \
         UNION ALL SELECT 'function', CAST(p.proname AS TEXT), \
-            p.prosrc || ' ' || coalesce(CAST(p.proconfig AS TEXT), '') \
-        FROM pg_proc AS p JOIN ours ON p.pronamespace = space";
+            p.prosrc || ' ' || coalesce(CAST(p.proconfig AS TEXT), '') || \
+            coalesce(' ' || CAST(g.aggtransfn::regprocedure AS TEXT) || ' ' || \
+                CAST(g.aggfinalfn AS TEXT) || ' ' || coalesce(g.agginitval, ''), '') \
+        FROM pg_proc AS p JOIN ours ON p.pronamespace = space \
+            LEFT JOIN pg_aggregate AS g ON g.aggfnoid = p.oid";
     let mut catalog = Catalog::new();
     let qualified = format!("{schema}.");
     for row in sqlx::query(query).bind(schema.to_owned()).fetch_all(connection).await? {
