@@ -2,8 +2,8 @@
 //!
 //! In: `--blocks` (100 transfers each), `--deposits`, `--rounds` of each, `--sqlite 0`,
 //! `--postgres 0`. Out: transfers/s from a node on the loopback into SQLite, beside plain alloy and
-//! the node's own pace; durable deposits/s on both engines, beside bare rows. Never: a rate of books
-//! that do not verify after. Why: a day of downtime is paid back at this rate.
+//! the node's own pace; durable deposits/s on both engines, beside bare rows. Never: a rate of
+//! books that do not verify after. Why: a day of downtime is paid back at this rate.
 
 #[path = "../src/postgres.rs"]
 mod postgres;

@@ -73,6 +73,12 @@ impl Engine {
         }
     }
 
+    /// The placeholder on SQLite of what many rows share: sqlx takes the number in its name for a
+    /// place among the values, and counts those without a name by themselves.
+    pub(crate) fn shared_placeholder(place: usize) -> String {
+        format!("${place}")
+    }
+
     /// Begins a transaction that writes.
     pub(crate) const fn begin(self) -> &'static str {
         match self {

@@ -20,6 +20,9 @@ use crate::wire::{Bound, Driver, Value, Wire, lines};
 const SIZES: [usize; 5] = [1024, 256, 64, 8, 1];
 /// Rows from which on PostgreSQL's `COPY` is quicker, which needs one more answer.
 const COPIED: usize = 256;
+/// Rows from which on SQLite is told a value once that all of them have. Which columns those are
+/// is of the statement's text, and texts of few rows would be as many as there are commits.
+const SHARED: usize = 1024;
 /// Room for an account, or the id of a deposit, in bytes.
 const LENGTH: usize = 96;
 /// Parts the fields of a packed row.
@@ -40,12 +43,50 @@ pub(crate) struct Bulk {
 /// How the rows of a statement are told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
-    /// Each value by a placeholder of its own, so many rows of them.
-    Values(usize),
+    /// Each value by a placeholder of its own, so many rows of them, but for the columns of which
+    /// all rows have the same.
+    Values(usize, Same),
     /// Each column by an array.
     Arrays,
     /// By lines that follow the statement.
     Lines,
+}
+
+/// Columns of which all rows have the same value, a bit each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Same(u64);
+
+impl Same {
+    /// What `values` have in common, row after row of so many columns.
+    fn of(columns: usize, values: &[Value]) -> Self {
+        let (first, rest) = values.split_at_checked(columns).unwrap_or_default();
+        let same = |(column, value): &(usize, &Value)| {
+            rest.iter().skip(*column).step_by(columns.max(1)).all(|other| other == *value)
+        };
+        let columns = first.iter().enumerate().filter(same);
+        Self(columns.fold(0, |same, (column, _)| same | bit(column)))
+    }
+
+    const fn has(self, column: usize) -> bool {
+        self.0 & bit(column) != 0
+    }
+
+    /// The values that are told: those that differ, row after row, then each that is the same.
+    fn told(self, columns: usize, mut values: Vec<Value>) -> Vec<Value> {
+        if self == Self::default() {
+            return values;
+        }
+        let rest = values.split_off(columns.min(values.len()));
+        let places = (0..columns).cycle();
+        let (same, first): (Vec<_>, Vec<_>) =
+            values.into_iter().zip(places.clone()).partition(|(_, column)| self.has(*column));
+        let rest = rest.into_iter().zip(places).filter(|(_, column)| !self.has(*column));
+        first.into_iter().chain(rest).chain(same).map(|(value, _)| value).collect()
+    }
+}
+
+const fn bit(column: usize) -> u64 {
+    if column < 64 { 1 << column } else { 0 }
 }
 
 /// The texts of bulk statements, made once.
@@ -61,17 +102,24 @@ impl Texts {
 }
 
 impl Bulk {
-    fn text(&self, engine: Engine, rows: usize) -> String {
+    fn text(&self, engine: Engine, rows: usize, same: Same) -> String {
         let mut text = self.head.clone();
         let mut place = 0usize;
+        let differ = (0..self.columns).filter(|column| !same.has(*column)).count();
         for row in 0..rows {
             text.push_str(if row == 0 { " (" } else { ", (" });
+            let mut shared = differ.saturating_mul(rows);
             for column in 0..self.columns {
                 if column > 0 {
                     text.push_str(", ");
                 }
-                place = place.saturating_add(1);
-                text.push_str(&engine.placeholder(place));
+                if same.has(column) {
+                    shared = shared.saturating_add(1);
+                    text.push_str(&Engine::shared_placeholder(shared));
+                } else {
+                    place = place.saturating_add(1);
+                    text.push_str(&engine.placeholder(place));
+                }
             }
             text.push(')');
         }
@@ -101,8 +149,14 @@ impl Bulk {
             let text = texts.of((self.name, Form::Arrays), || self.text_of_arrays(head));
             return Ok(Ready { text, bound: Bound::columns(self.columns, binds.0)? });
         }
-        let text = texts.of((self.name, Form::Values(rows)), || self.text(engine, rows));
-        Ok(Ready { text, bound: Bound::each(driver, binds.0)? })
+        let same = if driver == Driver::Sqlite && rows >= SHARED {
+            Same::of(self.columns, &binds.0)
+        } else {
+            Same::default()
+        };
+        let text =
+            texts.of((self.name, Form::Values(rows, same)), || self.text(engine, rows, same));
+        Ok(Ready { text, bound: Bound::each(driver, same.told(self.columns, binds.0))? })
     }
 
     /// The statement that is followed by `rows` rows as [`Binds::lines`], where that is quicker and

@@ -26,6 +26,7 @@ use crate::error::Error;
 const FIELD: usize = 32;
 
 /// A value of a row. One that is missing has a kind all the same: PostgreSQL asks for it.
+#[derive(PartialEq, Eq)]
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
