@@ -9,11 +9,11 @@ use payments::name::ChainName;
 use payments::time::Time;
 use sqlx::Row;
 
-use crate::Store;
 use crate::error::Error;
 use crate::point;
 use crate::row::{self, Fields, signed};
 use crate::sql::Binds;
+use crate::{Store, finish};
 
 impl Store {
     /// The addresses of the orders, on whichever chain, that are open or ended after `ended`, with
@@ -101,7 +101,7 @@ impl Store {
         let mut transaction = self.writing().await?;
         self.link(&mut transaction).run(insert, binds).await?;
         point!("reread.kept");
-        transaction.commit().await?;
+        finish(transaction).await?;
         point!("reread.written");
         Ok(())
     }

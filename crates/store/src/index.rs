@@ -11,11 +11,11 @@ use payments::address::Address;
 use payments::name::ChainName;
 use sqlx::Row;
 
-use crate::Store;
 use crate::error::Error;
 use crate::point;
 use crate::row::{self, Fields, hex};
 use crate::sql::{Binds, Bulk};
+use crate::{Store, finish};
 
 /// Takes the lock that every commit takes first.
 const LOCK: &str = "UPDATE counters SET addresses = addresses + $1 RETURNING addresses";
@@ -35,7 +35,7 @@ impl Store {
         let query = sqlx::query(query).bind(row::printable(xpub)).bind(i64::from(at_least));
         let index: i64 = query.fetch_one(&mut *transaction).await?.try_get(0)?;
         point!("index.taken");
-        transaction.commit().await?;
+        finish(transaction).await?;
         point!("index.written");
         u32::try_from(index).map_err(|_| Error::beyond("derivations", "next", xpub))
     }
@@ -60,7 +60,7 @@ impl Store {
         };
         let written = self.link(&mut transaction).write(&IMPORT, &numbered, bind).await?;
         point!("import.listed");
-        transaction.commit().await?;
+        finish(transaction).await?;
         point!("import.written");
         Ok(written)
     }
@@ -77,7 +77,7 @@ impl Store {
         let taken = sqlx::query(query).fetch_optional(&mut *transaction).await?;
         let taken: Option<String> = taken.map(|row| row.try_get(0)).transpose()?;
         point!("pool.taken");
-        transaction.commit().await?;
+        finish(transaction).await?;
         point!("pool.written");
         let parse = |text: String| Fields::new("addresses", &text).parse("address", row::address);
         taken.map(parse).transpose()

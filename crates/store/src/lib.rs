@@ -138,12 +138,14 @@ impl Store {
 
     /// A transaction that sees one state of the books.
     async fn reading(&self) -> Result<Transaction<'static, Any>, Error> {
-        Ok(self.pools.reader.begin_with(self.engine.begin_reading()).await?)
+        let (pool, begin) = (self.pools.reader.clone(), self.engine.begin_reading());
+        whole(async move { pool.begin_with(begin).await }).await
     }
 
     /// A transaction that writes; on SQLite it holds the write lock from here on.
     async fn writing(&self) -> Result<Transaction<'static, Any>, Error> {
-        Ok(self.pools.writer.begin_with(self.engine.begin()).await?)
+        let (pool, begin) = (self.pools.writer.clone(), self.engine.begin());
+        whole(async move { pool.begin_with(begin).await }).await
     }
 
     /// The same for what is written, or read, by the thousand.
@@ -178,5 +180,22 @@ mod tests {
             });
         };
         let _: fn(Store, payments::Update, payments::Changes) = begin;
+    }
+}
+
+/// Ends a transaction of [`Store::reading`] or [`Store::writing`].
+async fn finish(transaction: Transaction<'static, Any>) -> Result<(), Error> {
+    whole(transaction.commit()).await
+}
+
+/// Does `work` to its end, also where whoever waits for it is cut short. sqlx does not count a
+/// `BEGIN` of PostgreSQL that nobody waited for, so its connection would be handed out inside of a
+/// transaction, and takes back once more what a `COMMIT` that nobody waited for has ended.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::spawn(work).await {
+        Ok(done) => Ok(done?),
+        Err(stopped) => Err(Error::Unavailable(sqlx::Error::Io(std::io::Error::other(stopped)))),
     }
 }

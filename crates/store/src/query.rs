@@ -13,12 +13,12 @@ use payments::ledger::{Account, Asset, Balances, Entry, Journal, Sides};
 use payments::name::{ChainName, CustomerId, OrderId};
 use payments::order::Dossier;
 
-use crate::Store;
 use crate::error::Error;
 use crate::load::{self, Numbered};
 use crate::point;
 use crate::row::{self, Fields, hex};
 use crate::sql::{Binds, Link, PACKED_END, packed};
+use crate::{Store, finish};
 
 /// Which facts an order has. A status is computed from more than these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Store {
         })
         .await?;
         load::fill(&mut link, &mut dossiers).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(dossiers.remove(id))
     }
 
@@ -138,7 +138,7 @@ impl Store {
         let mut transaction = self.reading().await?;
         let mut link = self.link(&mut transaction);
         let found = load::page_of_orders(&mut link, &from, binds).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(found)
     }
 
@@ -158,7 +158,7 @@ impl Store {
         binds.int(i64::from(limit))?;
         let mut transaction = self.reading().await?;
         let found = load::page_of_orders(&mut self.link(&mut transaction), from, binds).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(found.into_iter().rev().map(|(_, dossier)| dossier).collect())
     }
 
@@ -218,7 +218,7 @@ impl Store {
     ) -> Result<Vec<(u64, Case)>, Error> {
         let mut transaction = self.reading().await?;
         let found = load::cases_from(&mut self.link(&mut transaction), from, binds).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(numbered(found))
     }
 
@@ -250,7 +250,7 @@ impl Store {
         let mut transaction = self.reading().await?;
         let mut link = self.link(&mut transaction);
         let found = load::journals_where(&mut link, condition, end, binds).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(numbered(found))
     }
 
@@ -342,7 +342,7 @@ impl Store {
         let mut transaction = self.reading().await?;
         let mut link = self.link(&mut transaction);
         let cursors = load::cursors(&mut link).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(cursors)
     }
 
@@ -364,7 +364,7 @@ impl Store {
         let mut link = self.link(&mut transaction);
         link.run(insert, binds).await?;
         let kept = read_pins(&mut link, &pins.chain).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         point!("pins.written");
         Ok(kept.unwrap_or_else(|| pins.clone()))
     }

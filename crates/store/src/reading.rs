@@ -16,7 +16,7 @@ use crate::load;
 use crate::query::{numbered, page};
 use crate::row::Fields;
 use crate::sql::{Binds, Link, PACKED_END, packed};
-use crate::{Store, outbox};
+use crate::{Store, finish, outbox};
 
 /// One state of the books. Others write meanwhile; what they write is not seen.
 pub struct Reading {
@@ -88,7 +88,7 @@ impl Reading {
     /// # Errors
     /// What the engine says.
     pub async fn end(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
+        finish(self.transaction).await
     }
 
     /// How far the books are sealed.

@@ -12,9 +12,9 @@ use sqlx::any::AnyRow;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, Row};
 
-use crate::Store;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::{Store, finish};
 
 /// Discrepancies read at once.
 const MOST: i64 = 1_000_000;
@@ -177,7 +177,7 @@ impl Store {
         let insert = "INSERT INTO runs (seq, began, options, state) VALUES ($1, $2, $3, 'running')";
         let insert = sqlx::query(insert).bind(seq).bind(now.0).bind(options.to_owned());
         insert.execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(u64::try_from(seq).unwrap_or(0))
     }
 
@@ -232,7 +232,7 @@ impl Store {
         let insert = sqlx::query(insert).bind(whole(seq)).bind(chain.to_owned());
         let insert = insert.bind(piece.to_owned()).bind(body.to_owned());
         insert.execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(())
     }
 
@@ -304,7 +304,7 @@ impl Store {
             .bind(whole(seq))
             .execute(&mut *transaction)
             .await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(())
     }
 
@@ -346,7 +346,7 @@ impl Store {
             SELECT (SELECT coalesce(max(seq), 0) + 1 FROM marks), id, state, severity, marked_by, \
             why, marked_at FROM discrepancies WHERE id = $1";
         sqlx::query(said).bind(id.to_string()).execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(changed > 0)
     }
 
@@ -365,7 +365,7 @@ impl Store {
         sqlx::query(update).bind(whole(through)).execute(&mut *transaction).await?;
         let query = "SELECT through FROM acknowledged";
         let through: i64 = sqlx::query(query).fetch_one(&mut *transaction).await?.try_get(0)?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(u64::try_from(through).unwrap_or(0))
     }
 }

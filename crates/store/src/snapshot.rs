@@ -14,7 +14,6 @@ use payments::deposit::DepositId;
 use payments::name::{ChainName, OrderId};
 use payments::order::Dossier;
 
-use crate::Store;
 use crate::cases;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -23,6 +22,7 @@ use crate::notices;
 use crate::outflows::{self, Seen};
 use crate::row;
 use crate::sql::{Binds, Link, PACKED_END, packed};
+use crate::{Store, finish};
 
 /// Orders that one snapshot expires at most; the next one expires more.
 const EXPIRING: i64 = 1000;
@@ -48,7 +48,7 @@ impl Store {
     pub async fn snapshot_beside(&self, update: &Update) -> Result<Snapshot, Error> {
         let mut transaction = self.reading().await?;
         let snapshot = gather(&mut self.link(&mut transaction), update).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(snapshot)
     }
 
@@ -59,7 +59,7 @@ impl Store {
     pub async fn cursor(&self, chain: &ChainName) -> Result<Cursor, Error> {
         let mut transaction = self.reading().await?;
         let cursor = load::cursor(&mut self.link(&mut transaction), chain).await?;
-        transaction.commit().await?;
+        finish(transaction).await?;
         Ok(cursor)
     }
 }

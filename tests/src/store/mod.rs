@@ -9,6 +9,7 @@ mod altered;
 mod astray;
 mod away;
 mod commits;
+mod cut;
 mod decisions;
 mod expiring;
 mod holes;
