@@ -154,6 +154,23 @@ impl Store {
     }
 }
 
+/// Ends a transaction of [`Store::reading`] or [`Store::writing`].
+async fn finish(transaction: Transaction<'static, Any>) -> Result<(), Error> {
+    whole(transaction.commit()).await
+}
+
+/// Does `work` to its end, also where whoever waits for it is cut short. sqlx does not count a
+/// `BEGIN` of PostgreSQL that nobody waited for, so its connection would be handed out inside of a
+/// transaction, and takes back once more what a `COMMIT` that nobody waited for has ended.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::spawn(work).await {
+        Ok(done) => Ok(done?),
+        Err(stopped) => Err(Error::Unavailable(sqlx::Error::Io(std::io::Error::other(stopped)))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,22 +197,5 @@ mod tests {
             });
         };
         let _: fn(Store, payments::Update, payments::Changes) = begin;
-    }
-}
-
-/// Ends a transaction of [`Store::reading`] or [`Store::writing`].
-async fn finish(transaction: Transaction<'static, Any>) -> Result<(), Error> {
-    whole(transaction.commit()).await
-}
-
-/// Does `work` to its end, also where whoever waits for it is cut short. sqlx does not count a
-/// `BEGIN` of PostgreSQL that nobody waited for, so its connection would be handed out inside of a
-/// transaction, and takes back once more what a `COMMIT` that nobody waited for has ended.
-async fn whole<T: Send + 'static>(
-    work: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::spawn(work).await {
-        Ok(done) => Ok(done?),
-        Err(stopped) => Err(Error::Unavailable(sqlx::Error::Io(std::io::Error::other(stopped)))),
     }
 }
