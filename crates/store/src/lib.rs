@@ -167,7 +167,13 @@ async fn whole<T: Send + 'static>(
 ) -> Result<T, Error> {
     match tokio::spawn(work).await {
         Ok(done) => Ok(done?),
-        Err(stopped) => Err(Error::Unavailable(sqlx::Error::Io(std::io::Error::other(stopped)))),
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The program is at its end.
+            Err(stopped) => {
+                Err(Error::Unavailable(sqlx::Error::Io(std::io::Error::other(stopped))))
+            }
+        },
     }
 }
 

@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_notices"),
     migration!(7, "0007_seal"),
     migration!(8, "0008_by_statement"),
+    migration!(9, "0009_by_name"),
 ];
 
 impl Migration {
@@ -89,11 +90,7 @@ pub(crate) async fn migrate(engine: Engine, connection: &mut AnyConnection) -> R
     if has_books(engine, connection).await? && verified(engine, connection).await? == newest() {
         return Ok(());
     }
-    let begin = match engine {
-        Engine::Sqlite => "BEGIN IMMEDIATE",
-        Engine::Postgres => "BEGIN",
-    };
-    let mut transaction = sqlx::Connection::begin_with(connection, begin).await?;
+    let mut transaction = sqlx::Connection::begin_with(connection, engine.begin()).await?;
     if engine == Engine::Postgres {
         // Any number serves that every version of this program uses.
         transaction.execute("SELECT pg_advisory_xact_lock(7164117230)").await?;
@@ -108,6 +105,10 @@ pub(crate) async fn migrate(engine: Engine, connection: &mut AnyConnection) -> R
     sqlx::raw_sql(sqlx::AssertSqlSafe(table)).execute(&mut *transaction).await?;
     point!("migrate.listed");
     let found = verified(engine, &mut transaction).await?;
+    if engine == Engine::Postgres && found > 0 {
+        // The lock of every commit: what one has begun is there before anything is changed.
+        transaction.execute("SELECT one FROM counters FOR UPDATE").await?;
+    }
     for migration in MIGRATIONS {
         if u64::try_from(migration.version).is_ok_and(|version| version > found) {
             sqlx::raw_sql(migration.text(engine)).execute(&mut *transaction).await?;

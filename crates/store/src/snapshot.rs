@@ -362,7 +362,8 @@ fn text_of_expiring(engine: Engine) -> String {
         }
         Engine::Postgres => {
             "FROM (SELECT orders.id FROM expiries JOIN orders ON orders.number = expiries.number \
-             WHERE expiries.chain = $1 AND expiries.expires_at < $2 \
+             WHERE expiries.chain = $1 AND expiries.expires_at < $2 AND orders.paid IS NULL \
+             AND orders.expired IS NULL AND orders.cancelled IS NULL \
              ORDER BY expiries.expires_at LIMIT $3) AS o"
         }
     };

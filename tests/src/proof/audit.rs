@@ -243,10 +243,20 @@ async fn a_trigger_that_refuses_nothing_is_found() {
 #[tokio::test]
 async fn a_sum_that_takes_away_is_found() {
     let place = Place::played(Engine::Postgres, 3).await;
-    let other = "CREATE OR REPLACE AGGREGATE total(BIGINT) \
-        (SFUNC = int8mi, STYPE = BIGINT, INITCOND = '0')";
-    run(&place, other).await;
-    assert_eq!(codes(&place, &[]), ["I906"]);
+    run(
+        &place,
+        "CREATE FUNCTION public.int8pl(BIGINT, BIGINT) RETURNS BIGINT LANGUAGE sql \
+        AS 'SELECT $1 - $2'",
+    )
+    .await;
+    for (adds, found) in [("int8mi", true), ("public.int8pl", true), ("int8pl", false)] {
+        let other = format!(
+            "CREATE OR REPLACE AGGREGATE total(BIGINT) \
+            (SFUNC = {adds}, STYPE = BIGINT, INITCOND = '0')"
+        );
+        run(&place, &other).await;
+        assert_eq!(codes(&place, &[]).contains(&"I906".to_owned()), found, "{adds}");
+    }
 }
 
 /// A server that forgets what it committed is not opened for anything, but it is told of by its

@@ -73,7 +73,8 @@ async fn nothing_is_warned_of_where_reading_is_cut_short() {
     let cuts = cut_everywhere(async || place.store.cursor(&chain()).await.unwrap()).await
         + cut_everywhere(async || place.store.snapshot_beside(&update).await.unwrap()).await
         + cut_everywhere(async || place.store.snapshot(&update).await.unwrap()).await
-        + cut_everywhere(async || place.store.balances("", "", 9).await.unwrap()).await;
+        + cut_everywhere(async || place.store.balances("", "", 9).await.unwrap()).await
+        + cut_everywhere(async || place.store.verify().await.unwrap()).await;
     assert!(cuts > 12, "it was cut short {cuts} times");
     // Closing hears out what every connection still has to say.
     place.store.close().await;

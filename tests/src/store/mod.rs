@@ -19,6 +19,7 @@ mod nobodys;
 mod questions;
 mod schema;
 mod sealed;
+mod shadowed;
 mod shop;
 mod supply;
 mod verify;

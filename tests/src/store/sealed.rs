@@ -1,6 +1,7 @@
 //! What the seal adds up stays within its bounds, also in books that an older program made.
 
 use payments::Update;
+use sqlx::{AnyConnection, Connection};
 use store::{Engine, Error, OpenMode, Store};
 
 use super::shop::{address, opened, order, record, scan};
@@ -109,6 +110,42 @@ fn before_eight() -> String {
         triggers.join("\n"),
         part(text, "CREATE INDEX orders_to_expire ", ";"),
     )
+}
+
+/// What a commit under way wrote is brought up with what was there before, and so is what a program
+/// of the schema before the newest left out.
+#[tokio::test]
+async fn what_is_committed_while_the_books_are_brought_up_is_in_them() {
+    let place = super::postgresql().await;
+    opened(&place.store).await;
+    age(&place).await;
+    let mut commit = AnyConnection::connect(&place.url).await.unwrap();
+    let paid = "BEGIN; UPDATE counters SET one = one; \
+        UPDATE orders SET version = version + 1, paid = 24000 WHERE id = 'B'";
+    sqlx::raw_sql(paid).execute(&mut commit).await.unwrap();
+    let url = place.url.clone();
+    let migrating = tokio::spawn(async move { Store::open(&url, OpenMode::Migrate).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut watching = AnyConnection::connect(&place.url).await.unwrap();
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watching).await.unwrap() == 0 {}
+    watching.close().await.unwrap();
+    sqlx::raw_sql("COMMIT").execute(&mut commit).await.unwrap();
+    commit.close().await.unwrap();
+    let store = migrating.await.unwrap().unwrap();
+    let differs = async || {
+        let findings = store.verify().await.unwrap();
+        findings.iter().filter(|finding| finding.name == "expiry_differs").count()
+    };
+    assert_eq!(differs().await, 0);
+    let left_out = "ALTER TABLE expiries DISABLE TRIGGER expiries_kept; \
+        INSERT INTO expiries VALUES ('ethereum', 600000, 2); \
+        DELETE FROM migrations WHERE version > 8";
+    run(&place.url, left_out).await.unwrap();
+    assert_eq!(differs().await, 1);
+    Store::open(&place.url, OpenMode::Migrate).await.unwrap().close().await;
+    assert_eq!(differs().await, 0);
+    store.close().await;
 }
 
 async fn older_books_are_sealed_on(place: Place) {

@@ -12,6 +12,7 @@ on_both!(
     a_missing_trigger_is_found,
     a_row_that_does_not_parse_is_named,
     an_unsealed_commit_is_refused,
+    a_deposit_to_no_order_is_found,
 );
 
 /// A server that has never looked at these tables takes a list of keys for all of their rows, and
@@ -172,4 +173,18 @@ async fn an_unsealed_commit_is_refused(place: Place) {
     assert_eq!(names(&place).await, ["log_broken"]);
     let next = record(&place.store, &Update::Create(order("C"))).await;
     assert!(matches!(next, Err(Error::Broken { column: "log_peaks", .. })), "{next:?}");
+}
+
+/// Its money would be in no order, in no balance and before nobody.
+async fn a_deposit_to_no_order_is_found(place: Place) {
+    opened(&place.store).await;
+    let unguarded = match place.store.engine() {
+        Engine::Sqlite => "PRAGMA foreign_keys = OFF",
+        Engine::Postgres => "ALTER TABLE deposits DISABLE TRIGGER deposits_owned",
+    };
+    let deposit = "INSERT INTO deposits SELECT seq + 1000, id || 'x', 'nobody', chain, height, \
+        block_hash, time, log_index, sender, receiver, raw, amount, state, kind, late, assigned_by \
+        FROM deposits WHERE seq = 1";
+    run(&place.url, &format!("{unguarded}; {deposit}")).await.unwrap();
+    assert!(names(&place).await.contains(&"deposit_without_order"));
 }

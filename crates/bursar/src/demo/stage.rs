@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy::primitives::Address as Account;
@@ -62,7 +61,7 @@ pub(super) struct Stage {
     ethereum: (evm::Chain, evm::Node),
     tron: (tron::Chain, tron::Node),
     opened: Opened,
-    turns: mpsc::UnboundedReceiver<Vec<Event>>,
+    turns: mpsc::UnboundedReceiver<Turn>,
     daemons: [Daemon; 2],
     stop: watch::Sender<bool>,
     fast: bool,
@@ -72,8 +71,16 @@ pub(super) struct Stage {
 /// The daemon's watcher of one chain.
 struct Daemon {
     task: JoinHandle<Result<(), Error>>,
-    /// The last block it recorded.
-    recorded: Arc<AtomicU64>,
+    /// The last block that it told to have recorded.
+    recorded: Option<BlockRef>,
+}
+
+/// What one turn of a watcher recorded: told in one piece, so that no block is taken for recorded
+/// whose events are yet to come.
+struct Turn {
+    on: On,
+    last: Option<BlockRef>,
+    events: Vec<Event>,
 }
 
 /// The nodes of both chains.
@@ -203,15 +210,15 @@ impl Stage {
                 Some(deadline) => tokio::time::timeout_at(deadline, turn).await,
                 None => Ok(turn.await),
             };
-            let Ok(Some(events)) = turn else {
+            let Ok(Some(turn)) = turn else {
                 return Err(Error::Failed(format!("the daemon did not record block {wanted}")));
             };
-            for event in &events {
+            for event in &turn.events {
                 self.tell(on, event, wanted)?;
             }
-            let [ethereum, tron] = &self.daemons;
-            let daemon = if on == On::Ethereum { ethereum } else { tron };
-            if daemon.recorded.load(Ordering::Acquire) == fingerprint(&block) {
+            let recorded = &mut self.daemon(turn.on).recorded;
+            *recorded = turn.last.or(*recorded);
+            if self.daemon(on).recorded == Some(block) {
                 break;
             }
         }
@@ -219,6 +226,14 @@ impl Stage {
             tokio::time::sleep(PACE).await;
         }
         Ok(())
+    }
+
+    const fn daemon(&mut self, on: On) -> &mut Daemon {
+        let [ethereum, tron] = &mut self.daemons;
+        match on {
+            On::Ethereum => ethereum,
+            On::Tron => tron,
+        }
     }
 
     fn tell(&self, on: On, event: &Event, height: u64) -> Result<(), Error> {
@@ -286,7 +301,7 @@ impl Ended {
 async fn start(
     opened: &Opened,
     on: On,
-    tell: mpsc::UnboundedSender<Vec<Event>>,
+    tell: mpsc::UnboundedSender<Turn>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Daemon, Error> {
     let (name, chain) = opened.config.chain(on.name())?;
@@ -295,27 +310,17 @@ async fn start(
     let books: Books = opened.books.clone();
     let watcher = Watcher::new(name.clone(), chain, node, books, watched);
     let interval = chain.poll_interval;
-    let recorded = Arc::new(AtomicU64::new(0));
-    let written = Arc::clone(&recorded);
     let seen = move |_: &ChainName, turn: Result<&Changes, &Error>| {
         let Ok(changes) = turn else { return };
-        if let Some(last) = changes.cursor.as_ref().and_then(|mv| mv.kept.last()) {
+        let last = changes.cursor.as_ref().and_then(|mv| mv.kept.last()).map(|last| {
             let hash = alloy::primitives::B256::from(last.id.hash.0);
-            let block = BlockRef { height: last.id.height, hash };
-            written.store(fingerprint(&block), Ordering::Release);
-        }
+            BlockRef { height: last.id.height, hash }
+        });
         // The stage may be gone already; then nobody is looking.
-        let _ = tell.send(changes.events.clone());
+        let _ = tell.send(Turn { on, last, events: changes.events.clone() });
     };
     let task = tokio::spawn(async move { watcher.run(interval, stopped, seen).await });
-    Ok(Daemon { task, recorded })
-}
-
-/// Enough of a block's hash to know it again.
-fn fingerprint(block: &BlockRef) -> u64 {
-    // A TRON block's id begins with its height.
-    let bytes: [u8; 8] = block.hash.0.last_chunk().copied().unwrap_or_default();
-    u64::from_be_bytes(bytes)
+    Ok(Daemon { task, recorded: None })
 }
 
 fn time_of(chain: &evm::Chain) -> Time {

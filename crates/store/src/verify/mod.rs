@@ -80,7 +80,7 @@ impl Finding {
 }
 
 /// Queries for one text a row; every row is a finding.
-const CHECKS: [(&str, &str); 14] = [
+const CHECKS: [(&str, &str); 15] = [
     (
         "asset_unbalanced",
         "SELECT asset FROM balances GROUP BY asset HAVING sum(debits) <> sum(credits)",
@@ -141,6 +141,11 @@ const CHECKS: [(&str, &str); 14] = [
         "event_without_deposit",
         "SELECT 'event ' || CAST(min(v.seq) AS TEXT) FROM events AS v LEFT JOIN deposits AS d \
          ON d.seq = v.deposit WHERE v.deposit IS NOT NULL AND d.seq IS NULL GROUP BY v.deposit",
+    ),
+    (
+        "deposit_without_order",
+        "SELECT d.id FROM deposits AS d LEFT JOIN orders AS o ON o.id = d.order_id \
+         WHERE d.order_id IS NOT NULL AND o.id IS NULL",
     ),
     (
         "address_without_owner",

@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 use super::Finding;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::{Store, migrate};
+use crate::{Store, migrate, whole};
 
 /// What a thing of the schema is called, and its definition.
 type Catalog = BTreeMap<(String, String), String>;
@@ -34,7 +34,7 @@ pub(super) async fn check(
             (Some(expected), of_sqlite(connection).await?)
         }
         Engine::Postgres => {
-            let query = "SELECT CAST(current_schema() AS TEXT)";
+            let query = "SELECT quote_ident(current_schema())";
             let schema: String =
                 sqlx::query(query).fetch_one(&mut *connection).await?.try_get(0)?;
             (made_in_postgres(store).await?, of_postgres(connection, &schema).await?)
@@ -95,7 +95,7 @@ async fn of_sqlite(connection: &mut AnyConnection) -> Result<Catalog, Error> {
 
 /// The newest schema, made in a transaction that is taken back; `None` where that is forbidden.
 async fn made_in_postgres(store: &Store) -> Result<Option<Catalog>, Error> {
-    let mut transaction = store.pools.writer.begin().await?;
+    let mut transaction = store.writing().await?;
     let query = "SELECT 'bursar_expected_' || CAST(pg_backend_pid() AS TEXT)";
     let schema: String = sqlx::query(query).fetch_one(&mut *transaction).await?.try_get(0)?;
     let create = format!("CREATE SCHEMA {schema}; SET LOCAL search_path TO {schema}");
@@ -107,7 +107,7 @@ async fn made_in_postgres(store: &Store) -> Result<Option<Catalog>, Error> {
     };
     migrate::make(Engine::Postgres, &mut transaction).await?;
     let catalog = of_postgres(&mut transaction, &schema).await?;
-    sqlx::Transaction::rollback(transaction).await?;
+    whole(transaction.rollback()).await?;
     Ok(Some(catalog))
 }
 
@@ -133,19 +133,24 @@ async fn of_postgres(connection: &mut AnyConnection, schema: &str) -> Result<Cat
         FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid \
             JOIN ours ON c.relnamespace = space WHERE NOT t.tgisinternal \
         UNION ALL SELECT 'function', CAST(p.proname AS TEXT), \
-            p.prosrc || ' ' || coalesce(CAST(p.proconfig AS TEXT), '') || \
-            coalesce(' ' || CAST(g.aggtransfn::regprocedure AS TEXT) || ' ' || \
+            p.prosrc || ' ' || coalesce(array_to_string(p.proconfig, ' '), '') || \
+            coalesce(' ' || CAST(CAST(g.aggtransfn AS oid) AS TEXT) || ' ' || \
                 CAST(g.aggfinalfn AS TEXT) || ' ' || coalesce(g.agginitval, ''), '') \
         FROM pg_proc AS p JOIN ours ON p.pronamespace = space \
             LEFT JOIN pg_aggregate AS g ON g.aggfnoid = p.oid";
     let mut catalog = Catalog::new();
-    let qualified = format!("{schema}.");
+    let (qualified, looked_in) = (format!("{schema}."), format!("search_path={schema}, "));
     for row in sqlx::query(query).bind(schema.to_owned()).fetch_all(connection).await? {
         let (kind, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let definition: String = row.try_get(2)?;
         let is_off = kind == "trigger" && definition.ends_with(" D");
+        // In a function it would hide one that has the name of one of the engine's.
+        let definition = match kind.as_str() {
+            "function" => definition.replace(&looked_in, "search_path="),
+            _ => definition.replace(&qualified, ""),
+        };
         if !is_off {
-            catalog.insert((kind, name), definition.replace(&qualified, ""));
+            catalog.insert((kind, name), definition);
         }
     }
     Ok(catalog)
