@@ -69,13 +69,14 @@ impl Engine {
     pub(crate) fn placeholder(self, place: usize) -> String {
         match self {
             Self::Sqlite => "?".to_owned(),
-            Self::Postgres => format!("${place}"),
+            Self::Postgres => Self::numbered(place),
         }
     }
 
-    /// The placeholder on SQLite of what many rows share: sqlx takes the number in its name for a
-    /// place among the values, and counts those without a name by themselves.
-    pub(crate) fn shared_placeholder(place: usize) -> String {
+    /// A placeholder that says its place: on PostgreSQL each, on SQLite that of what many rows
+    /// share. There sqlx takes the number in its name for a place among the values, and counts
+    /// those without a name by themselves.
+    pub(crate) fn numbered(place: usize) -> String {
         format!("${place}")
     }
 

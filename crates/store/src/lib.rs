@@ -39,7 +39,7 @@ mod write_back;
 use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 
 use engine::Pools;
 use sql::{Link, Texts};
@@ -138,20 +138,22 @@ impl Store {
 
     /// A transaction that sees one state of the books.
     async fn reading(&self) -> Result<Transaction<'static, Any>, Error> {
-        let (pool, begin) = (self.pools.reader.clone(), self.engine.begin_reading());
-        whole(async move { pool.begin_with(begin).await }).await
+        begun(self.pools.reader.clone(), self.engine.begin_reading()).await
     }
 
     /// A transaction that writes; on SQLite it holds the write lock from here on.
     async fn writing(&self) -> Result<Transaction<'static, Any>, Error> {
-        let (pool, begin) = (self.pools.writer.clone(), self.engine.begin());
-        whole(async move { pool.begin_with(begin).await }).await
+        begun(self.pools.writer.clone(), self.engine.begin()).await
     }
 
     /// The same for what is written, or read, by the thousand.
     async fn committing(&self, begin: &'static str) -> Result<Committing, Error> {
         self.pools.commits.begin(&self.pools.writer, begin).await
     }
+}
+
+async fn begun(pool: AnyPool, begin: &'static str) -> Result<Transaction<'static, Any>, Error> {
+    whole(async move { pool.begin_with(begin).await }).await
 }
 
 /// Ends a transaction of [`Store::reading`] or [`Store::writing`].

@@ -115,7 +115,7 @@ impl Bulk {
                 }
                 if same.has(column) {
                     shared = shared.saturating_add(1);
-                    text.push_str(&Engine::shared_placeholder(shared));
+                    text.push_str(&Engine::numbered(shared));
                 } else {
                     place = place.saturating_add(1);
                     text.push_str(&engine.placeholder(place));

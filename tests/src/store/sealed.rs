@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, Connection};
 use store::{Engine, Error, OpenMode, Store};
 
 use super::shop::{address, opened, order, record, scan};
+use super::verify::names;
 use super::{Place, on_both, run};
 
 on_both!(no_balance_goes_below_zero, older_books_are_sealed_on);
@@ -133,18 +134,14 @@ async fn what_is_committed_while_the_books_are_brought_up_is_in_them() {
     sqlx::raw_sql("COMMIT").execute(&mut commit).await.unwrap();
     commit.close().await.unwrap();
     let store = migrating.await.unwrap().unwrap();
-    let differs = async || {
-        let findings = store.verify().await.unwrap();
-        findings.iter().filter(|finding| finding.name == "expiry_differs").count()
-    };
-    assert_eq!(differs().await, 0);
+    assert!(!names(&place).await.contains(&"expiry_differs"));
     let left_out = "ALTER TABLE expiries DISABLE TRIGGER expiries_kept; \
         INSERT INTO expiries VALUES ('ethereum', 600000, 2); \
         DELETE FROM migrations WHERE version > 8";
     run(&place.url, left_out).await.unwrap();
-    assert_eq!(differs().await, 1);
+    assert!(names(&place).await.contains(&"expiry_differs"));
     Store::open(&place.url, OpenMode::Migrate).await.unwrap().close().await;
-    assert_eq!(differs().await, 0);
+    assert!(!names(&place).await.contains(&"expiry_differs"));
     store.close().await;
 }
 

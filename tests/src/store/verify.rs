@@ -53,7 +53,8 @@ async fn force(place: &Place, triggers: &[(&str, &str)], statement: &str) {
     assert_eq!(run(&place.url, statement).await.unwrap(), 1, "{statement}");
 }
 
-async fn names(place: &Place) -> Vec<&'static str> {
+/// What is found, by name.
+pub(super) async fn names(place: &Place) -> Vec<&'static str> {
     let findings = place.store.verify().await.unwrap();
     let mut names: Vec<_> = findings.iter().map(|finding| finding.name).collect();
     names.retain(|name| *name != "trigger_missing");

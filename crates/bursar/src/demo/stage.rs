@@ -62,17 +62,11 @@ pub(super) struct Stage {
     tron: (tron::Chain, tron::Node),
     opened: Opened,
     turns: mpsc::UnboundedReceiver<Turn>,
-    daemons: [Daemon; 2],
+    /// The daemon's watchers, one of each chain.
+    daemons: [JoinHandle<Result<(), Error>>; 2],
     stop: watch::Sender<bool>,
     fast: bool,
     quiet: bool,
-}
-
-/// The daemon's watcher of one chain.
-struct Daemon {
-    task: JoinHandle<Result<(), Error>>,
-    /// The last block that it told to have recorded.
-    recorded: Option<BlockRef>,
 }
 
 /// What one turn of a watcher recorded: told in one piece, so that no block is taken for recorded
@@ -216,9 +210,7 @@ impl Stage {
             for event in &turn.events {
                 self.tell(on, event, wanted)?;
             }
-            let recorded = &mut self.daemon(turn.on).recorded;
-            *recorded = turn.last.or(*recorded);
-            if self.daemon(on).recorded == Some(block) {
+            if turn.on == on && turn.last == Some(block) {
                 break;
             }
         }
@@ -226,14 +218,6 @@ impl Stage {
             tokio::time::sleep(PACE).await;
         }
         Ok(())
-    }
-
-    const fn daemon(&mut self, on: On) -> &mut Daemon {
-        let [ethereum, tron] = &mut self.daemons;
-        match on {
-            On::Ethereum => ethereum,
-            On::Tron => tron,
-        }
     }
 
     fn tell(&self, on: On, event: &Event, height: u64) -> Result<(), Error> {
@@ -263,7 +247,7 @@ impl Stage {
     pub(super) async fn close(self) -> Result<(Ended, Nodes), Error> {
         let _ = self.stop.send(true);
         for daemon in self.daemons {
-            daemon.task.await.map_err(|why| Error::Failed(why.to_string()))??;
+            daemon.await.map_err(|why| Error::Failed(why.to_string()))??;
         }
         let ended = Ended { store: self.opened.books.store, view: self.opened.view };
         Ok((ended, Nodes(self.ethereum.1, self.tron.1)))
@@ -303,7 +287,7 @@ async fn start(
     on: On,
     tell: mpsc::UnboundedSender<Turn>,
     stopped: watch::Receiver<bool>,
-) -> Result<Daemon, Error> {
+) -> Result<JoinHandle<Result<(), Error>>, Error> {
     let (name, chain) = opened.config.chain(on.name())?;
     let node = opened.node(name, chain).await?;
     let watched = Arc::new(Mutex::new(WatchState::default()));
@@ -319,8 +303,7 @@ async fn start(
         // The stage may be gone already; then nobody is looking.
         let _ = tell.send(Turn { on, last, events: changes.events.clone() });
     };
-    let task = tokio::spawn(async move { watcher.run(interval, stopped, seen).await });
-    Ok(Daemon { task, recorded: None })
+    Ok(tokio::spawn(async move { watcher.run(interval, stopped, seen).await }))
 }
 
 fn time_of(chain: &evm::Chain) -> Time {
