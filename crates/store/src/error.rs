@@ -67,7 +67,8 @@ pub enum Error {
     /// The disk or the database is full; nothing was written.
     #[error("the database is full")]
     Full(#[source] sqlx::Error),
-    /// The database does not answer, or is busy beyond patience; nothing was written.
+    /// The database does not answer, cannot reach its files, or is busy beyond patience; nothing
+    /// was written.
     #[error("the database is unavailable")]
     Unavailable(#[source] sqlx::Error),
     /// The database refused.
@@ -75,24 +76,47 @@ pub enum Error {
     Database(#[source] sqlx::Error),
 }
 
-/// `SQLITE_FULL`, and `disk_full` of PostgreSQL.
-const FULL: [&str; 2] = ["13", "53100"];
-/// `SQLITE_BUSY` with its extended codes, serialization failure and deadlock of PostgreSQL.
-const BUSY: [&str; 6] = ["5", "261", "517", "773", "40001", "40P01"];
-/// `SQLITE_CANTOPEN`, `SQLITE_IOERR`; shutdown, start-up and too many connections of PostgreSQL.
-const AWAY: [&str; 6] = ["14", "10", "57P01", "57P02", "57P03", "53300"];
+/// What an engine's code says, where a caller does something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// There is no room.
+    Full,
+    /// Another transaction was in the way.
+    Busy,
+    /// It cannot be reached, or cannot reach its own files.
+    Away,
+}
+
+impl Trouble {
+    /// The meaning of a code: a number of SQLite, whose lowest byte is the primary code
+    /// (<https://sqlite.org/rescode.html>), or five characters of PostgreSQL, of which the first
+    /// two are the class (<https://www.postgresql.org/docs/15/errcodes-appendix.html>).
+    fn of(code: &str) -> Option<Self> {
+        if code.len() == 5 {
+            return match (code, code.get(..2)?) {
+                ("53100", _) => Some(Self::Full),
+                ("40001" | "40P01", _) => Some(Self::Busy),
+                ("57P01" | "57P02" | "57P03", _) | (_, "08" | "53" | "58") => Some(Self::Away),
+                _ => None,
+            };
+        }
+        match code.parse::<u32>().ok()? & 0xff {
+            13 => Some(Self::Full),
+            5 => Some(Self::Busy),
+            // Out of memory, an I/O error, a file that cannot be opened, a lock that is not given.
+            7 | 10 | 14 | 15 => Some(Self::Away),
+            _ => None,
+        }
+    }
+}
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
-        let code = code(&error);
-        let any = |codes: &[&str]| code.as_deref().is_some_and(|code| codes.contains(&code));
-        let connection = code.as_deref().is_some_and(|code| code.starts_with("08"));
-        if any(&FULL) {
-            return Self::Full(error);
-        }
-        if connection || any(&BUSY) || any(&AWAY) {
-            return Self::Unavailable(error);
+        match trouble(&error) {
+            Some(Trouble::Full) => return Self::Full(error),
+            Some(Trouble::Busy | Trouble::Away) => return Self::Unavailable(error),
+            None => {}
         }
         match error {
             E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) => {
@@ -109,7 +133,7 @@ impl Error {
         let Self::Unavailable(error) = self else {
             return false;
         };
-        code(error).is_some_and(|code| BUSY.contains(&code.as_str()))
+        trouble(error) == Some(Trouble::Busy)
     }
 
     /// Whether a unique key refused a row.
@@ -127,6 +151,42 @@ impl Error {
     }
 }
 
-fn code(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+fn trouble(error: &sqlx::Error) -> Option<Trouble> {
+    Trouble::of(&error.as_database_error()?.code()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Trouble;
+
+    #[test]
+    fn a_code_says_whether_waiting_can_help() {
+        for (code, trouble) in [
+            ("13", Some(Trouble::Full)),
+            ("53100", Some(Trouble::Full)),
+            ("5", Some(Trouble::Busy)),
+            ("517", Some(Trouble::Busy)),
+            ("40001", Some(Trouble::Busy)),
+            ("40P01", Some(Trouble::Busy)),
+            ("10", Some(Trouble::Away)),
+            ("778", Some(Trouble::Away)),
+            ("4874", Some(Trouble::Away)),
+            ("270", Some(Trouble::Away)),
+            ("08006", Some(Trouble::Away)),
+            ("53300", Some(Trouble::Away)),
+            ("57P01", Some(Trouble::Away)),
+            ("58030", Some(Trouble::Away)),
+            // A constraint, a trigger, a file that is not a database; a statement ended by a person.
+            ("19", None),
+            ("1811", None),
+            ("2067", None),
+            ("26", None),
+            ("23505", None),
+            ("P0001", None),
+            ("57014", None),
+            ("", None),
+        ] {
+            assert_eq!(Trouble::of(code), trouble, "{code}");
+        }
+    }
 }

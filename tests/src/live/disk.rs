@@ -19,6 +19,16 @@ async fn a_full_disk_is_waited_for() {
     shop.anvil.mine(5).await;
     daemon.said_times("this turn failed", failed + 3).await;
     assert_eq!(text(&shop.show("FULL").await["status"]), "awaiting_payment");
+    // Nothing is wrong with the chain, and nobody has to do anything about it.
+    let why: Vec<&str> = daemon
+        .heard
+        .iter()
+        .filter(|line| line.message() == "this turn failed")
+        .map(|line| line.field("error"))
+        .collect();
+    let away = |why: &&str| why.starts_with("database: the database is unavailable: ");
+    assert!(why.iter().all(away), "{why:?}");
+    assert_eq!(daemon.said("chain.stalled"), 0);
     daemon.limit_files(None).await;
     shop.settle(&mut daemon).await;
     assert_eq!(text(&shop.show("FULL").await["status"]), "paid");
