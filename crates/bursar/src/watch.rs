@@ -4,6 +4,7 @@
 //! Never: skips a block; what cannot be read whole is tried again, however long that takes.
 //! Why: this is the whole daemon; everything else starts it, stops it or looks at it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -340,11 +341,14 @@ impl Watcher {
     ) -> Result<(), Error> {
         let mut retry = Retry::default();
         let bell = self.eyes.node.doorbell();
+        let (books, chain) = (self.eyes.books.clone(), self.chain.clone());
+        let patience = self.stalled_after;
         loop {
             // Fetching may be cut short at any time; what is being written is written whole.
             let look = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                never = overdue(&books, &chain, patience) => match never {},
                 look = async {
                     // Before anything is credited.
                     let heard = self.hearing.turn(&self.eyes.books, &self.chain, &self.eyes.node);
@@ -388,6 +392,25 @@ impl Watcher {
             }
         }
     }
+}
+
+/// Marks a chain whose look takes longer than `patience`, so that every process can say so. The look
+/// goes on: with a plan of few requests a second it may be a long one, and what it read counts.
+async fn overdue(books: &Books, chain: &ChainName, patience: Duration) -> Infallible {
+    tokio::time::sleep(patience).await;
+    let seconds = patience.as_secs_f32();
+    let why = format!("a look at it takes longer than {seconds} s: see `bursar check`");
+    let marked = async {
+        let generation = books.store.cursor(chain).await?.generation;
+        books.mark(generation, &Update::Stall { chain: chain.clone(), why }).await
+    };
+    match marked.await {
+        Ok(()) => tracing::warn!(chain = %chain, seconds, "this look takes long, and goes on"),
+        Err(error) => {
+            tracing::warn!(chain = %chain, error = error.line(), "not marked as stalled");
+        }
+    }
+    std::future::pending().await
 }
 
 /// How long the endpoints asked to be left alone.

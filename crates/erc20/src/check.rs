@@ -185,7 +185,11 @@ async fn report(
     notes.compare("decimals", decimals.as_ref(), Some(&U256::from(facts.decimals)));
     let has_code = code.map(|code| !code.is_empty());
     if has_code == Some(false) {
-        notes.note("code", format!("there is no contract at {}", facts.token.address()));
+        let yet = match verify::is_syncing(endpoint).await {
+            Ok(true) => " yet: the node is still reading the chain for the first time",
+            _ => "",
+        };
+        notes.note("code", format!("there is no contract at {}{yet}", facts.token.address()));
     }
     EndpointReport {
         name: endpoint.name.clone(),

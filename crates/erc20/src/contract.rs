@@ -10,6 +10,7 @@ use alloy::primitives::{Bytes, U256, keccak256};
 use payments::address::Address;
 use payments::chain::Header;
 use payments::contract::{self, Answers};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
@@ -100,18 +101,16 @@ impl Contract<'_> {
             let to = self.facts.token.address().evm();
             let question = |account: &Address| json!([{ "to": to, "data": data(method, Some(*account)) }, self.at]);
             let questions: Vec<Value> = accounts.iter().map(question).collect();
-            let mut found = BTreeMap::new();
-            let answers = self.endpoint.calls("eth_call", &questions).await?;
-            for (account, answer) in accounts.iter().zip(answers) {
+            let read = |answer: &RawValue| {
                 let bytes: Bytes = sonic_rs::from_str(answer.get()).map_err(|error| {
                     let why = self.endpoint.location.hide_in(&header::first_line(&error));
                     Refusal::lie(format!("the answer to {method}: {why}"))
                 })?;
-                if let Some(listed) = truth(&bytes) {
-                    found.insert(*account, listed);
-                }
-            }
-            return Ok(Some(found));
+                Ok(truth(&bytes))
+            };
+            let answers = self.endpoint.calls("eth_call", &questions, read).await?;
+            let found = accounts.iter().zip(answers);
+            return Ok(Some(found.filter_map(|(of, listed)| Some((*of, listed?))).collect()));
         }
         Ok(None)
     }

@@ -305,6 +305,8 @@ struct Checker<'b, 'e, F> {
 /// The log before this one.
 struct Last<'b> {
     at: usize,
+    /// Whether it was a Transfer of the token: what its block's bloom says of the next is known.
+    is_transfer: bool,
     number: &'b str,
     hash: &'b str,
     tx: &'b str,
@@ -340,12 +342,13 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         if log.removed == Some(true) {
             return lie(log, "was removed");
         }
-        let at = self.block(log, is_token && is_transfer, is_token && !is_transfer)?;
+        let is_transfer = is_token && is_transfer;
+        let at = self.block(log, is_transfer, is_token && !is_transfer)?;
         let log_index = number(log, log.log_index)?;
         let tx_index = number(log, log.transaction_index)?;
         self.follow(log, at, log_index, tx_index)?;
         let (number, hash, tx) = (log.block_number, log.block_hash, log.transaction_hash);
-        self.last = Some(Last { at, number, hash, tx, tx_index, log_index });
+        self.last = Some(Last { at, is_transfer, number, hash, tx, tx_index, log_index });
         let other = if is_token { None } else { Some(other(log)?) };
         if let Some(notice) = notice {
             return self.notice(log, at, log_index, notice.filter(|_| is_token));
@@ -395,10 +398,10 @@ impl<'b, 'e, F: FnMut(&Log<'b>) -> Result<(), DecodeError>> Checker<'b, 'e, F> {
         is_notice: bool,
     ) -> Result<usize, DecodeError> {
         if let Some(last) = &self.last
-            && !self.token.has_others()
+            && last.is_transfer
+            && is_transfer
             && last.number == log.block_number
             && last.hash == log.block_hash
-            && !is_notice
         {
             return Ok(last.at);
         }

@@ -1,6 +1,7 @@
 //! What a body of logs may not be.
 
 use payments::chain::BlockId;
+use payments::notice::{TOPICS, What};
 use payments::time::Time;
 use serde_json::{Value, json};
 
@@ -125,6 +126,26 @@ fn a_bloom_without_it_refutes_a_log() {
     let body = answer(&[log(7, 1, 0)]);
     let error = logs(body.as_bytes(), &token(), &[refuted], |_| Ok(())).unwrap_err();
     assert!(matches!(error, DecodeError::Lie(why) if why.contains("bloom")));
+}
+
+/// The issuer may have spoken in a block that has no Transfer: one that comes behind its word is as
+/// false as one that comes first.
+#[test]
+fn a_bloom_with_the_issuer_s_word_alone_refutes_a_transfer_behind_it() {
+    let others = [Block { bloom: BloomSays::Others(Bloom::repeat_byte(0xff)), ..block(7) }];
+    let paused = |topic: &&[u8; 32]| What::read(topic, &[]) == Some(What::Paused);
+    let paused = TOPICS.iter().find(paused).unwrap();
+    let mut word = log(7, 1, 0);
+    word["topics"] = json!([BlockHash(*paused).to_string()]);
+    word["data"] = json!("0x");
+    let none = |_: &Log<'_>| Ok(());
+    let alone = answer(std::slice::from_ref(&word));
+    assert_eq!(logs(alone.as_bytes(), &token(), &others, none), Ok(vec![0]));
+    for transfer in [log(7, 1, 1), log(7, 2, 1)] {
+        let body = answer(&[word.clone(), transfer]);
+        let error = logs(body.as_bytes(), &token(), &others, none).unwrap_err();
+        assert!(matches!(&error, DecodeError::Lie(why) if why.contains("bloom")), "{error:?}");
+    }
 }
 
 #[test]

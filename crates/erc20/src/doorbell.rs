@@ -11,16 +11,23 @@ use alloy::providers::{Provider, RootProvider};
 use alloy::pubsub::RawSubscription;
 use alloy::rpc::types::Filter;
 use alloy::transports::TransportError;
-use endpoint::Rest;
+use endpoint::{Bucket, Rest};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{Config, EndpointConfig};
 use crate::link;
 use crate::refusal::Refusal;
 use crate::token::{TRANSFER, Token};
+
+/// How often a subscription rings in the long run, and how often at once: whoever pushes decides how
+/// much comes, and every ring is a poll of every endpoint.
+const RINGS_A_SECOND: u32 = 20;
+const RINGS_AT_ONCE: u32 = 256;
+/// How long a subscription is kept before it counts for one that works.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// Ends the sleep between two polls when the chain has moved. Without a WebSocket endpoint it
 /// never rings.
@@ -86,14 +93,17 @@ impl Listener {
     /// Subscribes, rings, and subscribes again whenever the connection ends.
     async fn listen(self) {
         let mut failures = 0u32;
+        let pace = Bucket::new(RINGS_A_SECOND, RINGS_AT_ONCE);
         loop {
             let why = match timeout(self.deadline, subscribe(&self.endpoint, &self.token)).await {
                 Ok(Ok((provider, mut heads))) => {
-                    failures = 0;
+                    let opened = Instant::now();
                     // Whatever came while nobody listened is found by the next poll.
-                    self.doorbell.0.notify_one();
-                    self.ring(&mut heads).await;
+                    self.ring(&mut heads, &pace).await;
                     drop(provider);
+                    if opened.elapsed() >= KEPT {
+                        failures = 0;
+                    }
                     "the connection ended".to_owned()
                 }
                 Ok(Err(error)) => self.endpoint.location.hide_in(&Refusal::from(error).why),
@@ -113,10 +123,13 @@ impl Listener {
         }
     }
 
-    async fn ring(&self, heads: &mut RawSubscription) {
-        // A receiver that lags has missed rings, not blocks.
-        while let Ok(_) | Err(RecvError::Lagged(_)) = heads.recv().await {
+    /// Rings at once, and for each head until the connection ends.
+    async fn ring(&self, heads: &mut RawSubscription, pace: &Bucket) {
+        loop {
+            pace.take(1).await;
             self.doorbell.0.notify_one();
+            // A receiver that lags has missed rings, not blocks.
+            let (Ok(_) | Err(RecvError::Lagged(_))) = heads.recv().await else { return };
         }
     }
 }

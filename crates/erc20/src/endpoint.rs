@@ -111,12 +111,14 @@ impl Endpoint {
         Ok(body)
     }
 
-    /// The results of several calls of one method, in order; in batches as large as it takes.
-    pub(crate) async fn calls(
+    /// What `read` makes of the results of several calls of one method, in order; in batches as
+    /// large as it takes. Each is read as its batch comes: what is in them besides is not held.
+    pub(crate) async fn calls<T>(
         &self,
         method: &'static str,
         params: &[Value],
-    ) -> Result<Vec<Box<RawValue>>, Refusal> {
+        mut read: impl FnMut(&RawValue) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
         let mut answers = Vec::with_capacity(params.len());
         while let Some(left) = params.get(answers.len()..).filter(|left| !left.is_empty()) {
             let size = self.batch.load(Ordering::Relaxed).clamp(1, left.len());
@@ -129,7 +131,11 @@ impl Endpoint {
                 }
             };
             match answer {
-                Ok(part) => answers.extend(part),
+                Ok(part) => {
+                    for answer in &part {
+                        answers.push(read(answer)?);
+                    }
+                }
                 Err(Refusal { class: Class::Batch | Class::Shrink { .. }, .. }) if size > 1 => {
                     self.batch.store(size >> 1, Ordering::Relaxed);
                 }
@@ -163,10 +169,11 @@ impl Endpoint {
     ) -> Result<Vec<Block>, Refusal> {
         let params: Vec<Value> =
             (from..=to).map(|height| json!([format!("{height:#x}"), false])).collect();
-        let answers = self.calls("eth_getBlockByNumber", &params).await?;
+        let read = |json: &RawValue| header::read(json, token, check);
+        let answers = self.calls("eth_getBlockByNumber", &params, read).await?;
         let mut blocks = Vec::with_capacity(answers.len());
-        for (height, json) in (from..=to).zip(&answers) {
-            let Some(block) = header::read(json, token, check)? else { break };
+        for (height, block) in (from..=to).zip(answers) {
+            let Some(block) = block else { break };
             if block.header.id.height != height {
                 return Err(Refusal::lie(format!("asked for height {height}, got another")));
             }

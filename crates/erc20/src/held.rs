@@ -7,6 +7,7 @@
 use alloy::primitives::{Bytes, U256};
 use payments::address::Address;
 use payments::chain::{BlockId, Header};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
@@ -67,15 +68,12 @@ async fn held(
         json!([{ "to": to, "data": data }, at])
     };
     let questions: Vec<Value> = accounts.iter().map(question).collect();
-    let answers = endpoint.calls("eth_call", &questions).await?;
-    let mut held = Vec::with_capacity(answers.len());
-    for answer in answers {
+    let read = |answer: &RawValue| {
         let bytes: Bytes = sonic_rs::from_str(answer.get()).map_err(|error| {
             let why = endpoint.location.hide_in(&header::first_line(&error));
             Refusal::lie(format!("the answer to balanceOf: {why}"))
         })?;
-        let word = verify::word(&bytes);
-        held.push(word.ok_or_else(|| Refusal::lie("balanceOf answers something else"))?);
-    }
-    Ok(held)
+        verify::word(&bytes).ok_or_else(|| Refusal::lie("balanceOf answers something else"))
+    };
+    endpoint.calls("eth_call", &questions, read).await
 }

@@ -113,8 +113,13 @@ pub(crate) async fn path(
     };
     let top = match ahead.last() {
         Some(top) => *top,
-        // The node's newest block came a moment ago, and now it has fewer: ask again later.
-        None if goal > ground.next => return Ok((ground.last(), Vec::new())),
+        // Its newest block came a moment ago, and it gives none of those that lead there. To take
+        // that for nothing new would follow it for as long as it says so.
+        None if goal > ground.next => {
+            let (next, tip) = (ground.next, tip_id.height);
+            let why = format!("it does not have height {next}, below its newest block {tip}");
+            return Err(Refusal::behind(why).into());
+        }
         None => *tip,
     };
     let mut by_hash: BTreeMap<BlockHash, Block> =

@@ -46,6 +46,8 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 pub(crate) struct Exhausted {
     tried: Vec<(String, Refusal)>,
+    /// Who rests and was not asked, and what it said last.
+    resting: Vec<String>,
     rests_for: Option<Duration>,
 }
 
@@ -113,7 +115,7 @@ impl Pool {
         let mut exhausted = Exhausted::default();
         for endpoint in &self.endpoints {
             if let Some(left) = endpoint.rests_for() {
-                exhausted.rests(left);
+                exhausted.rests(endpoint, left);
                 continue;
             }
             let answer = match self.verify(endpoint).await {
@@ -200,20 +202,24 @@ fn behind(endpoint: &Endpoint, height: Option<u64>) -> Option<Refusal> {
 }
 
 impl Exhausted {
-    fn rests(&mut self, left: Duration) {
-        self.rests_for = Some(self.rests_for.map_or(left, |least| least.min(left)));
+    /// Notes an endpoint that rests and was not asked.
+    fn rests(&mut self, endpoint: &Endpoint, left: Duration) {
+        self.waits(left);
+        let state = endpoint.state();
+        let said = state.conduct.last_error().unwrap_or("it failed");
+        self.resting.push(format!("{} rests: {said}", endpoint.name));
     }
 
-    fn note(&mut self, endpoint: &Endpoint, refusal: Refusal) {
-        self.tried.push((endpoint.name.clone(), refusal));
+    fn waits(&mut self, left: Duration) {
+        self.rests_for = Some(self.rests_for.map_or(left, |least| least.min(left)));
     }
 
     /// Notes a refusal after which the endpoint may rest.
     pub(crate) fn failed(&mut self, endpoint: &Endpoint, refusal: Refusal) {
         if let Some(left) = endpoint.rests_for() {
-            self.rests(left);
+            self.waits(left);
         }
-        self.note(endpoint, refusal);
+        self.tried.push((endpoint.name.clone(), refusal));
     }
 
     /// Whether nobody refused anything.
@@ -221,13 +227,11 @@ impl Exhausted {
         self.tried.is_empty()
     }
 
-    /// What each endpoint said.
+    /// What each endpoint said, now or before it went to rest.
     pub(crate) fn why(&self) -> String {
-        if self.tried.is_empty() {
-            return "all endpoints rest".to_owned();
-        }
         let said = self.tried.iter().map(|(name, refusal)| format!("{name}: {}", refusal.why));
-        said.collect::<Vec<_>>().join("; ")
+        let said: Vec<String> = said.chain(self.resting.iter().cloned()).collect();
+        if said.is_empty() { "all endpoints rest".to_owned() } else { said.join("; ") }
     }
 
     /// The error of a question that has no block.

@@ -14,6 +14,7 @@ use alloy::eips::eip2718::Encodable2718;
 use alloy::network::AnyReceiptEnvelope;
 use alloy::primitives::{Address as RawAddress, B256, Bloom, Bytes, Log, U8, U64};
 use alloy::rlp::{Encodable, Header as RlpHeader};
+use endpoint::BODY_LIMIT;
 use payments::address::Address;
 use payments::chain::TxHash;
 use serde::Deserialize;
@@ -28,6 +29,10 @@ use crate::token::{TRANSFER, Token};
 
 /// The type of the receipts of deposits on OP-stack chains, which carry two more fields.
 const DEPOSIT: u8 = 0x7e;
+
+/// The most receipts of one block that are asked for singly. A transaction costs 21,000 gas at least
+/// (G_transaction of the Yellow Paper): a block of so many has a limit of 420 million.
+const MOST_SINGLY: usize = 20_000;
 
 /// A receipt, as far as the root binds it.
 #[derive(Deserialize)]
@@ -107,10 +112,28 @@ async fn one_by_one(endpoint: &Endpoint, hash: &str) -> Result<String, Refusal> 
     let block: Option<Transactions> =
         endpoint.call("eth_getBlockByHash", json!([hash, false])).await?;
     let block = block.ok_or_else(|| Refusal::behind("it does not have the block"))?;
+    // Nothing binds this list, so it is not followed wherever it leads.
+    let listed = block.transactions.len();
+    if listed > MOST_SINGLY {
+        let why = format!("it lists {listed} transactions in a block, more than {MOST_SINGLY}");
+        return Err(Refusal::lie(why));
+    }
     let params: Vec<Value> = block.transactions.iter().map(|hash| json!([hash])).collect();
-    let receipts = endpoint.calls("eth_getTransactionReceipt", &params).await?;
-    let receipts: Vec<&str> = receipts.iter().map(|json| json.get()).collect();
-    Ok(format!("[{}]", receipts.join(",")))
+    let mut list = String::from("[");
+    let receipts = endpoint.calls("eth_getTransactionReceipt", &params, |json| {
+        if list.len().saturating_add(json.get().len()) > BODY_LIMIT {
+            let why = format!("the receipts of a block are larger than {BODY_LIMIT} bytes");
+            return Err(Refusal::lie(why));
+        }
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(json.get());
+        Ok(())
+    });
+    receipts.await?;
+    list.push(']');
+    Ok(list)
 }
 
 /// The receipts in `json`, a list whose root must be the block's.

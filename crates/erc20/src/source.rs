@@ -28,6 +28,10 @@ use crate::view::{self, View};
 /// books is written once for several of them; its commit keeps everybody else who writes waiting.
 const OURS: usize = 12_288;
 
+/// How far below the newest block a rival is one that will not go away: near the tip honest nodes
+/// may differ for a moment, and a header proves that it is whole, not that it is the chain's.
+const SETTLED: u64 = 6;
+
 /// A chain, read through its endpoints.
 pub struct Source {
     pub(crate) config: Config,
@@ -41,8 +45,10 @@ pub struct Source {
 struct Progress {
     far: Far,
     view: Option<View>,
-    /// The last finalized block above the scanned stretch that was compared between endpoints.
+    /// The last finalized block that was compared between endpoints because no other one had
+    /// called it final, and the last one that lay deep enough.
     compared: Option<BlockId>,
+    settled: Option<BlockId>,
     /// How many blocks held [`OURS`], by the last scan; none where it held nothing of ours.
     dense: Option<usize>,
 }
@@ -93,11 +99,14 @@ impl Source {
         let mut progress = self.progress.lock().await;
         let view = self.view(&mut progress, cursor).await?;
         let ground = self.ground(cursor, &view).await?;
-        let standing = match &ground {
+        let (standing, whose) = match &ground {
             Some(ground) => self.stretch(&mut progress, ground, &view).await?,
-            None => Standing { base: None, stretch: Stretch::default() },
+            None => {
+                let nothing = Standing { base: None, stretch: Stretch::default() };
+                (nothing, Arc::clone(&view.leader))
+            }
         };
-        let chain = Chain { ground: ground.as_ref(), stretch: &standing.stretch };
+        let chain = Chain { ground: ground.as_ref(), stretch: &standing.stretch, whose: &whose };
         let finalized = self.finalized(&mut progress, cursor, &chain, &view).await?;
         drop(progress);
         // Above the stretch it is known by its height alone.
@@ -169,12 +178,13 @@ impl Source {
         }
     }
 
+    /// The stretch above `ground`, and whose chain it is.
     async fn stretch(
         &self,
         progress: &mut Progress,
         ground: &Ground,
         view: &View,
-    ) -> Result<Standing, Error> {
+    ) -> Result<(Standing, Arc<Endpoint>), Error> {
         let final_height = view.finalized().map(|claim| claim.height);
         if let Some(to) = final_height.filter(|height| *height >= ground.next) {
             let span = view.leader.span().blocks();
@@ -187,7 +197,8 @@ impl Source {
                 ground.last().is_none_or(|last| last.hash == first.header.parent)
             });
             if follows {
-                return Ok(Standing { base: ground.last(), stretch });
+                let standing = Standing { base: ground.last(), stretch };
+                return Ok((standing, Arc::clone(&view.leader)));
             }
             // Recorded blocks above the finalized height were replaced while nobody looked.
             progress.far.clear();
@@ -200,9 +211,29 @@ impl Source {
             if top.height <= to {
                 read::second_opinion(&self.pool, &endpoint, top).await?;
             }
-            return Ok(standing);
+            return Ok((standing, endpoint));
         }
-        self.near(ground, view).await.map(|(standing, _)| standing)
+        let (standing, endpoint) = self.near(ground, view).await?;
+        let chain = Chain { ground: Some(ground), stretch: &standing.stretch, whose: &endpoint };
+        let deep = chain.top().and_then(|top| chain.at(top.height.checked_sub(SETTLED)?));
+        if let Some(deep) = deep.filter(|_| !standing.stretch.blocks.is_empty()) {
+            self.seconded(&mut progress.settled, &endpoint, deep).await?;
+        }
+        Ok((standing, endpoint))
+    }
+
+    /// Compares a block with what another node has at its height, once.
+    async fn seconded(
+        &self,
+        compared: &mut Option<BlockId>,
+        endpoint: &Endpoint,
+        id: BlockId,
+    ) -> Result<(), Error> {
+        if *compared != Some(id) {
+            read::second_opinion(&self.pool, endpoint, id).await?;
+            *compared = Some(id);
+        }
+        Ok(())
     }
 
     /// The stretch near the tip, as the leader has it, or another endpoint where the leader's
@@ -265,7 +296,13 @@ impl Source {
             return Ok(known);
         }
         if chain.top().is_some_and(|top| claim.height <= top.height) {
-            return self.within(cursor, chain, view, claim.height);
+            let within = self.within(cursor, chain, view, claim.height)?;
+            if let Some(id) = within.filter(|id| cursor.finalized != Some(*id))
+                && !view.is_seconded(chain.whose, id.height, |at| chain.at(at).is_some())
+            {
+                self.seconded(&mut progress.compared, chain.whose, id).await?;
+            }
+            return Ok(within);
         }
         let leader = &view.leader;
         let hash = match claim.hash.filter(|_| Arc::ptr_eq(&claim.endpoint, leader)) {
@@ -283,10 +320,7 @@ impl Source {
         if let Some(claimed) = claim.hash.filter(|claimed| *claimed != hash) {
             return Err(disagree(leader, id, &claim.endpoint, claimed));
         }
-        if progress.compared != Some(id) {
-            read::second_opinion(&self.pool, leader, id).await?;
-            progress.compared = Some(id);
-        }
+        self.seconded(&mut progress.compared, leader, id).await?;
         Ok(Some(id))
     }
 
@@ -315,10 +349,11 @@ impl Source {
     }
 }
 
-/// The recorded chain with a stretch on it.
+/// The recorded chain with a stretch on it, as one endpoint has it.
 struct Chain<'a> {
     ground: Option<&'a Ground>,
     stretch: &'a Stretch,
+    whose: &'a Arc<Endpoint>,
 }
 
 impl Chain<'_> {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::pool::Facts;
-use crate::refusal::Refusal;
+use crate::refusal::{Class, Refusal};
 
 /// The first four bytes of `keccak256("decimals()")`.
 pub(crate) const DECIMALS: &str = "0x313ce567";
@@ -46,6 +46,10 @@ pub(crate) async fn verify(endpoint: &Endpoint, facts: &Facts) -> Result<(), Unf
     }
     let token = facts.token.address().evm();
     if code(endpoint, facts).await?.is_empty() {
+        if is_syncing(endpoint).await? {
+            let why = "it reads the chain for the first time and has no contract yet";
+            return Err(Refusal::behind(why).into());
+        }
         return Err(Unfit::Misfit(Error::NoCode { endpoint: name(), token }));
     }
     let found = decimals(endpoint, facts).await?;
@@ -71,6 +75,19 @@ pub(crate) async fn genesis(endpoint: &Endpoint) -> Result<BlockHash, Refusal> {
         endpoint.call("eth_getBlockByNumber", json!(["0x0", false])).await?;
     let block = block.ok_or_else(|| Refusal::behind("it does not have block 0"))?;
     Ok(BlockHash(block.hash.0))
+}
+
+/// Whether a node says that it has not caught up with the chain since it was set up (`eth_syncing`
+/// of the execution APIs: `false`, or an object that says how far it is). One that does not know
+/// the question does not say so.
+pub(crate) async fn is_syncing(endpoint: &Endpoint) -> Result<bool, Refusal> {
+    match endpoint.json("eth_syncing", json!([])).await {
+        Ok(answer) => Ok(answer.get().trim_start().starts_with('{')),
+        Err(Refusal { class: Class::Unsupported | Class::Caller | Class::Unknown, .. }) => {
+            Ok(false)
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 pub(crate) async fn code(endpoint: &Endpoint, facts: &Facts) -> Result<Bytes, Refusal> {

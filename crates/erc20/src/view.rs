@@ -64,6 +64,22 @@ impl View {
         second(&self.claims)
     }
 
+    /// Whether another node than `first` has named a block by its hash that is at this height or
+    /// above and within the scanned chain, where it was held against ours.
+    pub(crate) fn is_seconded(
+        &self,
+        first: &Endpoint,
+        height: u64,
+        within: impl Fn(u64) -> bool,
+    ) -> bool {
+        self.claims.iter().any(|claim| {
+            claim.height >= height
+                && claim.hash.is_some()
+                && !claim.endpoint.is_same_node(first)
+                && within(claim.height)
+        })
+    }
+
     /// The height that is safe by the same rule; none where a node calls a block safe that `ours`
     /// does not hold.
     pub(crate) fn safe(&self, ours: impl Fn(&Claim) -> bool) -> Option<u64> {

@@ -4,6 +4,8 @@
 //! Never: a pause; what is final is credited as before. Why: a node that stands still answers every
 //! question well, and payments above its last block are nobody's until somebody is told.
 
+use std::time::Duration;
+
 use crate::chain::Scan;
 use crate::changes::{ChainRules, CursorMove};
 use crate::desk::Desk;
@@ -33,10 +35,26 @@ pub(crate) fn settle(
     }
 }
 
+/// Why a chain counts as silent on which nothing was ever final: its nodes may not know the tag, and
+/// every header since the first one is kept until one of them is final.
+fn unsettled(mv: &CursorMove, scan: &Scan, now: Time, limit: Duration) -> Option<String> {
+    let first = mv.kept.first().filter(|_| scan.finalized.is_none())?;
+    if now.since(first.time) <= limit {
+        return None;
+    }
+    let last = mv.kept.last().map_or(first.id.height, |last| last.id.height);
+    Some(format!(
+        "nothing is final: no node has named a final block since {} was recorded, the newest one          is {last}; ask another node, or count finality in blocks",
+        first.id.height
+    ))
+}
+
 /// Why a chain counts as silent. One whose final block is not recorded yet is being caught up with.
 fn silent(rules: &ChainRules, mv: &CursorMove, scan: &Scan, now: Time) -> Option<String> {
     let limit = rules.bounds.silent_after?;
-    let finalized = mv.finalized?;
+    let Some(finalized) = mv.finalized else {
+        return unsettled(mv, scan, now, limit);
+    };
     if scan.finalized.is_some_and(|claimed| claimed.height > finalized.height) {
         return None;
     }

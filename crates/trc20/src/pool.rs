@@ -44,8 +44,9 @@ pub(crate) struct Pool {
 pub(crate) struct Exhausted {
     tried: Vec<(String, Refusal)>,
     rests_for: Option<Duration>,
-    /// Endpoints that rest and were not asked, and how many of those asked for it themselves.
-    resting: usize,
+    /// Who rests and was not asked, and what it said last; how many of those asked for it
+    /// themselves.
+    resting: Vec<String>,
     silent: usize,
 }
 
@@ -190,8 +191,10 @@ impl Exhausted {
     /// Notes an endpoint that rests and was not asked.
     pub(crate) fn rests(&mut self, node: &Node) {
         self.waits(node);
-        self.resting = self.resting.saturating_add(1);
-        if node.state().conduct.silent_for().is_some() {
+        let state = node.state();
+        let said = node.hidden(state.conduct.last_error().unwrap_or("it failed"));
+        self.resting.push(format!("{} rests: {said}", node.name));
+        if state.conduct.silent_for().is_some() {
             self.silent = self.silent.saturating_add(1);
         }
     }
@@ -214,13 +217,11 @@ impl Exhausted {
         self.tried.is_empty()
     }
 
-    /// What each endpoint said.
+    /// What each endpoint said, now or before it went to rest.
     pub(crate) fn why(&self) -> String {
-        if self.tried.is_empty() {
-            return "all endpoints rest".to_owned();
-        }
         let said = self.tried.iter().map(|(name, refusal)| format!("{name}: {}", refusal.why));
-        said.collect::<Vec<_>>().join("; ")
+        let said: Vec<String> = said.chain(self.resting.iter().cloned()).collect();
+        if said.is_empty() { "all endpoints rest".to_owned() } else { said.join("; ") }
     }
 
     /// The error of a question that has no block.
@@ -233,7 +234,7 @@ impl Exhausted {
         if asked && all(|class| matches!(class, Class::Unsupported | Class::Caller)) {
             Error::GaveUp { why }
         } else if (asked || self.silent > 0)
-            && self.silent == self.resting
+            && self.silent == self.resting.len()
             && all(|class| matches!(class, Class::Rate { .. }))
         {
             Error::RateLimited { retry_after, why }

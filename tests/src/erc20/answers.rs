@@ -165,6 +165,26 @@ async fn a_node_that_hangs_is_left_at_the_deadline() {
     hanging.heal();
 }
 
+/// Most polls of a long failure find the endpoint resting: what is wrong with it is told all the same.
+#[tokio::test]
+async fn an_endpoint_that_rests_says_why() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut config = config(&[node.http_url()]);
+    config.rest = Arc::new(|_| Duration::from_secs(3_600));
+    let mut follower = Follower::with(config).await;
+    node.fault(Fault::Error {
+        methods: Methods::all(),
+        http_status: 401,
+        body: "this key is no longer paid for".to_owned(),
+        times: None,
+    });
+    follower.step().await.unwrap_err();
+    let error = follower.step().await.unwrap_err().to_string();
+    assert!(error.contains("first rests: "), "{error}");
+    assert!(error.contains("this key is no longer paid for"), "{error}");
+}
+
 #[tokio::test]
 async fn a_stopped_node_is_down_and_comes_back() {
     let chain = chain();

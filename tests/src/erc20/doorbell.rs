@@ -1,7 +1,7 @@
 //! The WebSocket: a doorbell that reconnects, and a way to read for who has no other.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use lab::evm::{Fault, Node};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,6 +39,45 @@ async fn it_rings_for_new_blocks_and_again_after_a_cut() {
     node.stop().await;
     node.restart().await.unwrap();
     rings(&bell, &node).await;
+}
+
+/// A provider that takes every subscription and ends it is asked less and less often.
+#[tokio::test]
+async fn a_subscription_that_is_not_kept_is_no_success() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let rests = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&rests);
+    let mut config = config(&[node.ws_url()]);
+    config.rest = Arc::new(move |failures| {
+        noted.lock().unwrap().push(failures);
+        Duration::ZERO
+    });
+    let follower = Follower::with(config).await;
+    let bell = follower.source.doorbell();
+    for _ in 0..5 {
+        rings(&bell, &node).await;
+        node.fault(Fault::CutWebSockets);
+    }
+    rings(&bell, &node).await;
+    let grown = rests.lock().unwrap().clone();
+    assert!(grown.len() >= 5 && grown.is_sorted_by(|one, next| one < next), "{grown:?}");
+}
+
+/// Whoever pushes does not decide how often every endpoint is polled.
+#[tokio::test]
+async fn a_flood_of_heads_rings_at_a_bounded_rate() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let follower = Follower::with(config(&[node.ws_url()])).await;
+    let bell = follower.source.doorbell();
+    let begun = Instant::now();
+    for _ in 0..300 {
+        timeout(PATIENCE, bell.rung()).await.unwrap();
+        chain.mine_empty(1);
+    }
+    // 256 at once, 20 a second from then on; one was rung for the connection.
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

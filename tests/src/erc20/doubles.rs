@@ -50,6 +50,86 @@ async fn one_node_by_two_ways_is_no_second_opinion() {
     assert!(matches!(error, Error::Disagree { .. }), "{error}");
 }
 
+/// Each block is on its own word only: which branch is the chain's, no header proves.
+#[tokio::test]
+async fn a_branch_of_one_node_alone_is_not_followed_for_long() {
+    for finality in [Finality::Tags, Finality::Blocks(2), Finality::Blocks(10)] {
+        let (one, other) = split(20, 1, 1).await;
+        let mut config = config(&[one.http_url(), other.http_url()]);
+        config.finality = finality;
+        let mut follower = Follower::with(config).await;
+        let error = loop {
+            match follower.step().await {
+                Ok(0) => {
+                    one.chain().mine(vec![noise(1)]);
+                    other.chain().mine(vec![noise(2)]);
+                }
+                Ok(_) => assert!(follower.height() < 27, "{finality:?}"),
+                Err(error) => break error,
+            }
+            let finalized = follower.cursor.finalized.map_or(0, |block| block.height);
+            assert!(finalized <= 20, "{finality:?}");
+        };
+        assert!(matches!(error, Error::Disagree { .. }), "{finality:?}: {error}");
+        let reached = if finality == Finality::Blocks(2) { 22 } else { 26 };
+        assert_eq!(follower.height(), reached, "{finality:?}");
+    }
+}
+
+/// At once, as by a node that made it up while nobody looked.
+#[tokio::test]
+async fn a_branch_that_is_there_at_once_is_not_recorded() {
+    let (one, other) = split(20, 30, 30).await;
+    let mut follower = Follower::new(&[&one, &other]).await;
+    let error = follower.step().await.unwrap_err();
+    assert!(matches!(error, Error::Disagree { height: 44, .. }), "{error}");
+    assert!(follower.cursor.kept.is_empty());
+}
+
+/// Two nodes that are on two branches for a moment, as they are every day.
+#[tokio::test]
+async fn a_short_branch_is_followed_and_left() {
+    let (one, other) = split(20, 3, 3).await;
+    let mut follower = Follower::new(&[&one, &other]).await;
+    follower.catch_up().await;
+    follower.assert_at_tip(&one.chain());
+    one.chain().reorg(3, vec![vec![noise(1)], vec![noise(9)]]);
+    other.chain().rewind(2);
+    follower.catch_up().await;
+    one.chain().mine(vec![noise(3)]);
+    one.chain().mine(vec![noise(4)]);
+    follower.catch_up().await;
+    follower.assert_at_tip(&one.chain());
+}
+
+/// It says that its chain is long, and shows nothing of it: whoever has the blocks is read.
+#[tokio::test]
+async fn a_node_that_boasts_is_not_waited_for() {
+    let chain = chain();
+    let (boaster, honest) = (node(&chain).await, node(&chain).await);
+    let mut paid = traffic(&chain, 20);
+    let mut both = Follower::new(&[&boaster, &honest]).await;
+    both.catch_up().await;
+    let mut alone = Follower::new(&[&boaster]).await;
+    alone.catch_up().await;
+    paid.extend(traffic(&chain, 10));
+    boaster.fault(Fault::Gap { heights: 21..=29 });
+    honest.fault(Fault::Lag { blocks: 4, beyond: BeyondTip::Refuse });
+    both.catch_up().await;
+    assert_eq!(both.height(), 26);
+    assert_eq!(both.source.health()[0].failed, 0, "to be late with a block is no crime");
+    let error = alone.step().await.unwrap_err();
+    let Error::Unread { height: 21, why } = &error else { panic!("{error}") };
+    assert!(why.contains("does not have height 21, below its newest block 30"), "{why}");
+    for node in [&boaster, &honest] {
+        node.heal();
+    }
+    for follower in [&mut both, &mut alone] {
+        follower.catch_up().await;
+        assert_eq!(follower.seen(), paid);
+    }
+}
+
 #[tokio::test]
 async fn two_nodes_under_one_name_are_two() {
     let (one, other) = split(20, 20, 20).await;
@@ -100,12 +180,12 @@ async fn what_was_safe_on_a_branch_that_is_gone_is_not_safe_on_the_next() {
 
 #[tokio::test]
 async fn a_safe_block_of_another_branch_makes_nothing_safe() {
-    let (one, other) = split(20, 20, 20).await;
+    let (one, other) = split(20, 3, 3).await;
     for node in [&one, &other] {
         node.chain().finalize(10);
     }
-    one.chain().safe(30);
-    other.chain().safe(35);
+    one.chain().safe(22);
+    other.chain().safe(23);
     let mut follower = Follower::new(&[&one, &other]).await;
     follower.catch_up().await;
     follower.assert_at_tip(&one.chain());

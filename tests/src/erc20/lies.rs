@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use alloy::primitives::B256;
 use erc20::Error;
-use lab::evm::{BeyondTip, Fault, ForgeLog, LogSpec, Node, Tx};
+use lab::evm::{BeyondTip, Fault, ForgeLog, LogSpec, Methods, Node, Tx};
 
 use super::rig::{Follower, account, at, chain, config, node, noise, pay, seen, traffic};
 
@@ -41,6 +42,29 @@ async fn receipts_are_proved_one_by_one_where_they_do_not_come_together() {
     follower.catch_up().await;
     assert_eq!(follower.seen(), paid);
     assert_eq!(node.requests().count("eth_getTransactionReceipt"), 3);
+}
+
+/// A list of transactions that nothing binds is not followed wherever it leads.
+#[tokio::test]
+async fn a_block_that_lists_transactions_without_end_is_not_asked_for_singly() {
+    let chain = chain();
+    let (liar, honest) = (node(&chain).await, node(&chain).await);
+    let paid = traffic(&chain, 12);
+    liar.fault(Fault::NoReceipts);
+    liar.fault(Fault::EmptyLogs { heights: 10..=10 });
+    let hashes = vec![B256::ZERO; 20_001];
+    let block = serde_json::json!({ "transactions": hashes });
+    liar.fault(Fault::Error {
+        methods: Methods::only(&["eth_getBlockByHash"]),
+        http_status: 200,
+        body: format!(r#"{{"jsonrpc":"2.0","id":$ID,"result":{block}}}"#),
+        times: None,
+    });
+    let mut follower = Follower::new(&[&liar, &honest]).await;
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), paid);
+    assert!(caught(&follower, 0) > 0);
+    assert_eq!(liar.requests().count("eth_getTransactionReceipt"), 0);
 }
 
 #[tokio::test]
@@ -256,14 +280,14 @@ async fn a_history_that_only_its_own_node_has_is_not_believed() {
 
 #[tokio::test]
 async fn a_finalized_block_of_another_chain_stops_the_scan() {
-    let (one, other) = split(20, 20).await;
+    let (one, other) = split(20, 5).await;
     let mut follower = Follower::new(&[&one, &other]).await;
     follower.catch_up().await;
-    one.chain().finalize(30);
-    other.chain().finalize(30);
+    one.chain().finalize(23);
+    other.chain().finalize(23);
     let error = follower.step().await.unwrap_err();
     let Error::Disagree { height, .. } = error else { panic!("{error}") };
-    assert_eq!(height, 30);
+    assert_eq!(height, 23);
 }
 
 #[tokio::test]
@@ -288,8 +312,11 @@ async fn an_endpoint_whose_chain_leaves_ours_too_deep_is_left() {
     let mut follower = Follower::new(&[&one]).await;
     follower.catch_up().await;
     let (cursor, recorded) = (follower.cursor, follower.recorded);
-    // The other chain first: it would reach below the finalized block.
-    let mut follower = Follower::new(&[&other, &one]).await;
+    // The other chain first: it would reach below the finalized block. Who was caught at that is
+    // asked nothing for a while.
+    let mut config = config(&[other.http_url(), one.http_url()]);
+    config.rest = Arc::new(|_| Duration::from_secs(3_600));
+    let mut follower = Follower::with(config).await;
     (follower.cursor, follower.recorded) = (cursor, recorded);
     other.chain().mine_empty(3);
     let paid = traffic(&one.chain(), 5).len();

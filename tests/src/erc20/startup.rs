@@ -55,6 +55,29 @@ async fn an_endpoint_that_was_down_at_the_start_is_checked_before_it_is_used() {
     assert!(health[0].last_error.as_ref().unwrap().contains("has genesis"), "{health:?}");
 }
 
+/// A node that was set up today answers every question, and has nothing yet. It is waited for.
+#[tokio::test]
+async fn a_node_that_reads_the_chain_for_the_first_time_is_not_a_wrong_one() {
+    let chain = chain();
+    let (fresh, good) = (node(&chain).await, node(&chain).await);
+    let paid = traffic(&chain, 10);
+    fresh.fault(Fault::Syncing);
+    let error = Source::connect(config(&[fresh.http_url()])).await.err().unwrap();
+    let Error::AllEndpointsDown { why, .. } = &error else { panic!("{error}") };
+    assert!(why.contains("reads the chain for the first time"), "{why}");
+    let reports = Source::inspect(&config(&[fresh.http_url()])).await.unwrap();
+    let said = |failure: &erc20::Failure| failure.why.contains("for the first time");
+    assert!(reports[0].failures.iter().any(said), "{reports:?}");
+    let mut follower = Follower::new(&[&fresh, &good]).await;
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), paid);
+    assert!(!follower.source.health()[0].verified);
+    fresh.heal();
+    chain.mine_empty(1);
+    follower.catch_up().await;
+    assert!(follower.source.health()[0].verified);
+}
+
 #[tokio::test]
 async fn without_any_endpoint_there_is_no_source() {
     let chain = chain();

@@ -60,6 +60,23 @@ async fn nodes_that_answer_and_stand_still_are_a_stall() {
     assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
 }
 
+/// Nobody has failed, and nothing comes: an endpoint that is slow, or a plan of few requests.
+#[tokio::test]
+async fn a_look_that_takes_long_is_a_stall_until_it_ends() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (chain, node) = scripted_node().await;
+    let mut daemon = started(folder.path(), &node, ["500ms", "never"]).await;
+    daemon.recorded(12).await;
+    node.fault(Fault::Hang { methods: Methods::only(&["eth_getLogs"]), times: None });
+    let block = chain.mine(vec![transfer()]);
+    daemon.said_times("this look takes long, and goes on", 1).await;
+    node.heal();
+    daemon.recorded(block.height).await;
+    assert_eq!(daemon.said(FAILED), 0);
+    daemon.stop().await;
+    assert_eq!(marks(folder.path()).await, ["chain.stalled", "chain.recovered"]);
+}
+
 /// Nobody answers from the start: what `chain show` says is not `new`.
 #[tokio::test]
 async fn nodes_that_never_answered_are_a_stall_until_they_do() {

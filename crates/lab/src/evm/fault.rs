@@ -122,6 +122,14 @@ pub enum Fault {
         /// Which ones.
         heights: RangeInclusive<u64>,
     },
+    /// Blocks at these heights come as `null`, by number and by hash, whatever the newest one is.
+    Gap {
+        /// Which ones.
+        heights: RangeInclusive<u64>,
+    },
+    /// The node reads the chain for the first time, as geth does it: its newest block is the first
+    /// one, no contract is there yet, and `eth_syncing` says how far it is.
+    Syncing,
     /// Every WebSocket closes, once, now. Nothing is left to heal.
     CutWebSockets,
     /// Subscriptions are accepted and nothing is pushed.

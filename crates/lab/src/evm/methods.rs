@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, U256};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::abi::{self, Question};
 use super::block::Block;
@@ -28,7 +28,7 @@ pub(crate) fn answer(view: &View<'_>, method: &str, params: &Value) -> Answer {
         "eth_chainId" => Ok(render::quantity(chain_id(view))),
         "net_version" => Ok(Value::String(chain_id(view).to_string())),
         "web3_clientVersion" => Ok(Value::from(VERSION)),
-        "eth_syncing" => Ok(Value::Bool(false)),
+        "eth_syncing" => Ok(syncing(view)),
         "eth_gasPrice" => Ok(render::quantity(2_000_000_000_u64)),
         "eth_blockNumber" => Ok(render::quantity(view.tip())),
         "eth_getBlockByNumber" => block_by_number(view, params),
@@ -53,6 +53,7 @@ pub(crate) fn answer(view: &View<'_>, method: &str, params: &Value) -> Answer {
         "eth_getCode" => {
             state_at(view, params.get(1), 1)?;
             let known = view.state.tokens.contains_key(&required::<Address>(params, 0)?);
+            let known = known && !view.is(|fault| *fault == Fault::Syncing);
             Ok(Value::from(if known { TOKEN_CODE } else { "0x" }))
         }
         "eth_getBalance" | "eth_getTransactionCount" => {
@@ -62,6 +63,19 @@ pub(crate) fn answer(view: &View<'_>, method: &str, params: &Value) -> Answer {
         }
         _ => Err(RpcError::no_such_method(method)),
     }
+}
+
+/// `false`, or how far a node is that reads the chain for the first time.
+fn syncing(view: &View<'_>) -> Value {
+    if !view.is(|fault| *fault == Fault::Syncing) {
+        return Value::Bool(false);
+    }
+    let highest = view.state.tip().header.number;
+    json!({
+        "startingBlock": "0x0",
+        "currentBlock": "0x0",
+        "highestBlock": render::quantity(highest),
+    })
 }
 
 fn chain_id(view: &View<'_>) -> u64 {

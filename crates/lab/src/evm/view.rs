@@ -78,6 +78,9 @@ impl<'a> View<'a> {
     /// A block by hash, its header at least.
     pub(crate) fn by_hash(&self, hash: B256) -> Option<&'a Arc<Block>> {
         let block = self.state.known.get(&hash).filter(|block| block.header.number <= self.tip)?;
+        if self.lacks(block.header.number) {
+            return None;
+        }
         let gone = !self.state.is_canonical(block) && self.state.orphans == Orphans::Nothing;
         (!gone).then_some(block)
     }
@@ -93,8 +96,13 @@ impl<'a> View<'a> {
     pub(crate) fn named(&self, named: Named) -> Result<Option<&'a Arc<Block>>, RpcError> {
         match named {
             Named::Hash(hash) => Ok(self.by_hash(hash)),
+            Named::Tag(Tag::Height(height)) if self.lacks(height) => Ok(None),
             Named::Tag(tag) => Ok(self.at(self.height(tag, "block")?)),
         }
+    }
+
+    fn lacks(&self, height: u64) -> bool {
+        self.is(|fault| matches!(fault, Fault::Gap { heights } if heights.contains(&height)))
     }
 }
 
@@ -102,6 +110,7 @@ impl<'a> View<'a> {
 pub(crate) fn lag(faults: &[Fault]) -> u64 {
     let behind = |fault: &Fault| match fault {
         Fault::Lag { blocks, .. } => *blocks,
+        Fault::Syncing => u64::MAX,
         _ => 0,
     };
     faults.iter().map(behind).fold(0, u64::saturating_add)
