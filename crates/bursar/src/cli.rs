@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::derive::{self, KeyError};
+use crate::phrase;
 use crate::reconcile::Reconcile;
 
 /// Watches USDT arrive, matches it to orders, and turns it into credits in a double-entry ledger.
@@ -591,7 +592,7 @@ pub fn refuse_keys(arguments: &[String]) -> Option<String> {
         before = argument;
     }
     let words = arguments.iter().flat_map(|argument| argument.split_whitespace());
-    derive::is_phrase(words).then(|| format!("{}; {IN_HISTORY}", KeyError::SeedPhrase))
+    phrase::is_among(words).then(|| format!("{}; {IN_HISTORY}", KeyError::SeedPhrase))
 }
 
 /// No option of ours has a longer name.

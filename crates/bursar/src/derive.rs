@@ -11,12 +11,12 @@ use payments::address::{Address, lower_hex};
 use sha2::{Digest as _, Sha256};
 use sha3::Keccak256;
 
+use crate::phrase;
+
 /// The largest non-hardened index (BIP32: indices from 2^31 are hardened).
 pub const LAST_INDEX: u32 = 0x7fff_ffff;
 /// An extended key has 111 characters; so many of one are enough to search for the rest.
 const NEARLY_A_KEY: usize = 50;
-/// The words of BIP39's shortest phrase.
-const SHORTEST_PHRASE: usize = 12;
 
 /// Why a text is not a usable key. No variant repeats the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,27 +112,14 @@ impl Account {
     }
 }
 
-/// What a text must never be or hold: a private extended key, whole or nearly, or a seed phrase as
-/// long as BIP39 has them.
+/// What a text must never be or hold: a private extended key, whole or nearly, or a seed phrase.
 #[must_use]
 pub fn private(text: &str) -> Option<KeyError> {
     let mut parts = text.split(|c: char| !c.is_ascii_alphanumeric());
     if parts.any(|part| part.len() >= NEARLY_A_KEY && part.get(1..4) == Some("prv")) {
         return Some(KeyError::Private);
     }
-    is_phrase(text.split_whitespace()).then_some(KeyError::SeedPhrase)
-}
-
-/// Whether a seed phrase is among these words: so many in a row as BIP39's shortest phrase has,
-/// each as long as a word of its list.
-pub(crate) fn is_phrase<'a>(words: impl Iterator<Item = &'a str>) -> bool {
-    let listed =
-        |word: &str| (3..=8).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_alphabetic());
-    let mut row = 0usize;
-    words.into_iter().any(|word| {
-        row = if listed(word) { row.saturating_add(1) } else { 0 };
-        row >= SHORTEST_PHRASE
-    })
+    phrase::is_among(text.split_whitespace()).then_some(KeyError::SeedPhrase)
 }
 
 /// Whether a text is as long as a raw private key, and as a transaction's hash.

@@ -133,5 +133,7 @@ const fn is_unusable(error: &store::Error) -> bool {
             | E::Checksum(_)
             | E::Setting { .. }
             | E::Url
+            | E::UrlUnread
+            | E::NotADatabase(_)
     )
 }

@@ -91,11 +91,13 @@ async fn journals(opened: &Opened, after: u64, limit: u32, output: Output) -> Re
         .map(|(seq, journal)| json!({ "seq": seq, "journal": journal_json(journal) }))
         .collect();
     let next = journals.last().map(|(seq, _)| *seq);
+    let more = next.filter(|_| is_full(journals.len(), limit));
     output.print(&json!({ "journals": value, "next": next }), || {
-        numbered(journals.iter().flat_map(|(seq, journal)| {
+        let lines = journals.iter().flat_map(|(seq, journal)| {
             let of = move |entry| (*seq, entry_cells(journal.effective, entry, &journal.key));
             journal.entries.iter().map(of)
-        }))
+        });
+        numbered(lines, more)
     })
 }
 
@@ -128,21 +130,27 @@ async fn account_entries(
         })
         .collect();
     let next = lines.last().map(|line| line.journal);
+    let more = next.filter(|_| is_full(lines.len(), limit));
     output.print(&json!({ "entries": value, "next": next }), || {
-        numbered(
-            lines
-                .iter()
-                .map(|line| (line.journal, entry_cells(line.effective, &line.entry, &line.key))),
-        )
+        let cells = |line: &store::EntryLine| {
+            (line.journal, entry_cells(line.effective, &line.entry, &line.key))
+        };
+        numbered(lines.iter().map(cells), more)
     })
 }
 
-/// Lines of the ledger as a table, each with the number of its journal.
-fn numbered(lines: impl Iterator<Item = (u64, Vec<String>)>) -> String {
+/// Whether there may be more than what was read.
+fn is_full(read: usize, limit: u32) -> bool {
+    usize::try_from(limit).is_ok_and(|limit| read >= limit)
+}
+
+/// Lines of the ledger as a table, each with the number of its journal, and where to go on.
+fn numbered(lines: impl Iterator<Item = (u64, Vec<String>)>, more: Option<u64>) -> String {
     let rows: Vec<Vec<String>> =
         lines.map(|(seq, cells)| std::iter::once(seq.to_string()).chain(cells).collect()).collect();
     let header: Vec<&str> = std::iter::once("seq").chain(ENTRY_HEADER).collect();
-    table(&header, &rows)
+    let more = more.map_or_else(String::new, |next| format!("\nMore with --after {next}\n"));
+    format!("{}{more}", table(&header, &rows))
 }
 
 /// `bursar ledger verify`

@@ -10,6 +10,9 @@ use bursar::cli::{Cli, Command};
 use clap::Parser as _;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What a thread made another one frees: each row that is bound on its way to the database.
 #[global_allocator]
@@ -18,16 +21,16 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// A filter for everything, such as `trace`, stops short of these: they write requests whole, and
 /// an endpoint's path is its key. What the socket's own crates call an error is a lost connection,
 /// which is told by whoever opens another.
-const BOUNDS: [&str; 9] = [
-    "alloy_pubsub=off",
-    "alloy_transport_ws=off",
-    "h2=info",
-    "hyper=info",
-    "hyper_util=info",
-    "reqwest=info",
-    "rustls=info",
-    "tokio_tungstenite=info",
-    "tungstenite=info",
+const BOUNDS: [(&str, LevelFilter); 9] = [
+    ("alloy_pubsub", LevelFilter::OFF),
+    ("alloy_transport_ws", LevelFilter::OFF),
+    ("h2", LevelFilter::INFO),
+    ("hyper", LevelFilter::INFO),
+    ("hyper_util", LevelFilter::INFO),
+    ("reqwest", LevelFilter::INFO),
+    ("rustls", LevelFilter::INFO),
+    ("tokio_tungstenite", LevelFilter::INFO),
+    ("tungstenite", LevelFilter::INFO),
 ];
 
 fn main() -> ExitCode {
@@ -66,11 +69,16 @@ fn begin_log(cli: &Cli) {
     let goes_on = matches!(cli.command, Command::Run | Command::Rescan(_) | Command::Record(_));
     let usual = if goes_on { "info" } else { "error" };
     let asked = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    let bounds = BOUNDS.iter().filter_map(|bound| bound.parse().ok());
-    let filter = bounds.fold(asked, EnvFilter::add_directive);
     let colours = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if cli.json { log.json().init() } else { log.with_target(false).with_ansi(colours).init() }
+    // Two filters: of one alone the directive that names most of a target decides.
+    let bounds = Targets::new().with_default(LevelFilter::TRACE).with_targets(BOUNDS);
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(asked).with(bounds);
+    if cli.json {
+        registry.with(log.json()).init();
+    } else {
+        registry.with(log.with_target(false).with_ansi(colours)).init();
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "the one line a failed command ends with")]

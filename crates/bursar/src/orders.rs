@@ -19,6 +19,7 @@ use crate::address::{self, Fresh};
 use crate::cli::{OrderCreate, OrderList};
 use crate::config::{Chain, Config};
 use crate::error::{Error, input};
+use crate::metadata;
 use crate::node::Node;
 use crate::notices;
 use crate::open::Opened;
@@ -39,6 +40,8 @@ struct Asked {
     due: Option<Usdt>,
     price: Price,
     expires_after: Option<Duration>,
+    /// Whether that was said, and not taken from the config.
+    states_expiry: bool,
     refund_to: Option<Address>,
     metadata: Option<String>,
     terms: Terms,
@@ -88,9 +91,13 @@ pub async fn make(opened: &Opened, asked: &OrderCreate) -> Result<(Dossier, bool
     let (_, chain) = opened.config.chain(asked.chain.as_str())?;
     // The rules are asked before an address is used up: for an order that exists, or cannot be.
     let nowhere = Fresh { address: Address([0; 20]), index: None };
-    let draft = asked.order(opened.books.clock.now(), nowhere);
+    let mut draft = asked.order(opened.books.clock.now(), nowhere);
     let existing = opened.books.store.order(&asked.id).await?;
     if let Some(existing) = existing {
+        if !asked.states_expiry {
+            // What the config says by now is nothing that was asked for.
+            draft.expires_at = existing.order.lifetime().map(|life| draft.created_at.after(life));
+        }
         opened.books.judge(&Update::Create(draft)).await?;
         return Ok((existing, false));
     }
@@ -176,7 +183,19 @@ fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
     };
     let terms = terms(chain, due)?;
     let chain = name.clone();
-    Ok(Asked { id, customer, chain, due, price, expires_after, refund_to, metadata, terms })
+    let states_expiry = asked.expires_after.is_some();
+    Ok(Asked {
+        id,
+        customer,
+        chain,
+        due,
+        price,
+        expires_after,
+        states_expiry,
+        refund_to,
+        metadata,
+        terms,
+    })
 }
 
 fn read_expiry(text: &str) -> Result<Duration, Error> {
@@ -199,9 +218,7 @@ fn read_metadata(text: &str) -> Result<String, Error> {
     if text.len() > LONGEST_METADATA {
         return Err(input(field, format!("is longer than {LONGEST_METADATA} bytes")));
     }
-    let value: Value =
-        serde_json::from_str(text).map_err(|why| input(field, format!("is not JSON: {why}")))?;
-    Ok(value.to_string())
+    metadata::read(text).map_err(|why| input(field, why))
 }
 
 /// What is due and what it buys, from a plan, an amount or an open order.
@@ -289,6 +306,9 @@ pub async fn cancel(opened: &Opened, id: &str, output: Output) -> Result<(), Err
 /// When the database fails.
 pub async fn list(opened: &Opened, options: &OrderList, output: Output) -> Result<(), Error> {
     let (orders, next) = select(opened, options).await?;
+    if let (Some(chain), true) = (&options.chain, orders.is_empty()) {
+        known(opened, chain).await?;
+    }
     let value = json!({
         "orders": orders.iter().map(|dossier| opened.view.order_json(dossier, &[])).collect::<Vec<_>>(),
         "next": next,
@@ -340,6 +360,16 @@ async fn select(
             }
         }
     }
+}
+
+/// Refuses a chain that is not in the config and never was in the books: a list of nothing would
+/// look like an answer.
+async fn known(opened: &Opened, chain: &str) -> Result<(), Error> {
+    let cursors = opened.books.store.cursors().await?;
+    if cursors.iter().any(|cursor| cursor.chain.as_str() == chain) {
+        return Ok(());
+    }
+    opened.config.chain(chain).map(|_| ())
 }
 
 fn filter(options: &OrderList) -> Result<OrderFilter, Error> {

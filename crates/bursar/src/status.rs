@@ -83,7 +83,7 @@ fn age(now: Time, then: Time) -> u64 {
 }
 
 async fn look(name: &ChainName, chain: &Chain) -> Vec<Seen> {
-    let each = chain.node.alone().into_iter().map(|(endpoint, node)| async move {
+    let each = chain.node.each().into_iter().map(|(endpoint, node)| async move {
         let asked = async {
             let node = Node::connect(node).await?;
             node.newest_final().await

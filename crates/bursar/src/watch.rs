@@ -394,8 +394,9 @@ impl Watcher {
     }
 }
 
-/// Marks a chain whose look takes longer than `patience`, so that every process can say so. The look
-/// goes on: with a plan of few requests a second it may be a long one, and what it read counts.
+/// Marks a chain whose look takes longer than `patience`, so that every process can say so. The
+/// look goes on: with a plan of few requests a second it may be a long one, and what it read is
+/// recorded.
 async fn overdue(books: &Books, chain: &ChainName, patience: Duration) -> Infallible {
     tokio::time::sleep(patience).await;
     let seconds = patience.as_secs_f32();

@@ -22,8 +22,8 @@ use crate::link;
 use crate::refusal::Refusal;
 use crate::token::{TRANSFER, Token};
 
-/// How often a subscription rings in the long run, and how often at once: whoever pushes decides how
-/// much comes, and every ring is a poll of every endpoint.
+/// How often a subscription rings in the long run, and how often at once: whoever pushes decides
+/// how much comes, and every ring is a poll of every endpoint.
 const RINGS_A_SECOND: u32 = 20;
 const RINGS_AT_ONCE: u32 = 256;
 /// How long a subscription is kept before it counts for one that works.

@@ -30,8 +30,8 @@ use crate::token::{TRANSFER, Token};
 /// The type of the receipts of deposits on OP-stack chains, which carry two more fields.
 const DEPOSIT: u8 = 0x7e;
 
-/// The most receipts of one block that are asked for singly. A transaction costs 21,000 gas at least
-/// (G_transaction of the Yellow Paper): a block of so many has a limit of 420 million.
+/// The most receipts of one block that are asked for singly. A transaction costs at least 21,000
+/// gas (`G_transaction` of the Yellow Paper): a block of so many has a limit of 420 million.
 const MOST_SINGLY: usize = 20_000;
 
 /// A receipt, as far as the root binds it.

@@ -98,6 +98,14 @@ pub enum Status {
     Cancelled,
 }
 
+impl Order {
+    /// Milliseconds from its making to its expiry; none where it waits for ever.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<i64> {
+        self.expires_at.map(|at| at.0.saturating_sub(self.created_at.0))
+    }
+}
+
 impl Status {
     /// The word for it.
     #[must_use]
@@ -161,7 +169,10 @@ impl Dossier {
         if self.paid.is_some() {
             return Status::Paid;
         }
-        let seen = self.sum(|state| matches!(state, State::Pending) || Self::is_counting(state));
+        let seen = self.sum(|deposit| {
+            let may_count = deposit.state == State::Pending && !self.is_too_late_at(deposit.time);
+            may_count || Self::is_counting(deposit.state)
+        });
         if self.cancelled.is_some() {
             Status::Cancelled
         } else if !seen.is_zero() && self.covers(seen) {
@@ -178,13 +189,13 @@ impl Dossier {
     /// What is final and counts towards the amount due.
     #[must_use]
     pub fn counted(&self) -> Usdt {
-        self.sum(Self::is_counting)
+        self.sum(|deposit| Self::is_counting(deposit.state))
     }
 
     /// What has been seen on the order's chain and is not yet final.
     #[must_use]
     pub fn pending(&self) -> Usdt {
-        self.sum(|state| state == State::Pending)
+        self.sum(|deposit| deposit.state == State::Pending)
     }
 
     /// Whether `amount` covers the order. Any amount covers an open one.
@@ -207,6 +218,13 @@ impl Dossier {
         self.deadline().is_some_and(|deadline| time > deadline)
     }
 
+    /// Whether a deposit of a block at `time` is so late that a person decides about it.
+    pub(crate) fn is_too_late_at(&self, time: Time) -> bool {
+        let Terms { late, late_window, .. } = self.order.terms;
+        let window = self.deadline().map(|deadline| deadline.after(late_window));
+        late == Policy::Hold && self.is_over_at(time) && window.is_some_and(|window| time > window)
+    }
+
     /// Whether the order's time is over as far as finalized blocks tell.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
@@ -218,12 +236,12 @@ impl Dossier {
         matches!(state, State::Confirmed | State::Credited | State::Suspended(CaseKind::Underpaid))
     }
 
-    fn sum(&self, counts: impl Fn(State) -> bool) -> Usdt {
+    fn sum(&self, counts: impl Fn(&Deposit) -> bool) -> Usdt {
         self.deposits
             .iter()
             .filter(|deposit| deposit.id.chain == self.order.chain)
             .filter(|deposit| deposit.reached(&self.order))
-            .filter(|deposit| deposit.id.other_token.is_none() && counts(deposit.state))
+            .filter(|deposit| deposit.id.other_token.is_none() && counts(deposit))
             .filter(|deposit| deposit.amount >= self.order.terms.dust)
             .fold(Usdt::ZERO, |sum, deposit| sum.plus(self.worth(deposit)).unwrap_or(Usdt::MAX))
     }

@@ -153,10 +153,7 @@ pub fn plan(
         Update::Asked { chain, answers } => {
             contract::asked(rules_of(rules, chain)?, snapshot, chain, answers, now)
         }
-        Update::Create(order) => {
-            rules_of(rules, &order.chain)?;
-            create(snapshot, order, now)
-        }
+        Update::Create(order) => create(rules_of(rules, &order.chain)?, snapshot, order, now),
         Update::Cancel(order) => cancel(rules, snapshot, order, now),
         Update::Resolve { case, resolution, by, why } => {
             resolve::resolve(rules, snapshot, case, &Said { resolution, by, why }, now)
@@ -455,7 +452,12 @@ fn read(rules: &ChainRules, chain: &ChainName, transfer: &Transfer) -> Result<De
     })
 }
 
-fn create(snapshot: &Snapshot, order: &Order, now: Time) -> Result<Changes, PlanError> {
+fn create(
+    rules: &ChainRules,
+    snapshot: &Snapshot,
+    order: &Order,
+    now: Time,
+) -> Result<Changes, PlanError> {
     if let Some(existing) = snapshot.dossiers.get(&order.id) {
         return match other_terms(&existing.order, order) {
             None => Ok(Changes::default()),
@@ -466,6 +468,22 @@ fn create(snapshot: &Snapshot, order: &Order, now: Time) -> Result<Changes, Plan
         return Err(PlanError::AddressTaken(order.id.clone()));
     }
     contradiction(order)?;
+    // Frozen with the order, it would be refused when it is needed.
+    let unfit = order.refund_to.and_then(|to| {
+        if to.0 == [0; 20] {
+            Some("is nobody's")
+        } else if to == rules.token {
+            Some("is the token's own contract")
+        } else if to == order.address || snapshot.owners.contains_key(&to) {
+            Some("is a deposit address of ours")
+        } else {
+            None
+        }
+    });
+    if let Some(why) = unfit {
+        let (order, why) = (order.id.clone(), why.to_owned());
+        return Err(PlanError::BadOrder { order, field: "refund address", why });
+    }
     let mut desk = Desk::new(snapshot, now);
     desk.tell_created(order);
     Ok(Changes { created: Some(order.clone()), ..desk.finish() })
@@ -474,14 +492,12 @@ fn create(snapshot: &Snapshot, order: &Order, now: Time) -> Result<Changes, Plan
 /// The first term in which two orders of one id differ. What is assigned (address, times) and
 /// what the config froze are not terms of the shop.
 fn other_terms(existing: &Order, asked: &Order) -> Option<&'static str> {
-    let lifetime =
-        |order: &Order| order.expires_at.map(|at| at.0.saturating_sub(order.created_at.0));
     [
         ("customer", existing.customer != asked.customer),
         ("chain", existing.chain != asked.chain),
         ("amount", existing.due != asked.due),
         ("price", existing.price != asked.price),
-        ("expiry", lifetime(existing) != lifetime(asked)),
+        ("expiry", existing.lifetime() != asked.lifetime()),
         ("refund address", existing.refund_to != asked.refund_to),
         ("metadata", existing.metadata != asked.metadata),
     ]

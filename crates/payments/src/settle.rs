@@ -132,14 +132,10 @@ impl Work {
         if order.due.is_some() && self.dossier.paid.is_some() {
             return Verdict::Suspend(CaseKind::Duplicate);
         }
-        let deadline = self.dossier.deadline();
-        let late = self.dossier.is_over_at(deposit.time);
-        let window = deadline.map(|deadline| deadline.after(order.terms.late_window));
-        let too_late = late && window.is_some_and(|end| deposit.time > end);
-        if too_late && order.terms.late == Policy::Hold {
+        if self.dossier.is_too_late_at(deposit.time) {
             return Verdict::Suspend(CaseKind::Late);
         }
-        Verdict::Count { late }
+        Verdict::Count { late: self.dossier.is_over_at(deposit.time) }
     }
 
     fn judge(&mut self, at: usize, deposit: &Deposit) -> Result<(), PlanError> {

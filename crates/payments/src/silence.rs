@@ -35,8 +35,8 @@ pub(crate) fn settle(
     }
 }
 
-/// Why a chain counts as silent on which nothing was ever final: its nodes may not know the tag, and
-/// every header since the first one is kept until one of them is final.
+/// Why a chain counts as silent on which nothing was ever final: its nodes may not know the tag,
+/// and every header since the first one is kept until one of them is final.
 fn unsettled(mv: &CursorMove, scan: &Scan, now: Time, limit: Duration) -> Option<String> {
     let first = mv.kept.first().filter(|_| scan.finalized.is_none())?;
     if now.since(first.time) <= limit {

@@ -115,11 +115,15 @@ impl Pools {
         // Statements are not for the log.
         let quiet = "off".parse().map_err(|_| Error::Url)?;
         let options = AnyConnectOptions::from_str(&url)
-            .map_err(|_| Error::Url)?
+            .map_err(|_| Error::UrlUnread)?
             .log_statements(quiet)
             .log_slow_statements(quiet, Duration::ZERO);
         match engine {
             Engine::Sqlite => {
+                // As below; and a file is not read before something is asked.
+                let mut first = options.connect().await?;
+                first.execute("PRAGMA schema_version").await?;
+                first.close().await?;
                 let writer = pool(engine, 1).connect_with(options.clone()).await?;
                 let commits = Commits::at(engine, &options)?;
                 let reader = pool(engine, CONNECTIONS).connect_lazy_with(options);

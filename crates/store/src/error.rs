@@ -52,6 +52,15 @@ pub enum Error {
     /// The URL is neither `sqlite:` nor `postgres:`.
     #[error("the database URL must begin with sqlite: or postgres:")]
     Url,
+    /// A URL that begins as it should, and cannot be read.
+    #[error(
+        "the database URL cannot be read: its port is a number, and what is special in a user or a \
+         password (/ @ : # ? %) is percent-encoded"
+    )]
+    UrlUnread,
+    /// The file is not one of SQLite's.
+    #[error("the file of the books is not an SQLite database")]
+    NotADatabase(#[source] sqlx::Error),
     /// A row that does not parse. Guessing about money is worse than stopping.
     #[error("{table}.{column} of row `{row}` {why}")]
     Broken {
@@ -85,6 +94,8 @@ enum Trouble {
     Busy,
     /// It cannot be reached, or cannot reach its own files.
     Away,
+    /// A file that is something else.
+    Foreign,
 }
 
 impl Trouble {
@@ -103,6 +114,7 @@ impl Trouble {
         match code.parse::<u32>().ok()? & 0xff {
             13 => Some(Self::Full),
             5 => Some(Self::Busy),
+            26 => Some(Self::Foreign),
             // Out of memory, an I/O error, a file that cannot be opened, a lock that is not given.
             7 | 10 | 14 | 15 => Some(Self::Away),
             _ => None,
@@ -116,6 +128,7 @@ impl From<sqlx::Error> for Error {
         match trouble(&error) {
             Some(Trouble::Full) => return Self::Full(error),
             Some(Trouble::Busy | Trouble::Away) => return Self::Unavailable(error),
+            Some(Trouble::Foreign) => return Self::NotADatabase(error),
             None => {}
         }
         match error {
@@ -176,11 +189,11 @@ mod tests {
             ("53300", Some(Trouble::Away)),
             ("57P01", Some(Trouble::Away)),
             ("58030", Some(Trouble::Away)),
-            // A constraint, a trigger, a file that is not a database; a statement ended by a person.
+            ("26", Some(Trouble::Foreign)),
+            // A constraint, a trigger; a statement ended by a person.
             ("19", None),
             ("1811", None),
             ("2067", None),
-            ("26", None),
             ("23505", None),
             ("P0001", None),
             ("57014", None),

@@ -117,7 +117,9 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
         Update::Create(order) => {
             let mut parts = Parts::default();
             parts.wanted.insert(order.id.clone());
-            parts.snapshot.owners = owners(link, &[order.address]).await?;
+            let named: Vec<Address> =
+                [Some(order.address), order.refund_to].into_iter().flatten().collect();
+            parts.snapshot.owners = owners(link, &named).await?;
             parts.finish(link).await
         }
         Update::Cancel(order) => {

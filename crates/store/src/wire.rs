@@ -45,13 +45,13 @@ impl Commits {
         let quiet = "off".parse().map_err(|_| Error::Url)?;
         match engine {
             Engine::Sqlite => {
-                let options = SqliteConnectOptions::from_url(url).map_err(|_| Error::Url)?;
+                let options = SqliteConnectOptions::from_url(url).map_err(|_| Error::UrlUnread)?;
                 let options = options.log_statements(quiet);
                 let options = options.log_slow_statements(quiet, Duration::ZERO);
                 Ok(Self::Sqlite(pool(engine, 1).connect_lazy_with(options)))
             }
             Engine::Postgres => {
-                let options = PgConnectOptions::from_url(url).map_err(|_| Error::Url)?;
+                let options = PgConnectOptions::from_url(url).map_err(|_| Error::UrlUnread)?;
                 let options = options.log_statements(quiet);
                 let options = options.log_slow_statements(quiet, Duration::ZERO);
                 Ok(Self::Postgres(pool(engine, CONNECTIONS).connect_lazy_with(options)))

@@ -2,6 +2,7 @@
 //!
 //! In: the same payments under either policy. Out: a case, or credits at the order's rate.
 
+use payments::changes::Finality;
 use payments::order::{Order, Policy};
 
 use super::world::{World, pay, says};
@@ -83,7 +84,6 @@ fn after_the_window_by_policy() {
         "deposit:ethereum:t1:0: custody:ethereum:@A -> order:A 100.00 USDT.ethereum
         suspend:ethereum:t1:0:late: order:A -> suspense:late 100.00 USDT.ethereum
         deposit.detected A ethereum:t1:0 amount=100.00 raw=100000000
-        order.confirming A counted=0.00 pending=100.00
         order.expired A counted=0.00
         deposit.confirmed A ethereum:t1:0 amount=100.00
         case.opened A ethereum:t1:0 late:ethereum:t1:0 kind=late amount=100.00",
@@ -93,6 +93,24 @@ fn after_the_window_by_policy() {
     credited.finalize("ethereum", 1);
     assert!(credited.news().ends_with("credits.granted A customer=acme credits=10000"));
     says(&credited.state("A"), "paid\n ethereum:t1:0 100.00 credited late");
+}
+
+/// It is seen, and nobody is told that it will count.
+#[test]
+fn what_comes_after_the_window_does_not_confirm_the_order() {
+    let mut world = world(|_| {});
+    world.finality("ethereum", &[(None, Finality::Finalized)]);
+    world.mine_at("ethereum", 2000, &[]);
+    world.finalize("ethereum", 1);
+    world.skip();
+    world.mine_at("ethereum", 2001, &[pay("t1", "A", "100")]);
+    says(&world.news(), "deposit.detected A ethereum:t1:0 amount=100.00 raw=100000000");
+    says(&world.state("A"), "expired\n ethereum:t1:0 100.00 pending");
+    world.finalize("ethereum", 2);
+    says(
+        &world.state("A"),
+        "expired\n ethereum:t1:0 100.00 suspended late\n case late:ethereum:t1:0 100.00: open",
+    );
 }
 
 #[test]

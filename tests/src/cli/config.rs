@@ -178,6 +178,25 @@ async fn books_stay_with_the_token_they_were_begun_with() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_none_is_named_at_once() {
+    let counter = Counter::bare().await;
+    let letter = "a letter to the bank\n".repeat(100);
+    std::fs::write(counter.path("letter.txt"), letter).expect("written");
+    counter.write_with("sqlite:books.db", "sqlite:letter.txt");
+    for arguments in [&["order", "list"][..], &["migrate"], &["run"]] {
+        let said = counter.refused(arguments).await;
+        let why = "database: the file of the books is not an SQLite database: ";
+        assert!(said.starts_with(why), "{said}");
+    }
+    for url in ["postgres://u:SEC/RET@localhost/books", "postgres://u:SECRET@localhost:http/books"]
+    {
+        let said = said(&counter, "sqlite:books.db", url).await;
+        assert!(said.starts_with("database: the database URL cannot be read: "), "{said}");
+        assert!(!said.contains("SEC"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn books_of_another_version_are_left_alone() {
     let counter = Counter::open().await;
     counter.tamper("INSERT INTO migrations VALUES (9999, 'of the future', 'x')").await;

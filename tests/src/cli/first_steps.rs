@@ -262,3 +262,40 @@ async fn a_recording_that_is_stopped_is_kept() {
     let said = counter.refused(&["record", "--chain=ethereum", "--out=x"]).await;
     assert!(said.contains("none is http or https, which a tape needs"), "{said}");
 }
+
+#[tokio::test]
+async fn bounds_that_are_none_begin_no_run() {
+    let counter = Counter::open().await;
+    for (bounds, why) in [
+        (["--from=x", "--to=5"], "--from: `x` is neither a height nor an RFC 3339 time"),
+        (["--from=1", "--to=soon"], "--to: `soon` is neither a height nor an RFC 3339 time"),
+        (["--from=10", "--to=5"], "--from: height 10 is above --to, height 5"),
+    ] {
+        let said = counter.refused(&["reconcile", bounds[0], bounds[1]]).await;
+        assert_eq!(said, why);
+    }
+}
+
+#[tokio::test]
+async fn every_endpoint_is_on_the_screen_with_what_is_wrong_with_it() {
+    let counter = Counter::open().await;
+    let endpoint = |name: &str, url: &str| {
+        format!("[[chains.ethereum.endpoints]]\nname = \"{name}\"\nurl = \"{url}\"\n\n")
+    };
+    let first = "[[chains.ethereum.endpoints]]\nname = \"node\"";
+    let more = [
+        endpoint("socket", &counter.node.ws_url()),
+        endpoint("third", "http://127.0.0.1:9"),
+        endpoint("fourth", "http://127.0.0.1:10"),
+    ];
+    counter.write_with(first, &format!("{}{first}", more.concat()));
+    let shown = counter.json(&["status"]).await;
+    let endpoints = shown["chains"][0]["endpoints"].as_array().expect("a list").clone();
+    let names: Vec<&str> = endpoints.iter().filter_map(|of| of["name"].as_str()).collect();
+    assert_eq!(names, ["socket", "third", "fourth", "node"]);
+    for of in &endpoints {
+        let why = of["why"].as_str().unwrap_or_default();
+        let is_up = matches!(of["name"].as_str(), Some("socket" | "node"));
+        assert_eq!(why.to_lowercase().contains("connection refused"), !is_up, "{of}");
+    }
+}

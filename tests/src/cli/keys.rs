@@ -6,6 +6,8 @@ use lab::evm::{Fault, Methods};
 use super::counter::{Counter, KEY, Running, create};
 
 const TRACE: [(&str, &str); 1] = [("BURSAR_LOG", "trace")];
+/// The part of the socket's crate that writes its request whole, asked for by its name.
+const HANDSHAKE: [(&str, &str); 1] = [("BURSAR_LOG", "info,tungstenite::handshake=trace")];
 
 /// Every command that speaks to a node, or reads the config.
 fn commands() -> Vec<Vec<&'static str>> {
@@ -28,7 +30,9 @@ fn commands() -> Vec<Vec<&'static str>> {
 async fn talk(counter: &Counter) {
     for arguments in commands() {
         for json in [&[][..], &["--json"]] {
-            counter.run_with(&[json, &arguments].concat(), &TRACE).await;
+            for level in [&TRACE, &HANDSHAKE] {
+                counter.run_with(&[json, &arguments].concat(), level).await;
+            }
         }
     }
 }

@@ -54,6 +54,11 @@ async fn entries_are_read_by_pages_and_by_account() {
     let entry = &journal["journal"]["entries"][0];
     assert_eq!((&entry["asset"], &entry["amount"]), (&json!("USDT.ethereum"), &json!("100.00")));
     assert_eq!(entry["credit"], "order:A-1");
+    let text = counter.good(&["ledger", "entries", "--limit=1"]).await;
+    assert!(text.ends_with("\nMore with --after 1\n"), "{text}");
+    let of = ["ledger", "entries", "--account=order:A-1", "--limit=1"];
+    assert!(counter.good(&of).await.ends_with("\nMore with --after 1\n"));
+    assert!(!counter.good(&["ledger", "entries"]).await.contains("More"));
     let rest = counter.json(&["ledger", "entries", "--after=1"]).await;
     assert_eq!(rest["journals"].as_array().map(Vec::len), Some(1));
     assert_eq!(rest["journals"][0]["journal"]["key"], "paid:A-1");

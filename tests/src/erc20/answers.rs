@@ -165,7 +165,7 @@ async fn a_node_that_hangs_is_left_at_the_deadline() {
     hanging.heal();
 }
 
-/// Most polls of a long failure find the endpoint resting: what is wrong with it is told all the same.
+/// Most polls of a long failure find the endpoint resting: what is wrong with it is told then too.
 #[tokio::test]
 async fn an_endpoint_that_rests_says_why() {
     let chain = chain();

@@ -83,46 +83,57 @@ impl Node {
         *genesis = genesis.or(pinned);
     }
 
+    /// The same chain through each endpoint alone, with its name.
+    #[must_use]
+    pub fn each(&self) -> Vec<(String, Self)> {
+        match self {
+            Self::Evm(config) => {
+                let alone = |each: &erc20::EndpointConfig| {
+                    let endpoints = vec![each.clone()];
+                    let config = erc20::Config { endpoints, ..(**config).clone() };
+                    (each.name.clone(), Self::Evm(Box::new(config)))
+                };
+                config.endpoints.iter().map(alone).collect()
+            }
+            Self::Tron(node) => {
+                let alone = |each: &trc20::EndpointConfig| {
+                    let endpoints = vec![each.clone()];
+                    let source = trc20::Config { endpoints, ..node.source.clone() };
+                    let node = TronNode { source, way: Way::Blocks };
+                    (each.name.clone(), Self::Tron(Box::new(node)))
+                };
+                node.source.endpoints.iter().map(alone).collect()
+            }
+        }
+    }
+
     /// The same chain through one endpoint alone: the first, and the next that is another server
     /// where there is one. Each with its name.
     #[must_use]
     pub fn alone(&self) -> Vec<(String, Self)> {
-        let mut alone = Vec::new();
-        match self {
-            Self::Evm(config) => {
-                let mut chosen: Vec<&erc20::EndpointConfig> = Vec::new();
-                for each in &config.endpoints {
-                    let fresh =
-                        |one: &&erc20::EndpointConfig| !one.location.is_same_server(&each.location);
-                    if chosen.len() < 2 && chosen.iter().all(fresh) {
-                        chosen.push(each);
-                    }
-                }
-                for each in chosen {
-                    let endpoints = vec![each.clone()];
-                    let config = erc20::Config { endpoints, ..(**config).clone() };
-                    alone.push((each.name.clone(), Self::Evm(Box::new(config))));
-                }
-            }
-            Self::Tron(node) => {
-                let mut chosen: Vec<&trc20::EndpointConfig> = Vec::new();
-                for each in &node.source.endpoints {
-                    let place = &each.full.location;
-                    let fresh =
-                        |one: &&trc20::EndpointConfig| !one.full.location.is_same_server(place);
-                    if chosen.len() < 2 && chosen.iter().all(fresh) {
-                        chosen.push(each);
-                    }
-                }
-                for each in chosen {
-                    let endpoints = vec![each.clone()];
-                    let source = trc20::Config { endpoints, ..node.source.clone() };
-                    let node = TronNode { source, way: Way::Blocks };
-                    alone.push((each.name.clone(), Self::Tron(Box::new(node))));
-                }
+        let mut chosen: Vec<(String, Self)> = Vec::new();
+        for (name, node) in self.each() {
+            let fresh = chosen.iter().all(|(_, other)| !other.is_at_the_server_of(&node));
+            if chosen.len() < 2 && fresh {
+                chosen.push((name, node));
             }
         }
-        alone
+        chosen
+    }
+
+    fn is_at_the_server_of(&self, other: &Self) -> bool {
+        match (self.place(), other.place()) {
+            (Some(one), Some(other)) => one.is_same_server(other),
+            _ => false,
+        }
+    }
+
+    /// Where its first endpoint is.
+    fn place(&self) -> Option<&erc20::Location> {
+        match self {
+            Self::Evm(config) => config.endpoints.first().map(|each| &each.location),
+            Self::Tron(node) => node.source.endpoints.first().map(|each| &each.full.location),
+        }
     }
 
     /// The same chain through another endpoint.

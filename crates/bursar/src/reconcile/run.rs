@@ -79,6 +79,7 @@ async fn told(mut stopped: watch::Receiver<bool>) {
 }
 
 async fn whole(opened: &Opened, options: &Run, output: Output) -> Result<(), Error> {
+    possible(options.from.as_deref(), options.to.as_deref())?;
     let store = &opened.books.store;
     let Some(lock) = store.lock_runs().await? else {
         let why = "another run holds the lock; wait for its end".to_owned();
@@ -320,8 +321,8 @@ async fn bounds(
             begun.min(lowest.unwrap_or(begun)).min(kept)
         }
     };
-    if to.is_some_and(|to| from > to) {
-        return Err(input("--from", "is above --to"));
+    if let Some(to) = to {
+        ordered(from, to)?;
     }
     Ok(Bounds { from, to, newest: to.is_none() && !asked.light })
 }
@@ -333,14 +334,42 @@ async fn height(
     text: &str,
     top: u64,
 ) -> Result<u64, Error> {
+    match bound(field, text)? {
+        Bound::Height(height) => Ok(height),
+        Bound::Moment(time) => height_at(name, node, time, top).await,
+    }
+}
+
+/// What a bound was said to be.
+enum Bound {
+    Height(u64),
+    Moment(Time),
+}
+
+fn bound(field: &str, text: &str) -> Result<Bound, Error> {
     if let Ok(height) = text.parse() {
-        return Ok(height);
+        return Ok(Bound::Height(height));
     }
     let moment = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| input(field, format!("`{text}` is neither a height nor an RFC 3339 time")))?;
     let millis = moment.unix_timestamp_nanos().checked_div(1_000_000).unwrap_or_default();
-    let time = Time(i64::try_from(millis).unwrap_or(i64::MAX));
-    height_at(name, node, time, top).await
+    Ok(Bound::Moment(Time(i64::try_from(millis).unwrap_or(i64::MAX))))
+}
+
+/// Refuses bounds that cannot be, before anything is written.
+fn possible(from: Option<&str>, to: Option<&str>) -> Result<(), Error> {
+    let said = |field, text: Option<&str>| text.map(|text| bound(field, text)).transpose();
+    match (said("--from", from)?, said("--to", to)?) {
+        (Some(Bound::Height(from)), Some(Bound::Height(to))) => ordered(from, to),
+        _ => Ok(()),
+    }
+}
+
+fn ordered(from: u64, to: u64) -> Result<(), Error> {
+    if from > to {
+        return Err(input("--from", format!("height {from} is above --to, height {to}")));
+    }
+    Ok(())
 }
 
 /// The endpoints, each as a chain of its own: two of them where there are two servers.
