@@ -77,6 +77,31 @@ async fn a_look_that_takes_long_is_a_stall_until_it_ends() {
     assert_eq!(marks(folder.path()).await, ["chain.stalled", "chain.recovered"]);
 }
 
+/// The schedule asks every endpoint anew: one that is another chain's for a moment is missing
+/// evidence, and nothing that stops the watcher.
+#[tokio::test]
+async fn an_endpoint_that_is_wrong_for_a_moment_does_not_end_the_daemon() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (chain, node) = scripted_node().await;
+    let mut daemon = started(folder.path(), &node, ["60s", "never"]).await;
+    daemon.recorded(12).await;
+    daemon.stop().await;
+    let path = folder.path().join("bursar.toml");
+    let config = std::fs::read_to_string(&path).expect("the config");
+    let scheduled = format!("{config}\n[reconcile]\nevery = \"100ms\"\n");
+    std::fs::write(&path, scheduled).expect("the config");
+    let mut daemon = Daemon::start(folder.path());
+    daemon.said_times("chain and books agree", 1).await;
+    node.fault(Fault::WrongChainId(56));
+    daemon.said_times("chain and books do not agree: `bursar reconcile`", 1).await;
+    let block = chain.mine(vec![transfer()]);
+    daemon.recorded(block.height).await;
+    node.heal();
+    let agreed = daemon.said("chain and books agree");
+    daemon.said_times("chain and books agree", agreed + 1).await;
+    daemon.stop().await;
+}
+
 /// Nobody answers from the start: what `chain show` says is not `new`.
 #[tokio::test]
 async fn nodes_that_never_answered_are_a_stall_until_they_do() {
