@@ -42,18 +42,18 @@ impl Books {
         Err(Error::Failed(format!("the books were busy {ATTEMPTS} times in a row; try again")))
     }
 
-    /// Records a mark on a chain as it stood at `generation`. Where the chain was moved since,
-    /// nothing: an adoption may have ended what the mark is about, and the next look says so again
-    /// where it did not.
+    /// Records a mark on a chain as it stood at `generation`, and says whether it did. Where the
+    /// chain was moved since, nothing: an adoption may have ended what the mark is about, and the
+    /// next look says so again where it did not.
     ///
     /// # Errors
     /// When the rules refuse it or the database fails; nothing is written then.
-    pub async fn mark(&self, generation: u64, update: &Update) -> Result<(), Error> {
+    pub async fn mark(&self, generation: u64, update: &Update) -> Result<bool, Error> {
         let changes = self.judge(update).await?;
         if changes.cursor.as_ref().is_some_and(|mv| mv.generation == generation) {
-            self.write(&changes).await?;
+            return self.write(&changes).await;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Writes what the rules decided; false where somebody changed what they had read, and nothing

@@ -51,6 +51,7 @@ pub mod taken;
 pub mod verify;
 mod vet;
 pub mod view;
+mod vigil;
 pub mod watch;
 
 pub use error::Error;

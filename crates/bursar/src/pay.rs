@@ -33,6 +33,10 @@ pub fn request(dossier: &Dossier, chain: &Chain) -> Option<Request> {
         let seen = dossier.counted().plus(dossier.pending()).unwrap_or(due);
         due.minus_or_zero(seen)
     });
+    if rest.is_some_and(|rest| rest.is_zero()) {
+        // It is there, and too late to count: a person decides about it.
+        return None;
+    }
     let address = order.address.spell(chain.node.spelling());
     let amount = rest.map_or_else(|| "any amount of".to_owned(), |rest| rest.to_string());
     let words = format!("send {amount} USDT on {} to {address}", order.chain);

@@ -17,7 +17,7 @@ const LISTED: u32 = 10;
 const WINDOW: u16 = (1 << SHORTEST) - 1;
 
 /// The words of every list that is written with Latin letters.
-static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     [
         Language::English,
         Language::Czech,
@@ -27,7 +27,7 @@ static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
         Language::Spanish,
     ]
     .iter()
-    .flat_map(|language| language.word_list().iter().copied())
+    .flat_map(|language| language.word_list().iter().map(|word| plain(word)))
     .collect()
 });
 
@@ -36,20 +36,33 @@ static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
 pub(crate) fn is_among<'a>(words: impl Iterator<Item = &'a str>) -> bool {
     let (mut row, mut listed) = (0usize, 0u16);
     words.into_iter().any(|word| {
-        if !word.chars().all(char::is_alphabetic) {
+        let word = plain(word);
+        if !word.bytes().all(|letter| letter.is_ascii_lowercase()) {
             (row, listed) = (0, 0);
             return false;
         }
         row = row.saturating_add(1);
-        listed = (listed << 1 | u16::from(is_listed(word))) & WINDOW;
+        listed = (listed << 1 | u16::from(WORDS.contains(&word))) & WINDOW;
         row >= SHORTEST && listed.count_ones() >= LISTED
     })
 }
 
-/// Letters with a mark are written in two ways; no list has a word of another alphabet.
-fn is_listed(word: &str) -> bool {
-    let lower = word.to_lowercase();
-    WORDS.contains(lower.as_str()) || !lower.is_ascii()
+/// A word in small letters without their marks, which are written in two ways: with the letter or
+/// behind it.
+fn plain(word: &str) -> String {
+    let small = word.chars().flat_map(char::to_lowercase);
+    let bare = small.filter(|letter| !('\u{300}'..='\u{36f}').contains(letter));
+    bare.map(|letter| match letter {
+        'à'..='å' => 'a',
+        'ç' => 'c',
+        'è'..='ë' => 'e',
+        'ì'..='ï' => 'i',
+        'ñ' => 'n',
+        'ò'..='ö' => 'o',
+        'ù'..='ü' => 'u',
+        other => other,
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -63,7 +76,9 @@ mod tests {
             "Legal winner thank year wave sausage worth useful legal winner thank yellow",
             // Misspelled, among other words, in another language.
             "my words: legal winer thank year wave sausage worth usefull legal winner thank yellow",
-            "ábaco abdomen abeja abierto abogado abono aborto abrazo abrir abuelo abuso acabar",
+            "ábaco abdomen abeja abierto abogado abono aborto abrazo abrir abuelo abuso academia",
+            "a\u{301}baco abdomen abeja abierto abogado abono aborto abrazo abrir abuelo abuso acabar",
+            "éprouver étable éteindre étoffe étoile étonnant étroit étude évasion éviter évoquer exact",
         ];
         for phrase in phrases {
             assert!(is_among(phrase.split_whitespace()), "{phrase}");
@@ -71,6 +86,8 @@ mod tests {
         let sentences = [
             "customer sent twice from same wallet and asked that both payments stay",
             "the customer's orders stay open for half hour because they asked for that long",
+            "клиент отправил дважды с одного кошелька и попросил оставить оба платежа у себя",
+            "le client a payé deux fois depuis la même adresse et il veut garder les deux",
             "legal winner thank year wave sausage worth useful legal winner thank",
             "legal winner thank year wave sausage 1 worth useful legal winner thank yellow",
         ];

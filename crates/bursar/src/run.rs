@@ -130,7 +130,7 @@ async fn unread(opened: &Opened, name: &ChainName, chain: &Chain, begun: Time, e
     let marked = async {
         let generation = opened.books.store.cursor(name).await?.generation;
         let update = Update::Stall { chain: name.clone(), why: error.line() };
-        opened.books.mark(generation, &update).await
+        opened.books.mark(generation, &update).await.map(|_| ())
     };
     if let Err(error) = marked.await {
         tracing::warn!(chain = %name, error = error.line(), "not marked as stalled");

@@ -4,7 +4,6 @@
 //! Never: skips a block; what cannot be read whole is tried again, however long that takes.
 //! Why: this is the whole daemon; everything else starts it, stops it or looks at it.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use crate::node::{Look, Meaning, Node};
 use crate::refunds;
 use crate::retry::Retry;
 use crate::vet::vet;
+use crate::vigil::Vigil;
 
 /// One chain being watched.
 pub struct Watcher {
@@ -231,6 +231,10 @@ impl Watcher {
         let update = match source.meaning() {
             Meaning::Replaced => Some(Update::Pause { chain, why }),
             Meaning::Disagreement => Some(Update::Stall { chain, why }),
+            // Nothing is read before that is over, and nobody asks meanwhile.
+            Meaning::Throttled(wait) if wait >= self.stalled_after => {
+                Some(Update::Stall { chain, why })
+            }
             // A block that a reorg replaces between two requests is unreadable for a moment.
             Meaning::Misconfigured | Meaning::Throttled(_) | Meaning::Passing => {
                 self.is_overdue().then_some(Update::Stall { chain, why })
@@ -341,23 +345,25 @@ impl Watcher {
     ) -> Result<(), Error> {
         let mut retry = Retry::default();
         let bell = self.eyes.node.doorbell();
-        let (books, chain) = (self.eyes.books.clone(), self.chain.clone());
-        let patience = self.stalled_after;
+        let mut vigil = Vigil::new(self.eyes.books.clone(), self.chain.clone(), self.stalled_after);
         loop {
             // Fetching may be cut short at any time; what is being written is written whole.
-            let look = tokio::select! {
+            let (look, marked) = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                never = overdue(&books, &chain, patience) => match never {},
                 look = async {
                     // Before anything is credited.
                     let heard = self.hearing.turn(&self.eyes.books, &self.chain, &self.eyes.node);
                     if let Some(changes) = heard.await {
                         seen(&self.chain, Ok(&changes));
                     }
-                    self.fetch().await
+                    vigil.over(self.fetch()).await
                 } => look,
             };
+            if marked == Some(self.generation) {
+                // By this very look: what it leads to is recorded over that.
+                self.generation = self.generation.saturating_add(1);
+            }
             let turn = self.record(look).await;
             seen(&self.chain, turn.as_ref().map(|turn| &turn.changes));
             point!("watch.told");
@@ -368,7 +374,7 @@ impl Watcher {
                     tokio::select! {
                         biased;
                         _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                        caught = self.rest() => {
+                        (caught, _) = vigil.over(self.rest()) => {
                             for changes in &caught {
                                 seen(&self.chain, Ok(changes));
                             }
@@ -392,26 +398,6 @@ impl Watcher {
             }
         }
     }
-}
-
-/// Marks a chain whose look takes longer than `patience`, so that every process can say so. The
-/// look goes on: with a plan of few requests a second it may be a long one, and what it read is
-/// recorded.
-async fn overdue(books: &Books, chain: &ChainName, patience: Duration) -> Infallible {
-    tokio::time::sleep(patience).await;
-    let seconds = patience.as_secs_f32();
-    let why = format!("a look at it takes longer than {seconds} s: see `bursar check`");
-    let marked = async {
-        let generation = books.store.cursor(chain).await?.generation;
-        books.mark(generation, &Update::Stall { chain: chain.clone(), why }).await
-    };
-    match marked.await {
-        Ok(()) => tracing::warn!(chain = %chain, seconds, "this look takes long, and goes on"),
-        Err(error) => {
-            tracing::warn!(chain = %chain, error = error.line(), "not marked as stalled");
-        }
-    }
-    std::future::pending().await
 }
 
 /// How long the endpoints asked to be left alone.

@@ -185,7 +185,7 @@ async fn report(
     notes.compare("decimals", decimals.as_ref(), Some(&U256::from(facts.decimals)));
     let has_code = code.map(|code| !code.is_empty());
     if has_code == Some(false) {
-        let yet = match verify::is_syncing(endpoint).await {
+        let yet = match verify::is_new(endpoint, facts).await {
             Ok(true) => " yet: the node is still reading the chain for the first time",
             _ => "",
         };

@@ -182,6 +182,10 @@ impl Pool {
             }
             Err(verify::Unfit::Silent(refusal)) => {
                 self.strike(endpoint, &refusal);
+                if refusal.class == Class::Behind {
+                    // No fault of its, and it is not asked all of it again at every question.
+                    endpoint.state().conduct.rest((self.rest)(1));
+                }
                 Err(refusal)
             }
             Err(verify::Unfit::Misfit(error)) => {

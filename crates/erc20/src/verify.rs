@@ -46,7 +46,7 @@ pub(crate) async fn verify(endpoint: &Endpoint, facts: &Facts) -> Result<(), Unf
     }
     let token = facts.token.address().evm();
     if code(endpoint, facts).await?.is_empty() {
-        if is_syncing(endpoint).await? {
+        if is_new(endpoint, facts).await? {
             let why = "it reads the chain for the first time and has no contract yet";
             return Err(Refusal::behind(why).into());
         }
@@ -80,7 +80,7 @@ pub(crate) async fn genesis(endpoint: &Endpoint) -> Result<BlockHash, Refusal> {
 /// Whether a node says that it has not caught up with the chain since it was set up (`eth_syncing`
 /// of the execution APIs: `false`, or an object that says how far it is). One that does not know
 /// the question does not say so.
-pub(crate) async fn is_syncing(endpoint: &Endpoint) -> Result<bool, Refusal> {
+async fn is_syncing(endpoint: &Endpoint) -> Result<bool, Refusal> {
     match endpoint.json("eth_syncing", json!([])).await {
         Ok(answer) => Ok(answer.get().trim_start().starts_with('{')),
         Err(Refusal { class: Class::Unsupported | Class::Caller | Class::Unknown, .. }) => {
@@ -88,6 +88,16 @@ pub(crate) async fn is_syncing(endpoint: &Endpoint) -> Result<bool, Refusal> {
         }
         Err(refusal) => Err(refusal),
     }
+}
+
+/// Whether a node has nothing yet: it says so, or its newest block is the first one. Before it has
+/// found others to read from, geth says that it is not syncing.
+pub(crate) async fn is_new(endpoint: &Endpoint, facts: &Facts) -> Result<bool, Refusal> {
+    if is_syncing(endpoint).await? {
+        return Ok(true);
+    }
+    let newest = endpoint.block(json!("latest"), &facts.token, facts.check).await?;
+    Ok(newest.is_none_or(|block| block.header.id.height == 0))
 }
 
 pub(crate) async fn code(endpoint: &Endpoint, facts: &Facts) -> Result<Bytes, Refusal> {

@@ -44,7 +44,8 @@ fn unsettled(mv: &CursorMove, scan: &Scan, now: Time, limit: Duration) -> Option
     }
     let last = mv.kept.last().map_or(first.id.height, |last| last.id.height);
     Some(format!(
-        "nothing is final: no node has named a final block since {} was recorded, the newest one          is {last}; ask another node, or count finality in blocks",
+        "nothing is final: no node has named a final block since {} was recorded, the newest one \
+         is {last}; ask another node, or see `bursar check`",
         first.id.height
     ))
 }

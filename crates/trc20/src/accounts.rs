@@ -72,7 +72,8 @@ impl Source {
             (ground, _) => (ground.clone(), Stretch::default()),
         };
         let (ground, stretch) = standing;
-        let chain = Chain { ground: ground.as_ref(), stretch: &stretch };
+        let whose = &view.leader;
+        let chain = Chain { ground: ground.as_ref(), stretch: &stretch, whose };
         let finalized = self.finalized(&mut progress, cursor, &chain, &view).await?;
         let mut hinted = BTreeSet::new();
         for account in accounts {

@@ -17,7 +17,7 @@ use crate::read::{self, Stretch};
 /// Windows that are already there are joined up to this many blocks.
 const JOINED_BLOCKS: usize = 1_024;
 /// And up to this many Transfers.
-const JOINED_ROWS: usize = 200_000;
+pub(crate) const JOINED_ROWS: usize = 200_000;
 
 /// The windows under way.
 #[derive(Default)]

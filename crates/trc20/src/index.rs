@@ -122,6 +122,10 @@ async fn walk(node: &Node, facts: &Facts, account: Address, since: Time) -> Resu
     for _ in 0..PAGES {
         let body = page(node, facts, account, from, fingerprint.as_deref()).await?;
         let page: Page<'_> = decode::read(&body)?;
+        if page.data.len() > PAGE {
+            let given = page.data.len();
+            return Err(Refusal::lie(format!("asked for {PAGE} rows of the index, got {given}")));
+        }
         // An empty page may point to a next one, for ever.
         let Some(newest) = page.data.iter().map(|row| row.block_timestamp).max().map(Time) else {
             return Ok(Hints { more_from: None, ..hints });

@@ -108,8 +108,15 @@ pub(crate) async fn path(
         if goal < ground.next { Vec::new() } else { node.blocks(ground.next, goal).await? };
     let top = match ahead.pop() {
         Some(top) => top,
-        // The node's newest block came a moment ago, and now it has fewer: ask again later.
-        None if goal >= ground.next => return nothing(),
+        // The newest block itself is not everywhere at once.
+        None if tip.id.height == ground.next => return nothing(),
+        // Its newest block came a moment ago, and it gives none of those that lead there. To take
+        // that for nothing new would follow it for as long as it says so.
+        None if goal >= ground.next => {
+            let (next, tip) = (ground.next, tip.id.height);
+            let why = format!("it does not have height {next}, below its newest block {tip}");
+            return Err(Refusal::behind(why).into());
+        }
         None => by_id(node, tip.id.hash).await?,
     };
     // The chain may have changed between two answers: only what a child names is taken.

@@ -97,6 +97,13 @@ impl Node {
         self.full.location.is_same_server(&other.full.location)
     }
 
+    /// Whether both say the same of what is solidified, whatever it is: one server, or two full
+    /// nodes beside one solidity node.
+    pub(crate) fn has_the_voice_of(&self, other: &Self) -> bool {
+        self.is_same_server(other)
+            || self.solidity.location.is_same_server(&other.solidity.location)
+    }
+
     /// The header of its newest block, or of its newest solidified one.
     pub(crate) async fn newest(&self, side: Side) -> Result<Header, Refusal> {
         let body = self.head_or_block(side, json!({"detail": false}), "getnowblock", json!({}));
@@ -196,7 +203,12 @@ impl Node {
     async fn several(&self, from: u64, count: u64) -> Result<Vec<Block>, Refusal> {
         let question = json!({"startNum": from, "endNum": from.saturating_add(count)});
         let body = self.post(Side::Full, "getblockbylimitnext", &question).await?;
-        Ok(decode::blocks(&body)?)
+        let blocks = decode::blocks(&body)?;
+        if usize::try_from(count).is_ok_and(|count| blocks.len() > count) {
+            let given = blocks.len();
+            return Err(Refusal::lie(format!("asked for {count} blocks, got {given}")));
+        }
+        Ok(blocks)
     }
 
     /// Asks for fewer blocks from here on; passes on what that does not help against.

@@ -4,6 +4,8 @@
 //! are not of exactly its transactions. Why: a node that is behind, or keeps no infos, answers
 //! `[]` and looks healthy; that is how deposits get lost.
 
+use std::sync::Arc;
+
 use futures_util::stream::{self, StreamExt};
 use payments::address::Address;
 use payments::chain::{BlockId, Header, Transfer};
@@ -12,9 +14,10 @@ use payments::watch::WatchSet;
 
 use crate::decode::{self, Asked, Block, Row};
 use crate::error::Error;
+use crate::far::JOINED_ROWS;
 use crate::node::Node;
 use crate::pool::Pool;
-use crate::refusal::Refusal;
+use crate::refusal::{Class, Refusal};
 
 /// Contiguous blocks and the Transfers in them, ours and everybody's.
 #[derive(Debug, Clone, Default)]
@@ -77,21 +80,28 @@ pub(crate) async fn window(pool: &Pool, from: u64, to: u64) -> Result<Stretch, E
     if let Some(last) = blocks.last() {
         second_opinion(pool, &node, last.header.id).await?;
     }
-    whole(pool, blocks).await
+    whole(pool, &node, blocks).await
 }
 
-/// The Transfers of linked blocks: of all of them, or of those below the first that cannot be
-/// read.
-pub(crate) async fn whole(pool: &Pool, blocks: Vec<Block>) -> Result<Stretch, Error> {
+/// The Transfers of linked blocks of `whose` chain: of all of them, or of those below the first
+/// that cannot be read, or so many that more are not held at once.
+pub(crate) async fn whole(
+    pool: &Pool,
+    whose: &Arc<Node>,
+    blocks: Vec<Block>,
+) -> Result<Stretch, Error> {
     let mut stretch = Stretch::default();
     let asked: Vec<_> =
-        blocks.iter().zip(0u32..).map(|(block, at)| infos(pool, block, at)).collect();
+        blocks.iter().zip(0u32..).map(|(block, at)| infos(pool, whose, block, at)).collect();
     let mut read = stream::iter(asked).buffered(pool.in_flight);
     for block in &blocks {
         match read.next().await {
             Some(Ok(rows)) => {
                 stretch.headers.push(block.header);
                 stretch.rows.extend(rows);
+                if stretch.rows.len() >= JOINED_ROWS {
+                    break;
+                }
             }
             Some(Err(error)) if stretch.headers.is_empty() => return Err(error),
             Some(Err(error)) => {
@@ -109,14 +119,42 @@ pub(crate) async fn whole(pool: &Pool, blocks: Vec<Block>) -> Result<Stretch, Er
     Ok(stretch)
 }
 
-/// The Transfers of one block, from whichever endpoint has its infos.
-async fn infos(pool: &Pool, block: &Block, at: u32) -> Result<Vec<Row>, Error> {
+/// The Transfers of one block, from whichever endpoint has its infos. Nothing binds which
+/// transactions a block has, nor their infos: where another node than the one that showed the block
+/// tells infos that do not fit it, one of the two leaves something out or makes something up, and
+/// which one it is cannot be told from here.
+async fn infos(pool: &Pool, whose: &Arc<Node>, block: &Block, at: u32) -> Result<Vec<Row>, Error> {
     if block.transactions.is_empty() {
         return Ok(Vec::new());
     }
     let height = block.header.id.height;
-    let asked = pool.ask(Some(height), |node| async move { of(&node, pool, block, at).await });
-    asked.await.map(|(rows, _)| rows).map_err(|exhausted| exhausted.unread(height))
+    let asked = pool.ask(Some(height), |node| async move {
+        match of(&node, pool, block, at).await {
+            Err(refusal) if refusal.class == Class::Lie && !Arc::ptr_eq(&node, whose) => {
+                contradicts(&node, block, refusal).await.map(Err)
+            }
+            answer => answer.map(Ok),
+        }
+    });
+    let (told, node) = asked.await.map_err(|exhausted| exhausted.unread(height))?;
+    told.map_err(|why: String| {
+        let why = format!("{} and {} tell it differently: {why}", whose.name, node.name);
+        Error::Unread { height, why }
+    })
+}
+
+/// Whether `node` has another content for this very block, where its infos do not fit it; refused
+/// where it is on another fork, or its infos do not fit its own block either.
+async fn contradicts(node: &Node, block: &Block, refusal: Refusal) -> Result<String, Refusal> {
+    let height = block.header.id.height;
+    match node.blocks(height, height).await?.first() {
+        Some(own) if own.header.id != block.header.id => {
+            Err(Refusal::behind(format!("it has another block at height {height}")))
+        }
+        Some(own) if own.transactions != block.transactions => Ok(refusal.why),
+        Some(_) => Err(refusal),
+        None => Err(Refusal::behind(format!("it does not have height {height}"))),
+    }
 }
 
 /// The Transfers of one block, as one endpoint tells them.

@@ -87,11 +87,11 @@ impl Source {
         let mut progress = self.progress.lock().await;
         let view = self.view(&mut progress, cursor).await?;
         let ground = self.ground(cursor, &view).await?;
-        let standing = match &ground {
+        let (standing, whose) = match &ground {
             Some(ground) => self.stretch(&mut progress, ground, &view).await?,
-            None => Standing::default(),
+            None => (Standing::default(), Arc::clone(&view.leader)),
         };
-        let chain = Chain { ground: ground.as_ref(), stretch: &standing.stretch };
+        let chain = Chain { ground: ground.as_ref(), stretch: &standing.stretch, whose: &whose };
         let finalized = self.finalized(&mut progress, cursor, &chain, &view).await?;
         drop(progress);
         let watch = refresh().await.map_err(Error::Watch)?;
@@ -171,43 +171,51 @@ impl Source {
         Some(Header { id, parent: BlockHash([0; 32]), time: payments::time::Time(0) })
     }
 
+    /// The stretch above `ground`, and whose chain it is.
     async fn stretch(
         &self,
         progress: &mut Progress,
         ground: &Ground,
         view: &View,
-    ) -> Result<Standing, Error> {
+    ) -> Result<(Standing, Arc<Node>), Error> {
         let tip = view.tip.id.height;
         let solidified = view.finalized().map(|claim| claim.id.height.min(tip));
+        let Some(to) = solidified.filter(|height| *height >= ground.next) else {
+            return self.near(ground, view).await;
+        };
         // What one poll reads near the tip is linked down to the recorded chain and holds the
         // solidified block itself, so a short gap needs no windows.
         let long = tip.saturating_sub(ground.next) >= NEAR_LIMIT;
-        let far = long || progress.far.goes_on_at(ground.next);
-        let Some(to) = solidified.filter(|height| far && *height >= ground.next) else {
-            return self.near(ground, view).await;
+        if long || progress.far.goes_on_at(ground.next) {
+            let wanted = Wanted { from: ground.next, to, span: self.config.window };
+            let stretch = progress.far.next(&self.pool, wanted).await?;
+            let follows = stretch
+                .headers
+                .first()
+                .is_some_and(|first| ground.last().is_none_or(|last| last.hash == first.parent));
+            if follows {
+                let standing = Standing { base: ground.last(), stretch };
+                return Ok((standing, Arc::clone(&view.leader)));
+            }
+            // Recorded blocks above the solidified height were replaced while nobody looked.
+            progress.far.clear();
+        }
+        let (standing, node) = self.near(ground, view).await?;
+        let Some(top) = standing.stretch.headers.last().map(|header| header.id) else {
+            // To say that nothing is new would make final what is recorded.
+            let why = "what is solidified does not follow from what is recorded".to_owned();
+            return Err(Error::Unread { height: ground.next, why });
         };
-        let wanted = Wanted { from: ground.next, to, span: self.config.window };
-        let stretch = progress.far.next(&self.pool, wanted).await?;
-        let follows = stretch
-            .headers
-            .first()
-            .is_some_and(|first| ground.last().is_none_or(|last| last.hash == first.parent));
-        if follows {
-            return Ok(Standing { base: ground.last(), stretch });
+        if top.height <= to {
+            // It ends below the solidified block, and nothing shows that it leads there.
+            read::second_opinion(&self.pool, &node, top).await?;
         }
-        // Recorded blocks above the solidified height were replaced while nobody looked.
-        progress.far.clear();
-        let standing = self.near(ground, view).await?;
-        let top = standing.stretch.headers.last().map(|header| header.id);
-        if let Some(top) = top.filter(|top| top.height <= to) {
-            read::second_opinion(&self.pool, &view.leader, top).await?;
-        }
-        Ok(standing)
+        Ok((standing, node))
     }
 
     /// The stretch near the tip, as the leader has it, or another endpoint where the leader's
-    /// chain leaves the recorded one too deep.
-    async fn near(&self, ground: &Ground, view: &View) -> Result<Standing, Error> {
+    /// chain leaves the recorded one too deep; and whose it is.
+    async fn near(&self, ground: &Ground, view: &View) -> Result<(Standing, Arc<Node>), Error> {
         let mut lost: Option<(Lost, Arc<Node>)> = None;
         let others = if ground.recorded { self.pool.usable().await } else { Vec::new() };
         let others = others.iter().filter(|node| !Arc::ptr_eq(node, &view.leader));
@@ -230,8 +238,8 @@ impl Source {
                         let why = format!("its chain leaves the recorded one below {height}");
                         self.pool.strike(outlier, &Refusal::lie(why));
                     }
-                    let stretch = read::whole(&self.pool, path).await?;
-                    return Ok(Standing { base, stretch });
+                    let stretch = read::whole(&self.pool, node, path).await?;
+                    return Ok((Standing { base, stretch }, Arc::clone(node)));
                 }
                 Err(new) => {
                     if let Lost::Refused(refusal) = &new {
@@ -262,7 +270,13 @@ impl Source {
             return Ok(known);
         }
         if chain.top().is_some_and(|top| claim.id.height <= top.height) {
-            return self.within(cursor, chain, view, claim.id.height);
+            let within = self.within(cursor, chain, view, claim.id.height)?;
+            if let Some(id) = within.filter(|id| cursor.finalized != Some(*id))
+                && !view.is_seconded(chain.whose, id.height, |at| chain.at(at).is_some())
+            {
+                self.seconded(progress, chain.whose, id).await?;
+            }
+            return Ok(within);
         }
         let leader = &view.leader;
         if !Arc::ptr_eq(&claim.node, leader) {
@@ -278,11 +292,22 @@ impl Source {
                 }
             }
         }
-        if progress.compared != Some(claim.id) {
-            read::second_opinion(&self.pool, &claim.node, claim.id).await?;
-            progress.compared = Some(claim.id);
-        }
+        self.seconded(progress, &claim.node, claim.id).await?;
         Ok(Some(claim.id))
+    }
+
+    /// Compares a solidified block with what another server has at its height, once.
+    async fn seconded(
+        &self,
+        progress: &mut Progress,
+        node: &Node,
+        id: BlockId,
+    ) -> Result<(), Error> {
+        if progress.compared != Some(id) {
+            read::second_opinion(&self.pool, node, id).await?;
+            progress.compared = Some(id);
+        }
+        Ok(())
     }
 
     /// The solidified block inside the scanned chain, held against every endpoint's claim.
@@ -313,6 +338,8 @@ impl Source {
 pub(crate) struct Chain<'a> {
     pub(crate) ground: Option<&'a Ground>,
     pub(crate) stretch: &'a Stretch,
+    /// Who showed it.
+    pub(crate) whose: &'a Arc<Node>,
 }
 
 impl Chain<'_> {

@@ -55,8 +55,23 @@ impl View {
     /// none alone makes a block final; where there is only one, its own.
     pub(crate) fn finalized(&self) -> Option<&Claim> {
         let first = self.claims.first()?;
-        let other = |claim: &&Claim| !claim.node.is_same_server(&first.node);
+        let other = |claim: &&Claim| !claim.node.has_the_voice_of(&first.node);
         self.claims.iter().find(other).or(Some(first))
+    }
+
+    /// Whether another server than `first` has named a solidified block that is at this height or
+    /// above and within the scanned chain, where it was held against ours.
+    pub(crate) fn is_seconded(
+        &self,
+        first: &Node,
+        height: u64,
+        within: impl Fn(u64) -> bool,
+    ) -> bool {
+        self.claims.iter().any(|claim| {
+            claim.id.height >= height
+                && !claim.node.has_the_voice_of(first)
+                && within(claim.id.height)
+        })
     }
 
     /// Whether this view is too old for blocks near the tip, or for anything.

@@ -23,6 +23,7 @@ async fn what_the_config_says_is_checked_on_every_endpoint() {
     let error = Source::connect(config(&urls)).await.err().unwrap();
     assert!(matches!(error, Error::WrongDecimals { expected: 6, .. }), "{error}");
     bad.heal();
+    chain.mine_empty(1);
     let mut elsewhere = config(&urls);
     elsewhere.token = Address(account(9).into_array());
     let error = Source::connect(elsewhere).await.err().unwrap();

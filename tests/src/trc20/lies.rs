@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab::tron::{Chain, ChainSpec, Fault, Genesis, Paths, Spoil};
+use lab::tron::{Chain, ChainSpec, Fault, Genesis, Node, Paths, Spoil};
 use payments::chain::TxHash;
 use payments::lookup::Transaction;
+use serde_json::{Value, json};
 use trc20::{Config, Error};
 
 use super::rig::{
@@ -157,6 +158,116 @@ async fn no_endpoint_alone_makes_a_block_final() {
     follower.catch_up().await;
     assert_eq!(follower.cursor.finalized, Some(at(&chain, 42 - 15)));
     follower.assert_at_tip(&chain);
+}
+
+/// What a node answers to a question of the full node's.
+async fn asked(node: &Node, method: &str, question: Value) -> Value {
+    let client = reqwest::Client::new();
+    let url = format!("{}/wallet/{method}", node.url());
+    let answer = client.post(url).body(question.to_string()).send().await.unwrap();
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+}
+
+/// From here on it answers this and nothing else.
+fn says(node: &Node, method: &str, answer: &Value) {
+    let path = format!("/wallet/{method}");
+    let (paths, body) = (Paths::under(&[&path]), answer.to_string());
+    node.fault(Fault::Say { paths, status: 200, body, times: None });
+}
+
+/// It says that its chain is long, and shows nothing of it: whoever has the blocks is read.
+#[tokio::test]
+async fn a_node_that_boasts_is_not_waited_for() {
+    let chain = chain();
+    let (boaster, honest) = (node(&chain).await, node(&chain).await);
+    let mut paid = traffic(&chain, 20);
+    let mut both = Follower::new(&[&boaster, &honest]).await;
+    both.catch_up().await;
+    paid.extend(traffic(&chain, 10));
+    says(&boaster, "getblockbylimitnext", &json!({}));
+    honest.fault(Fault::Lag { blocks: 4 });
+    both.catch_up().await;
+    assert_eq!(both.height(), 26);
+    honest.heal();
+    both.catch_up().await;
+    assert_eq!(both.seen(), paid);
+}
+
+/// What is recorded may be on a branch that is gone, and a node that shows nothing new says nothing
+/// about it, however much it calls solidified.
+#[tokio::test]
+async fn what_is_not_shown_does_not_make_final_what_is_recorded() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let mut follower = Follower::new(&[&node]).await;
+    chain.mine_empty(30);
+    follower.catch_up().await;
+    let solid = follower.cursor.finalized;
+    chain.reorg(3, vec![vec![pay(4, 5)]; 33]);
+    says(&node, "getblockbylimitnext", &json!({}));
+    let error = follower.step().await.unwrap_err();
+    assert!(matches!(error, Error::Unread { height: 31, .. }), "{error}");
+    assert_eq!(follower.cursor.finalized, solid);
+    node.heal();
+    follower.catch_up().await;
+    follower.assert_at_tip(&chain);
+}
+
+/// A node that is followed shows one block of a branch of its own, and calls it solidified: the
+/// other node is asked what it has there, though what it calls solidified lies further up.
+#[tokio::test]
+async fn a_block_of_one_node_alone_does_not_become_final() {
+    let (made_up, real) = (chain(), chain());
+    for chain in [&made_up, &real] {
+        chain.mine_empty(20);
+    }
+    let (liar, honest) = (node(&made_up).await, node(&real).await);
+    let mut follower = Follower::new(&[&liar, &honest]).await;
+    follower.catch_up().await;
+    made_up.mine(vec![pay(4, 5)]);
+    made_up.mine_empty(24);
+    real.mine_empty(25);
+    let one = asked(&liar, "getblockbylimitnext", json!({"startNum": 21, "endNum": 22})).await;
+    liar.fault(Fault::Say {
+        paths: Paths::under(&["/wallet/getblockbylimitnext"]),
+        status: 200,
+        body: one.to_string(),
+        times: Some(1),
+    });
+    says(&liar, "getblockbylimitnext", &json!({}));
+    liar.fault(Fault::SolidityLag { blocks: 6 });
+    let error = follower.step().await.unwrap_err();
+    assert!(matches!(error, Error::Disagree { height: 21, .. }), "{error}");
+    assert_eq!((follower.height(), follower.seen()), (20, vec![]));
+}
+
+/// The followed node leaves a payment out of a block, and out of its infos. The other one, which is
+/// asked for them first, is not the one that lies.
+#[tokio::test]
+async fn a_block_that_two_nodes_tell_differently_is_waited_for() {
+    let chain = chain();
+    let (honest, liar) = (node(&chain).await, node(&chain).await);
+    let mut follower = Follower::new(&[&honest, &liar]).await;
+    chain.mine_empty(30);
+    follower.catch_up().await;
+    chain.mine(vec![noise(1), pay(3, 5)]);
+    chain.mine_empty(5);
+    let mut blocks =
+        asked(&liar, "getblockbylimitnext", json!({"startNum": 31, "endNum": 37})).await;
+    blocks["block"][0]["transactions"].as_array_mut().unwrap().pop();
+    let mut infos = asked(&liar, "gettransactioninfobyblocknum", json!({"num": 31})).await;
+    infos.as_array_mut().unwrap().pop();
+    says(&liar, "getblockbylimitnext", &blocks);
+    says(&liar, "gettransactioninfobyblocknum", &infos);
+    honest.fault(Fault::Lag { blocks: 4 });
+    let error = follower.step().await.unwrap_err();
+    let Error::Unread { height: 31, why } = &error else { panic!("{error}") };
+    assert!(why.contains("second and first tell it differently"), "{why}");
+    assert_eq!(follower.source.health()[0].failed, 0);
+    liar.heal();
+    honest.heal();
+    follower.catch_up().await;
+    assert_eq!(follower.seen(), [seen(31, 3, 5)]);
 }
 
 #[tokio::test]

@@ -119,13 +119,13 @@ fn by_status(dossier: &Dossier, arriving: bool) -> String {
         },
         Status::Confirming => with("wait; it becomes final by itself."),
         Status::PartiallyPaid => with("the rest has to arrive before the order expires."),
-        Status::AwaitingPayment => elsewhere.or_else(|| uncounted(dossier)).unwrap_or_else(|| {
-            "nothing has arrived; ask for the transaction id and explain that.".to_owned()
-        }),
-        Status::Expired | Status::Cancelled if arriving => with(
+        Status::AwaitingPayment | Status::Expired | Status::Cancelled if arriving => with(
             "wait; what arrived last becomes final by itself, and then counts or waits for a \
              person.",
         ),
+        Status::AwaitingPayment => elsewhere.or_else(|| uncounted(dossier)).unwrap_or_else(|| {
+            "nothing has arrived; ask for the transaction id and explain that.".to_owned()
+        }),
         status => elsewhere.or_else(|| uncounted(dossier)).unwrap_or_else(|| {
             match status {
                 Status::Cancelled => {
