@@ -132,9 +132,13 @@ impl From<sqlx::Error> for Error {
             None => {}
         }
         match error {
-            E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Tls(_) => {
-                Self::Unavailable(error)
-            }
+            // What answers in no words of PostgreSQL's is not the server, or no more of it.
+            E::Io(_)
+            | E::PoolTimedOut
+            | E::PoolClosed
+            | E::WorkerCrashed
+            | E::Tls(_)
+            | E::Protocol(_) => Self::Unavailable(error),
             other => Self::Database(other),
         }
     }
@@ -170,7 +174,14 @@ fn trouble(error: &sqlx::Error) -> Option<Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use super::Trouble;
+    use super::{Error, Trouble};
+
+    #[test]
+    fn an_answer_that_is_none_of_the_engine_s_is_none() {
+        let cut = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x00".to_owned());
+        assert!(matches!(Error::from(cut), Error::Unavailable(_)));
+        assert!(matches!(Error::from(sqlx::Error::RowNotFound), Error::Database(_)));
+    }
 
     #[test]
     fn a_code_says_whether_waiting_can_help() {

@@ -163,7 +163,8 @@ async fn a_run_beside_another_and_books_that_do_not_parse_have_codes_of_their_ow
     let path = shop.url.strip_prefix("sqlite:").expect("a file");
     std::fs::write(path, "no database").expect("written");
     let (code, said) = shop.fails(&["reconcile"]).await;
-    assert_eq!(code, 70, "{said}");
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("is not an SQLite database"), "{said}");
 }
 
 #[tokio::test]
