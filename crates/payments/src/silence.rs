@@ -70,3 +70,55 @@ fn silent(rules: &ChainRules, mv: &CursorMove, scan: &Scan, now: Time) -> Option
          {height}, the newest one {last}; ask another node, or see `bursar check`"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+    use crate::chain::{BlockHash, BlockId, Cursor, Header};
+    use crate::changes::Bounds;
+    use crate::name::ChainName;
+
+    fn header(height: u64) -> Header {
+        let id = BlockId { height, hash: BlockHash([1; 32]) };
+        Header { id, parent: BlockHash([0; 32]), time: Time(1_000_000) }
+    }
+
+    /// Its nodes may not know what is final at all: nobody would be told otherwise.
+    #[test]
+    fn a_chain_on_which_nothing_was_ever_final_is_silent() {
+        let chain = ChainName::new("ethereum").expect("a name");
+        let silent_after = Some(Duration::from_secs(600));
+        let rules = ChainRules {
+            token: Address([7; 20]),
+            decimals: 6,
+            max_reorg: 64,
+            finality: Vec::new(),
+            treasury: Vec::new(),
+            bounds: Bounds { silent_after, ..Bounds::default() },
+        };
+        let mut mv = CursorMove::still(&Cursor::new(chain.clone()));
+        let mut scan = Scan {
+            chain,
+            base: None,
+            blocks: Vec::new(),
+            transfers: Vec::new(),
+            notices: Vec::new(),
+            finalized: None,
+            safe: None,
+            tip: 8,
+        };
+        let at = |mv: &CursorMove, scan: &Scan, millis: i64| {
+            silent(&rules, mv, scan, Time(1_000_000).after(millis))
+        };
+        assert_eq!(at(&mv, &scan, 700_000), None, "nothing is recorded");
+        mv.kept = vec![header(5), header(6)];
+        assert_eq!(at(&mv, &scan, 600_000), None);
+        let said = "nothing is final: no node has named a final block since 5 was recorded, the \
+                    newest one is 6; ask another node, or see `bursar check`";
+        assert_eq!(at(&mv, &scan, 600_001).as_deref(), Some(said));
+        // It is being caught up with.
+        scan.finalized = Some(header(9).id);
+        assert_eq!(at(&mv, &scan, 700_000), None);
+    }
+}
