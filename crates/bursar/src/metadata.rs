@@ -16,10 +16,8 @@ use serde_json::{Map, Value};
 /// Why it cannot be kept as it is.
 pub(crate) fn read(text: &str) -> Result<String, String> {
     // Whole first: this is where its depth is bounded.
-    let whole: Box<RawValue> = serde_json::from_str::<Value>(text)
-        .and_then(|_| serde_json::from_str(text))
-        .map_err(garbled)?;
-    Ok(faithful(whole.get())?.to_string())
+    serde_json::from_str::<Value>(text).map_err(garbled)?;
+    Ok(faithful(text.trim())?.to_string())
 }
 
 fn garbled(why: serde_json::Error) -> String {

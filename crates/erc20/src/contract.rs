@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::explain::topic;
-use crate::header;
 use crate::pool::Facts;
 use crate::refusal::{Class, Refusal};
 use crate::source::Source;
@@ -102,11 +101,7 @@ impl Contract<'_> {
             let question = |account: &Address| json!([{ "to": to, "data": data(method, Some(*account)) }, self.at]);
             let questions: Vec<Value> = accounts.iter().map(question).collect();
             let read = |answer: &RawValue| {
-                let bytes: Bytes = sonic_rs::from_str(answer.get()).map_err(|error| {
-                    let why = self.endpoint.location.hide_in(&header::first_line(&error));
-                    Refusal::lie(format!("the answer to {method}: {why}"))
-                })?;
-                Ok(truth(&bytes))
+                self.endpoint.read::<Bytes>(method, answer).map(|bytes| truth(&bytes))
             };
             let answers = self.endpoint.calls("eth_call", &questions, read).await?;
             let found = accounts.iter().zip(answers);

@@ -87,11 +87,19 @@ impl Endpoint {
         method: &'static str,
         params: Value,
     ) -> Result<T, Refusal> {
-        let json = self.json(method, params).await?;
+        self.read(method, &self.json(method, params).await?)
+    }
+
+    /// An answer to `question` read as `T`.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        question: &str,
+        json: &RawValue,
+    ) -> Result<T, Refusal> {
         sonic_rs::from_str(json.get()).map_err(|error| {
             // The reader repeats what it could not read, and a provider may repeat its key.
             let why = self.location.hide_in(&header::first_line(&error));
-            Refusal::lie(format!("the answer to {method}: {why}"))
+            Refusal::lie(format!("the answer to {question}: {why}"))
         })
     }
 

@@ -16,7 +16,7 @@ use crate::explain::{BALANCE_OF, topic};
 use crate::pool::Facts;
 use crate::refusal::{Class, Refusal};
 use crate::source::Source;
-use crate::{header, verify, view};
+use crate::{verify, view};
 
 impl Source {
     /// The newest block that the endpoints call final, and the height of the newest of all; none
@@ -69,10 +69,7 @@ async fn held(
     };
     let questions: Vec<Value> = accounts.iter().map(question).collect();
     let read = |answer: &RawValue| {
-        let bytes: Bytes = sonic_rs::from_str(answer.get()).map_err(|error| {
-            let why = endpoint.location.hide_in(&header::first_line(&error));
-            Refusal::lie(format!("the answer to balanceOf: {why}"))
-        })?;
+        let bytes: Bytes = endpoint.read("balanceOf", answer)?;
         verify::word(&bytes).ok_or_else(|| Refusal::lie("balanceOf answers something else"))
     };
     endpoint.calls("eth_call", &questions, read).await
