@@ -13,6 +13,7 @@ use crate::derive::{Account, LAST_INDEX};
 use crate::error::{Error, input};
 use crate::high_water::HighWater;
 use crate::node::Node;
+use crate::recall;
 use crate::taken::Taken;
 
 /// How many used addresses in a row are passed over before a person must look.
@@ -87,17 +88,32 @@ async fn derive_unused(
     account: &Account,
     mut mark: HighWater,
 ) -> Result<Fresh, Error> {
-    for _ in 0..PASSED_OVER {
+    // Before an index above those is taken, by which it would show no more that they are missing.
+    recall::derived_below(store, name, account, mark.next()).await?;
+    let mut used = 0;
+    while used < PASSED_OVER {
         let index = store.reserve_index(account.fingerprint(), mark.next()).await?;
         if index > LAST_INDEX {
             return Err(Error::Failed("the account has no further addresses".to_owned()));
         }
         mark.raise(index.saturating_add(1))?;
         let address = derived(account, index)?;
+        if store.unknown(&[address]).await?.is_empty() {
+            tracing::warn!(chain = %name, index, "the books have this address already, passed over");
+            continue;
+        }
         if !is_used(name, node, address).await? {
             return Ok(Fresh { address, index: Some(index) });
         }
-        tracing::warn!(chain = %name, index, "the chain knows this address already, passed over");
+        // It may be another program's, so it is not watched unasked.
+        tracing::warn!(
+            chain = %name,
+            index,
+            %address,
+            "the chain knows this address already, passed over; if the books were put back from a \
+             backup, somebody may have been shown it: `bursar address import` has it watched"
+        );
+        used = used.saturating_add(1);
     }
     Err(Error::Failed(format!(
         "the chain knows the next {PASSED_OVER} addresses of the account already; is it the right xpub?"
@@ -111,7 +127,7 @@ async fn is_used(name: &ChainName, node: &Node, address: Address) -> Result<bool
     Ok(used)
 }
 
-fn derived(account: &Account, index: u32) -> Result<Address, Error> {
+pub(crate) fn derived(account: &Account, index: u32) -> Result<Address, Error> {
     account.address(index).map_err(|why| Error::Failed(format!("index {index}: {why}")))
 }
 

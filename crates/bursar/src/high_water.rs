@@ -12,6 +12,9 @@ use store::point;
 
 use crate::error::{Error, input};
 
+/// What is read of the file at most, in bytes; it has two lines.
+const LARGEST: u64 = 4096;
+
 /// The open, locked file of one account.
 #[derive(Debug)]
 pub struct HighWater {
@@ -31,20 +34,24 @@ impl HighWater {
         let failed = |source| Error::File { path: path.to_owned(), source };
         let mut file = locked(path).map_err(failed)?;
         let mut text = String::new();
-        std::io::Read::by_ref(&mut file).take(4096).read_to_string(&mut text).map_err(failed)?;
-        let mark =
-            Self { path: path.to_owned(), fingerprint: fingerprint.to_owned(), file, next: 0 };
-        if text.trim().is_empty() {
-            return Ok(mark);
+        std::io::Read::by_ref(&mut file).take(LARGEST).read_to_string(&mut text).map_err(failed)?;
+        let next = read(path, fingerprint, &text)?;
+        Ok(Self { path: path.to_owned(), fingerprint: fingerprint.to_owned(), file, next })
+    }
+
+    /// The mark of an account as it stands, without waiting and without making the file: zero
+    /// where it is missing.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn peek(path: &Path, fingerprint: &str) -> Result<u32, Error> {
+        let mut text = String::new();
+        let file = File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text));
+        match file {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(Error::File { path: path.to_owned(), source }),
+            Ok(_) => read(path, fingerprint, &text),
         }
-        let (account, next) = read(&text).ok_or_else(|| {
-            input(&path.display().to_string(), "is not a high-water mark; restore it or ask why")
-        })?;
-        if account != fingerprint {
-            let why = format!("belongs to account {account}, not {fingerprint}");
-            return Err(input(&path.display().to_string(), why));
-        }
-        Ok(Self { next, ..mark })
     }
 
     /// The lowest index that was never used.
@@ -86,7 +93,22 @@ pub(crate) fn locked(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-fn read(text: &str) -> Option<(String, u32)> {
+/// The mark that a file of `text` has; one that was just made has none.
+fn read(path: &Path, fingerprint: &str, text: &str) -> Result<u32, Error> {
+    if text.trim().is_empty() {
+        return Ok(0);
+    }
+    let (account, next) = parse(text).ok_or_else(|| {
+        input(&path.display().to_string(), "is not a high-water mark; restore it or ask why")
+    })?;
+    if account != fingerprint {
+        let why = format!("belongs to account {account}, not {fingerprint}");
+        return Err(input(&path.display().to_string(), why));
+    }
+    Ok(next)
+}
+
+fn parse(text: &str) -> Option<(String, u32)> {
     let mut lines = text.lines();
     let account = lines.next()?.strip_prefix("account ")?.to_owned();
     let next = lines.next()?.strip_prefix("next ")?.parse().ok()?;

@@ -38,6 +38,7 @@ pub mod output;
 pub mod pay;
 mod phrase;
 pub mod proof;
+pub mod recall;
 pub mod reconcile;
 pub mod record;
 pub mod recovery;

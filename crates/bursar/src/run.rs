@@ -18,6 +18,7 @@ use crate::address;
 use crate::config::Chain;
 use crate::error::Error;
 use crate::open::Opened;
+use crate::recall;
 use crate::reconcile;
 use crate::retry::Retry;
 use crate::watch::Watcher;
@@ -27,6 +28,18 @@ use crate::watch::Watcher;
 /// # Errors
 /// What cannot be mended: a config that contradicts a node or the books, a row that does not parse.
 pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Error> {
+    // Before the first look: what was paid to them is in blocks that the books do not have either.
+    for (name, chain) in &opened.config.chains {
+        match recall::all(&opened.books.store, name, chain).await {
+            Err(error @ Error::Store(_)) => return Err(error),
+            // No order can be made then; those there are go on being watched.
+            Err(error) => {
+                let error = error.line();
+                tracing::error!(chain = %name, error, "not known which addresses were handed out");
+            }
+            Ok(_) => {}
+        }
+    }
     let mut state = WatchState::default();
     let set = opened.books.store.watch(&mut state).await?;
     point!("run.loaded");

@@ -34,29 +34,24 @@ impl Taken {
     /// When the file cannot be used, or a line of it is no address.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::File { path: path.to_owned(), source };
-        let wrong = |why: &str| input(&path.display().to_string(), why);
         let mut file = locked(path).map_err(failed)?;
-        let mut bytes = Vec::new();
-        let limit = LARGEST.saturating_add(1);
-        std::io::Read::by_ref(&mut file).take(limit).read_to_end(&mut bytes).map_err(failed)?;
-        if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
-            return Err(wrong("is larger than 256 MiB"));
-        }
-        // A line without its end was cut short, and its address was not given.
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n');
-        let whole = whole.map_or(0, |last| last.saturating_add(1));
-        let text = bytes.get(..whole).and_then(|lines| std::str::from_utf8(lines).ok());
-        let text = text.ok_or_else(|| wrong("is not a list of taken addresses"))?;
-        let mut known = BTreeSet::new();
-        for (number, line) in (1usize..).zip(text.lines()) {
-            let address = Address::parse_as(line.trim(), Spelling::Evm)
-                .map_err(|why| wrong(&format!("line {number}: {why}; restore it or ask why")))?;
-            known.insert(address);
-        }
-        let end = u64::try_from(whole).unwrap_or(u64::MAX);
+        let (known, end) = read(path, &file)?;
         file.set_len(end).map_err(failed)?;
         file.seek(SeekFrom::Start(end)).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file, known })
+    }
+
+    /// The addresses of the list as it stands, without waiting and without making the file: none
+    /// where it is missing.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn peek(path: &Path) -> Result<BTreeSet<Address>, Error> {
+        match File::open(path) {
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            Err(source) => Err(Error::File { path: path.to_owned(), source }),
+            Ok(file) => Ok(read(path, &file)?.0),
+        }
     }
 
     /// Notes an address as given, on disk before this returns; whether it was not noted before.
@@ -76,6 +71,29 @@ impl Taken {
         self.known.insert(address);
         Ok(true)
     }
+}
+
+/// What stands in the file, and the bytes of its whole lines.
+fn read(path: &Path, file: &File) -> Result<(BTreeSet<Address>, u64), Error> {
+    let wrong = |why: &str| input(&path.display().to_string(), why);
+    let mut bytes = Vec::new();
+    let read = file.take(LARGEST.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|source| Error::File { path: path.to_owned(), source })?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
+        return Err(wrong("is larger than 256 MiB"));
+    }
+    // A line without its end was cut short, and its address was not given.
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n');
+    let whole = whole.map_or(0, |last| last.saturating_add(1));
+    let text = bytes.get(..whole).and_then(|lines| std::str::from_utf8(lines).ok());
+    let text = text.ok_or_else(|| wrong("is not a list of taken addresses"))?;
+    let mut known = BTreeSet::new();
+    for (number, line) in (1usize..).zip(text.lines()) {
+        let address = Address::parse_as(line.trim(), Spelling::Evm)
+            .map_err(|why| wrong(&format!("line {number}: {why}; restore it or ask why")))?;
+        known.insert(address);
+    }
+    Ok((known, u64::try_from(whole).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

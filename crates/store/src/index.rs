@@ -12,13 +12,14 @@ use payments::name::ChainName;
 use sqlx::Row;
 
 use crate::error::Error;
+use crate::load;
 use crate::point;
 use crate::row::{self, Fields, hex};
 use crate::sql::{Binds, Bulk};
 use crate::{Store, finish};
 
 /// Takes the lock that every commit takes first.
-const LOCK: &str = "UPDATE counters SET addresses = addresses + $1 RETURNING addresses";
+pub(crate) const LOCK: &str = "UPDATE counters SET addresses = addresses + $1 RETURNING addresses";
 
 impl Store {
     /// The next index to derive an address at, under the extended public key with this
@@ -40,12 +41,52 @@ impl Store {
         u32::try_from(index).map_err(|_| Error::beyond("derivations", "next", xpub))
     }
 
+    /// The index that an address would be derived at next; 0 where none was.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn next_index(&self, xpub: &str) -> Result<u32, Error> {
+        let query = sqlx::query("SELECT next FROM derivations WHERE xpub = $1");
+        let mut connection = self.reader().await?;
+        let row = query.bind(row::printable(xpub)).fetch_optional(&mut *connection).await?;
+        let next: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
+        u32::try_from(next).map_err(|_| Error::beyond("derivations", "next", xpub))
+    }
+
+    /// Those of these addresses that the books do not have.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn unknown(&self, addresses: &[Address]) -> Result<Vec<Address>, Error> {
+        let mut left: BTreeSet<Address> = addresses.iter().copied().collect();
+        let mut reading = self.read().await?;
+        load::owners(&mut reading.link(), addresses, |owned| {
+            left.remove(&owned.address);
+        })
+        .await?;
+        reading.end().await?;
+        Ok(left.into_iter().collect())
+    }
+
     /// Adds addresses to the imported pool; they are watched from now on. Those that are known
     /// already change nothing. The number of new ones.
     ///
     /// # Errors
     /// What the engine says; nothing is written then.
     pub async fn import(&self, addresses: &[Address]) -> Result<u64, Error> {
+        self.list(addresses, false).await
+    }
+
+    /// Watches addresses from now on that somebody was shown, as nobody's: no order gets one. Those
+    /// that are known already change nothing. The number of new ones.
+    ///
+    /// # Errors
+    /// What the engine says; nothing is written then.
+    pub async fn recall(&self, addresses: &[Address]) -> Result<u64, Error> {
+        self.list(addresses, true).await
+    }
+
+    async fn list(&self, addresses: &[Address], taken: bool) -> Result<u64, Error> {
         let addresses: BTreeSet<&Address> = addresses.iter().collect();
         let count = i64::try_from(addresses.len());
         let count = count.map_err(|_| Error::beyond("counters", "addresses", "1"))?;
@@ -56,7 +97,8 @@ impl Store {
         let numbered: Vec<(i64, &Address)> = (first..).zip(addresses).collect();
         let bind = |binds: &mut Binds, (seq, address): &(i64, &Address)| {
             binds.int(*seq)?;
-            binds.text(hex(&address.0))
+            binds.text(hex(&address.0))?;
+            binds.int(i64::from(taken))
         };
         let written = self.link(&mut transaction).write(&IMPORT, &numbered, bind).await?;
         point!("import.listed");
@@ -115,8 +157,8 @@ impl Store {
 
 static IMPORT: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     name: "import addresses",
-    head: "WITH v (seq, address) AS (VALUES".to_owned(),
-    columns: 2,
-    tail: ") INSERT INTO addresses (seq, address, taken) SELECT v.seq, v.address, 0 FROM v \
+    head: "WITH v (seq, address, taken) AS (VALUES".to_owned(),
+    columns: 3,
+    tail: ") INSERT INTO addresses (seq, address, taken) SELECT v.seq, v.address, v.taken FROM v \
         WHERE TRUE ON CONFLICT (address) DO NOTHING",
 });

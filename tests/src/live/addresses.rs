@@ -98,6 +98,79 @@ async fn a_restored_backup_hands_out_no_address_again() {
     shop.audit(&[("BEFORE", "10000.00"), ("LAST", "10000.00")]).await;
 }
 
+/// What was shown before the database was put back is paid for all the same: before, when the
+/// database did not have it, and after.
+#[tokio::test]
+async fn a_restored_backup_loses_no_payment_to_what_it_forgot() {
+    let shop = Shop::open(Engine::Sqlite).await;
+    let backup = tempfile::tempdir().expect("a folder");
+    copy_books(shop.folder.path(), backup.path());
+    let paid = shop.order("PAID", "100").await;
+    shop.pay(paid, 100 * USDT).await;
+    shop.anvil.mine(1).await;
+    let open = shop.order("OPEN", "100").await;
+    copy_books(backup.path(), shop.folder.path());
+
+    let mut daemon = shop.watching().await;
+    shop.pay(open, 100 * USDT).await;
+    shop.anvil.mine(1).await;
+    // One more, as a settled shop has orders; the restored one has none.
+    let after = shop.order("AFTER", "100").await;
+    assert!(after != paid && after != open, "{after} was shown before");
+    shop.pay(after, 100 * USDT).await;
+    shop.anvil.mine(1).await;
+    shop.settle(&mut daemon).await;
+    daemon.stop().await;
+    unassigned(&shop, &[paid.to_string(), open.to_string()]).await;
+}
+
+/// An order made before the daemon starts takes an index above those the database forgot, and
+/// they are watched all the same. So are imported addresses that it does not list any more.
+#[tokio::test]
+async fn an_order_made_first_hides_nothing_that_was_forgotten() {
+    let shop = Shop::open(Engine::Sqlite).await;
+    let backup = tempfile::tempdir().expect("a folder");
+    copy_books(shop.folder.path(), backup.path());
+    let lost = shop.order("LOST", "100").await;
+    copy_books(backup.path(), shop.folder.path());
+    shop.order("AFTER", "100").await;
+    let mut daemon = shop.watching().await;
+    shop.pay(lost, 100 * USDT).await;
+    shop.anvil.mine(1).await;
+    shop.settle(&mut daemon).await;
+    daemon.stop().await;
+    unassigned(&shop, &[lost.to_string()]).await;
+
+    let addresses = "imported = true".to_owned();
+    let shop = Shop::with(Setup { addresses, ..Setup::new(Engine::Sqlite) }).await;
+    copy_books(shop.folder.path(), backup.path());
+    std::fs::write(shop.folder.path().join("list"), FRESH_ADDRESSES.join("\n")).expect("a list");
+    shop.bursar(&["address", "import", "list"]).await;
+    let lost = shop.order("LOST", "100").await;
+    copy_books(backup.path(), shop.folder.path());
+    let mut daemon = shop.watching().await;
+    shop.pay(lost, 100 * USDT).await;
+    shop.anvil.mine(1).await;
+    shop.settle(&mut daemon).await;
+    daemon.stop().await;
+    unassigned(&shop, &[lost.to_string()]).await;
+}
+
+/// There is a case of 100 USDT for each of these addresses, and none for another.
+async fn unassigned(shop: &Shop, addresses: &[String]) {
+    let list = shop.bursar(&["case", "list"]).await;
+    let cases = list["cases"].as_array().unwrap_or_else(|| panic!("no list: {list}"));
+    let found: BTreeSet<String> = cases
+        .iter()
+        .map(|case| format!("{} {} {}", text(&case["kind"]), text(&case["amount"]), case))
+        .collect();
+    assert_eq!(found.len(), addresses.len(), "{found:?}");
+    for address in addresses {
+        let told = shop.bursar(&["explain", address]).await.to_string();
+        assert!(told.contains("unassigned") && told.contains("100.00"), "{address}: {told}");
+    }
+}
+
 /// The file beside the database remembers which imported addresses the restored one has forgotten.
 #[tokio::test]
 async fn a_restored_backup_hands_out_no_imported_address_again() {

@@ -12,6 +12,7 @@ use super::{Place, on_both};
 on_both!(
     an_index_is_given_once,
     an_imported_address_is_given_once,
+    what_somebody_was_shown_is_watched_and_given_to_nobody,
     the_watch_set_grows,
     an_imported_address_finds_its_order,
 );
@@ -38,6 +39,24 @@ async fn an_index_is_given_once(place: Place) {
     assert_eq!(store.reserve_index("key-a", (1 << 31) - 1).await.unwrap(), (1 << 31) - 1);
     assert!(store.reserve_index("key-a", 0).await.is_err());
     assert!(super::run(&place.url, "UPDATE derivations SET next = 1").await.is_err());
+}
+
+async fn what_somebody_was_shown_is_watched_and_given_to_nobody(place: Place) {
+    let store = &place.store;
+    let shown: Vec<Address> = (0..3).map(|n| Address([n; 20])).collect();
+    store.import(&shown[..1]).await.unwrap();
+    assert_eq!(store.unknown(&shown).await.unwrap(), shown[1..]);
+    assert_eq!(store.recall(&shown).await.unwrap(), 2);
+    assert_eq!(store.unknown(&shown).await.unwrap(), []);
+    let mut state = WatchState::default();
+    let watched = store.watch(&mut state).await.unwrap();
+    assert!(shown.iter().all(|address| watched.contains(address)));
+    // What was in the pool is still to be had, the others are not.
+    assert_eq!(store.take_imported().await.unwrap(), Some(shown[0]));
+    assert_eq!(store.take_imported().await.unwrap(), None);
+    assert_eq!(store.next_index("key-a").await.unwrap(), 0);
+    store.reserve_index("key-a", 7).await.unwrap();
+    assert_eq!(store.next_index("key-a").await.unwrap(), 8);
 }
 
 async fn an_imported_address_is_given_once(place: Place) {
