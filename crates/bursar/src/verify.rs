@@ -7,7 +7,7 @@ use std::path::Path;
 
 use payments::merkle::TreeHead;
 use serde_json::json;
-use store::{Finding, Sealed, Verified};
+use store::{Finding, Verified};
 
 use crate::acknowledge::read;
 use crate::cli::BooksVerify;
@@ -16,11 +16,12 @@ use crate::open::Opened;
 use crate::output::{Output, fields, table};
 
 /// What books alone cannot show.
-pub(crate) const NOT_PROVED: [&str; 7] = [
+pub(crate) const NOT_PROVED: [&str; 8] = [
     "that the chain says the same: `bursar reconcile` compares it",
     "that these are the newest books: a head of the log that somebody else kept does (--head)",
     "what a decision could not show later: that its deposits were final, and which sum needs two",
     "why nobody had to ask about what left: which addresses were the treasury's, the config knew",
+    "an order's refund address, rate, expiry and terms: nothing but its own row tells them",
     "what the token's issuer did, by running the rules again: it is recorded and told, no more",
     "which block held a transfer before it was mined again: the books keep the last one",
     "that a fact was true when it was recorded: who wrote it had the nodes' word for it",
@@ -37,17 +38,16 @@ pub async fn run(path: &Path, options: &BooksVerify, output: Output) -> Result<(
         Err(Error::Store(error @ (store::Error::Setting { .. } | store::Error::Checksum(_)))) => {
             let findings = vec![Finding { name: "setting", detail: error.to_string() }];
             let found = Verified { findings, ..Verified::default() };
-            return tell(&found, None, output);
+            return tell(&found, output);
         }
         opened => opened?,
     };
     let found = opened.books.store.verify_against(&kept).await?;
-    let mut reading = opened.books.store.read().await?;
-    let sealed = reading.sealed().await.ok();
-    tell(&found, sealed.as_ref(), output)
+    tell(&found, output)
 }
 
-fn tell(found: &Verified, sealed: Option<&Sealed>, output: Output) -> Result<(), Error> {
+fn tell(found: &Verified, output: Output) -> Result<(), Error> {
+    let sealed = found.sealed.as_ref();
     let findings = &found.findings;
     let log = sealed.map(|sealed| TreeHead { size: sealed.journals, root: sealed.log_root });
     let listed = findings.iter().map(|found| {

@@ -18,7 +18,7 @@ use crate::keeper::Keeper;
 use crate::ledger::{Entry, Journal};
 use crate::loose::Loose;
 use crate::name::{ChainName, OrderId};
-use crate::order::{Dossier, Order, Price, Status};
+use crate::order::{Dossier, Order, Status};
 use crate::outflows::Outflows;
 use crate::plan::{PlanError, View};
 use crate::sheet::Sheet;
@@ -152,14 +152,7 @@ impl Desk {
     }
 
     pub(crate) fn tell_created(&mut self, order: &Order) {
-        let mut data = vec![("customer", order.customer.to_string())];
-        if let Some(due) = order.due {
-            data.push(("amount", due.to_string()));
-        }
-        if let Price::Fixed(credits) = order.price {
-            data.push(("credits", credits.to_string()));
-        }
-        data.push(("address", order.address.to_string()));
+        let data = order.announcement();
         self.events.push(Event {
             kind: EventKind::OrderCreated,
             at: self.now,

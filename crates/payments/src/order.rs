@@ -99,6 +99,20 @@ pub enum Status {
 }
 
 impl Order {
+    /// What is told of it when it is made: whose it is, what is due, what that buys, and where.
+    #[must_use]
+    pub fn announcement(&self) -> Vec<(&'static str, String)> {
+        let mut data = vec![("customer", self.customer.to_string())];
+        if let Some(due) = self.due {
+            data.push(("amount", due.to_string()));
+        }
+        if let Price::Fixed(credits) = self.price {
+            data.push(("credits", credits.to_string()));
+        }
+        data.push(("address", self.address.to_string()));
+        data
+    }
+
     /// Milliseconds from its making to its expiry; none where it waits for ever.
     #[must_use]
     pub fn lifetime(&self) -> Option<i64> {

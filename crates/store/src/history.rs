@@ -6,8 +6,8 @@
 use payments::merkle::{TreeHash, TreeHead};
 use payments::reconcile::{Code, FindingId, Severity};
 use payments::time::Time;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use crate::Store;
 use crate::error::Error;
@@ -130,14 +130,20 @@ impl Store {
     /// # Errors
     /// As [`Self::runs`].
     pub async fn acknowledged(&self) -> Result<(u64, Option<TreeHead>), Error> {
-        let query = "SELECT size, root, through FROM acknowledged";
-        let mut connection = self.reader().await?;
-        let row = sqlx::query(query).fetch_one(&mut *connection).await?;
-        let size: Option<i64> = row.try_get(0)?;
-        let head = size.map(|_| head(&row)).transpose()?;
-        let through: i64 = row.try_get(2)?;
-        Ok((u64::try_from(through).unwrap_or(0), head))
+        acknowledged(&mut *self.reader().await?).await
     }
+}
+
+/// As [`Store::acknowledged`], of the books that `connection` sees.
+pub(crate) async fn acknowledged(
+    connection: &mut AnyConnection,
+) -> Result<(u64, Option<TreeHead>), Error> {
+    let query = "SELECT size, root, through FROM acknowledged";
+    let row = sqlx::query(query).fetch_one(connection).await?;
+    let size: Option<i64> = row.try_get(0)?;
+    let head = size.map(|_| head(&row)).transpose()?;
+    let through: i64 = row.try_get(2)?;
+    Ok((u64::try_from(through).unwrap_or(0), head))
 }
 
 fn head(row: &AnyRow) -> Result<TreeHead, Error> {

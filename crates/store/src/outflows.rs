@@ -280,6 +280,22 @@ static WAITING: LazyLock<Bulk> = LazyLock::new(|| {
     list("waiting outflows", "FROM outflows AS w WHERE w.state = 'waiting' AND w.sender")
 });
 
+/// The outflows with these ids.
+pub(crate) async fn of_ids(
+    link: &mut Link<'_>,
+    ids: &[OutflowId],
+) -> Result<Numbered<Outflow>, Error> {
+    let mut found = Numbered::new();
+    let by_id = |binds: &mut Binds, id: &OutflowId| binds.text(id.to_string());
+    link.read(&BY_ID, ids, by_id, |line| {
+        let (seq, outflow) = outflow(line)?;
+        found.insert(seq, outflow);
+        Ok(())
+    })
+    .await?;
+    Ok(found)
+}
+
 /// The outflows of a transaction of `chain`, by the order of recording.
 pub(crate) async fn of_tx(
     link: &mut Link<'_>,

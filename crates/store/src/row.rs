@@ -86,9 +86,10 @@ pub(crate) fn marked(text: &str) -> Option<String> {
     text.strip_prefix('=').map(str::to_owned)
 }
 
-/// Text without the two characters that part packed rows.
+/// Text without the two characters that part packed rows, and without the one that PostgreSQL has
+/// no place for in a text.
 pub(crate) fn printable(text: &str) -> String {
-    text.replace([FIELD, ROW], "\u{fffd}")
+    text.replace([FIELD, ROW, '\0'], "\u{fffd}")
 }
 
 pub(crate) fn address(text: &str) -> Option<Address> {

@@ -14,7 +14,8 @@ use sqlx::{Any, Row};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::{Store, finish};
+use crate::index::LOCK;
+use crate::{Store, finish, row};
 
 /// Discrepancies read at once.
 const MOST: i64 = 1_000_000;
@@ -272,7 +273,7 @@ impl Store {
                 .bind(finding.amount.to_string())
                 .bind(finding.since.map(|since| since.0))
                 .bind(finding.severity.word())
-                .bind(finding.what.clone())
+                .bind(row::printable(&finding.what))
                 .bind(whole(seq))
                 .bind(as_of.0);
             query.execute(&mut *transaction).await?;
@@ -281,7 +282,7 @@ impl Store {
                 .bind(whole(seq))
                 .bind(finding.severity.word())
                 .bind(finding.amount.to_string())
-                .bind(finding.what.clone());
+                .bind(row::printable(&finding.what));
             sighting.execute(&mut *transaction).await?;
         }
         if ended.whole {
@@ -333,6 +334,8 @@ impl Store {
         now: Time,
     ) -> Result<bool, Error> {
         let mut transaction = self.writing().await?;
+        // Two persons at once do not give their words one number.
+        sqlx::query(LOCK).bind(0i64).fetch_one(&mut *transaction).await?;
         let update = "UPDATE discrepancies SET state = $2, at_severity = severity, \
             at_amount = amount, marked_by = $3, why = $4, marked_at = $5 WHERE id = $1";
         let update = sqlx::query(update)

@@ -18,6 +18,7 @@ use super::shop::{address, header, id, opened, order, record, scan, transfer};
 use super::{Place, on_both, run};
 
 on_both!(
+    what_an_order_was_made_with_is_found,
     what_was_decided_before_is_found,
     what_a_decision_says_is_found,
     what_a_decision_gave_is_found,
@@ -94,6 +95,45 @@ pub(super) async fn open_case(store: &Store, order: Option<OrderId>, kind: CaseK
     let cases = store.cases(true, 0, 10).await.unwrap().into_iter().map(|(_, case)| case);
     let fits = |case: &Case| case.order == order && case.kind == kind;
     cases.into_iter().find(fits).unwrap()
+}
+
+/// Whose order it is, what is due and where it is paid are told when it is made.
+async fn what_an_order_was_made_with_is_found(place: Place) {
+    opened(&place.store).await;
+    record(&place.store, &Update::Create(order("C"))).await.unwrap();
+    let row = place.store.order(&id("C")).await.unwrap().unwrap().order;
+    open_up(&place, &["addresses"]).await;
+    let (ours, theirs) = (row.address.evm().to_lowercase(), format!("0x{}", "ab".repeat(20)));
+    let moved = |from: &str, to: &str| {
+        ["orders", "addresses"]
+            .map(|table| format!("UPDATE {table} SET address = '{to}' WHERE address = '{from}'"))
+            .join(";")
+    };
+    let due = row.due.unwrap().micro();
+    let customer = format!("UPDATE orders SET customer = '{}' WHERE id = 'C'", row.customer);
+    let due = format!("UPDATE orders SET due = {due} WHERE id = 'C'");
+    let price: String = {
+        use sqlx::Connection;
+        let mut connection = sqlx::AnyConnection::connect(&place.url).await.unwrap();
+        let query = sqlx::query_scalar("SELECT price FROM orders WHERE id = 'C'");
+        query.fetch_one(&mut connection).await.unwrap()
+    };
+    let price = format!("UPDATE orders SET price = '{price}' WHERE id = 'C'");
+    each_is_found(
+        &place,
+        &[
+            (
+                "UPDATE orders SET customer = 'mallory' WHERE id = 'C'",
+                &customer,
+                "order C: customer is not what was told",
+            ),
+            ("UPDATE orders SET due = 1 WHERE id = 'C'", &due, "order C: amount is not"),
+            ("UPDATE orders SET due = NULL WHERE id = 'C'", &due, "order C: amount is not"),
+            ("UPDATE orders SET price = 'fixed 1' WHERE id = 'C'", &price, "order C: credits is not"),
+            (&moved(&ours, &theirs), &moved(&theirs, &ours), "order C: address is not"),
+        ],
+    )
+    .await;
 }
 
 /// Order A is paid twice, and what came second is credited.

@@ -2,7 +2,10 @@
 
 use payments::Update;
 use payments::leaf::leaf;
+use payments::ledger::{Account, Asset, Entry, Journal};
 use payments::merkle::{Frontier, TreeHead};
+use payments::name::CustomerId;
+use payments::time::Time;
 use store::{Engine, Store};
 
 use super::shop::{address, opened, order, record, scan};
@@ -12,6 +15,7 @@ on_both!(
     every_commit_with_journals_has_a_head_and_tells_it,
     the_database_refuses_another_head,
     a_tail_that_was_cut_off_is_seen,
+    a_journal_that_nothing_leads_to_is_seen,
 );
 
 /// The heads that the feed of events tells, in order.
@@ -115,6 +119,47 @@ async fn a_tail_that_was_cut_off_is_seen(place: Place) {
     let findings = place.store.verify().await.unwrap();
     assert!(findings.iter().all(|finding| !finding.name.starts_with("log_")), "{findings:?}");
     assert!(found().await.contains(&"log_truncated"));
+}
+
+/// Whoever may write can announce a journal, seal it and carry the log on, with no trigger in the
+/// way. That no payment leads to it remains.
+async fn a_journal_that_nothing_leads_to_is_seen(place: Place) {
+    grown(&place).await;
+    let mut log = Frontier::default();
+    let journals = place.store.journals(0, u32::MAX).await.unwrap();
+    for (seq, journal) in &journals {
+        log.push(leaf(*seq, journal));
+    }
+    let seq = journals.last().unwrap().0 + 1;
+    let customer = Account::Customer(CustomerId::new("mallory").unwrap());
+    let given = Entry { asset: Asset::Credit, debit: Account::Issued, credit: customer, amount: 9 };
+    let forged = Journal {
+        key: "paid:X".to_owned(),
+        order: None,
+        deposit: None,
+        effective: Time(1),
+        recorded: Time(1),
+        remainder: 0,
+        entries: vec![given],
+    };
+    log.push(leaf(seq, &forged));
+    let text = format!(
+        "BEGIN; UPDATE counters SET journals = journals + 1, events = events + 1; \
+         INSERT INTO journals SELECT journals, 'paid:X', NULL, NULL, 1, 1, 0, 1 FROM counters; \
+         INSERT INTO entries SELECT journals, 0, 'CREDIT', 'issued', 'customer:mallory', 9 \
+         FROM counters; \
+         INSERT INTO events SELECT events, 'credits.granted', 1, NULL, NULL, NULL, NULL, '{{}}' \
+         FROM counters; \
+         UPDATE counters SET sealed_journals = journals, sealed_events = events, \
+         log_root = '{}', log_peaks = '{}'; COMMIT;",
+        log.head().root,
+        log.peaks_text()
+    );
+    run(&place.url, &text).await.unwrap();
+    let findings = place.store.verify().await.unwrap();
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!(finding.name, "journal_astray");
+    assert!(finding.detail.contains("paid:X"), "{findings:?}");
 }
 
 /// Root and peaks of the log of the first `size` journals.

@@ -10,6 +10,8 @@ use super::{Place, on_both, postgresql, run};
 on_both!(
     tampering_is_found,
     a_missing_trigger_is_found,
+    what_would_change_a_write_is_found,
+    a_word_that_no_database_takes_is_kept_without_it,
     a_row_that_does_not_parse_is_named,
     an_unsealed_commit_is_refused,
     a_deposit_to_no_order_is_found,
@@ -115,6 +117,41 @@ async fn a_missing_trigger_is_found(place: Place) {
     );
 }
 
+/// A trigger too many; on PostgreSQL also a rule, and rows that are kept from whoever asks.
+async fn what_would_change_a_write_is_found(place: Place) {
+    let changes: &[(&str, &str)] = match place.store.engine() {
+        Engine::Sqlite => &[(
+            "CREATE TRIGGER extra AFTER INSERT ON orders BEGIN SELECT 1; END",
+            "trigger extra is not ours",
+        )],
+        Engine::Postgres => &[
+            (
+                "CREATE RULE extra AS ON INSERT TO orders DO INSTEAD NOTHING",
+                "rule orders.extra is not ours",
+            ),
+            ("ALTER TABLE cases ENABLE ROW LEVEL SECURITY", "policy cases is not ours"),
+        ],
+    };
+    for (at, (change, found)) in changes.iter().enumerate() {
+        run(&place.url, change).await.unwrap();
+        let findings = place.store.verify().await.unwrap();
+        assert_eq!(findings.len(), at + 1, "{findings:?}");
+        let said = |finding: &store::Finding| finding.detail == *found;
+        assert!(findings.iter().any(said), "{findings:?}");
+    }
+}
+
+/// PostgreSQL has no place for a NUL in a text, and a node may answer one.
+async fn a_word_that_no_database_takes_is_kept_without_it(place: Place) {
+    opened(&place.store).await;
+    let why = "it answers x\0y".to_owned();
+    let update = Update::Stall { chain: super::shop::chain(), why };
+    record(&place.store, &update).await.unwrap();
+    let stalled = place.store.cursor(&super::shop::chain()).await.unwrap().stalled;
+    assert_eq!(stalled.as_deref(), Some("it answers x\u{fffd}y"));
+    assert_eq!(place.store.verify().await.unwrap(), []);
+}
+
 async fn a_row_that_does_not_parse_is_named(place: Place) {
     opened(&place.store).await;
     let odd = "UPDATE orders SET price = 'free', version = version + 1 WHERE id = 'A'";
@@ -167,11 +204,12 @@ async fn an_unsealed_commit_is_refused(place: Place) {
             assert!(run(&place.url, &text).await.is_err(), "{text}");
         }
     }
-    // Whole, it is within the form; that no commit of ours wrote it, the log tells.
+    // Whole, it is within the form; that no commit of ours wrote it, the log tells, and that
+    // nothing leads to it.
     let text =
         format!("{own} BEGIN; {announced} UPDATE counters SET sealed_journals = journals; COMMIT;");
     run(&place.url, &text).await.unwrap();
-    assert_eq!(names(&place).await, ["log_broken"]);
+    assert_eq!(names(&place).await, ["log_broken", "journal_astray"]);
     let next = record(&place.store, &Update::Create(order("C"))).await;
     assert!(matches!(next, Err(Error::Broken { column: "log_peaks", .. })), "{next:?}");
 }

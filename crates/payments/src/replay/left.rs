@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::ledger::Journal;
-use crate::outflow::{Outflow, OutflowState};
+use crate::outflow::{Outflow, OutflowId, OutflowState};
 
 /// Rounds that are looked at: how often a transaction was mined is for the chain to say, and how
 /// much is read here is not.
@@ -19,6 +19,17 @@ pub fn keys_of(outflow: &Outflow) -> Vec<String> {
     let rounds = (1..=outflow.round).rev().take(ROUNDS);
     let keys = rounds.map(|round| Outflow { round, ..outflow.clone() }.key());
     keys.flat_map(|key| [key.clone(), reverse(&key)]).collect()
+}
+
+/// The outflow and the round of it that a journal's key names; `None` of any other key.
+#[must_use]
+pub fn outflow_of(key: &str) -> Option<(OutflowId, u32)> {
+    let booked = key.strip_prefix("reverse:").unwrap_or(key).strip_prefix("sweep:")?;
+    let (id, round) = match booked.split_once('#') {
+        Some((id, round)) => (id, round.parse().ok().filter(|round| *round > 1)?),
+        None => (booked, 1),
+    };
+    Some((OutflowId::parse(id)?, round))
 }
 
 fn reverse(key: &str) -> String {

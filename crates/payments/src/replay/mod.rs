@@ -25,7 +25,7 @@ use crate::reconcile::Group;
 use crate::time::Time;
 
 use difference::difference;
-pub use left::{keys_of, left_difference};
+pub use left::{keys_of, left_difference, outflow_of};
 
 /// What an event says that the rules cannot know by themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,7 +20,8 @@ pub use replay::Replayed;
 use crate::Store;
 use crate::engine::{self, Engine};
 use crate::error::Error;
-use crate::reading::Reading;
+use crate::history;
+use crate::reading::{Reading, Sealed};
 use sums::Sums;
 
 /// Rows that one check names at most.
@@ -42,7 +43,12 @@ pub struct Verified {
     pub findings: Vec<Finding>,
     /// The orders that the rules were run over again.
     pub replayed: Replayed,
+    /// How far the books went that this is about; none where that cannot be read.
+    pub sealed: Option<Sealed>,
 }
+
+/// Of [`Verified`], what the books show.
+type OfBooks = (Vec<Finding>, Vec<Finding>, Replayed, Option<Sealed>);
 
 /// A row that does not parse is a finding; nothing behind it was looked at.
 fn readable<T: Default>(done: Result<T, Error>, findings: &mut Vec<Finding>) -> Result<T, Error> {
@@ -215,18 +221,15 @@ impl Store {
     pub async fn verify_against(&self, kept: &[TreeHead]) -> Result<Verified, Error> {
         // The engine goes over its own pages beside us, on a connection of its own.
         let (engine, books) = tokio::join!(self.engine_findings(), self.book_findings(kept));
-        let (mut findings, logged, replayed) = books?;
+        let (mut findings, logged, replayed, sealed) = books?;
         findings.extend(engine?);
         findings.extend(logged);
-        Ok(Verified { findings, replayed })
+        Ok(Verified { findings, replayed, sealed })
     }
 
     /// What is wrong with the rows, what with the log and with what the rules make of the facts,
-    /// and how many orders these were run over.
-    async fn book_findings(
-        &self,
-        kept: &[TreeHead],
-    ) -> Result<(Vec<Finding>, Vec<Finding>, Replayed), Error> {
+    /// how many orders these were run over, and how far the books went then.
+    async fn book_findings(&self, kept: &[TreeHead]) -> Result<OfBooks, Error> {
         let (mut findings, mut logged, mut sums) = (Vec::new(), Vec::new(), Sums::new());
         let mut reading = self.read().await?;
         for check in CHECKS {
@@ -236,7 +239,8 @@ impl Store {
             findings.extend(ask(&mut reading, EXPIRY_DIFFERS).await?);
         }
         let mut kept = kept.to_vec();
-        kept.extend(self.acknowledged().await?.1);
+        // Of the same moment as the log: what is acknowledged meanwhile is beyond its end.
+        kept.extend(history::acknowledged(reading.connection()).await?.1);
         let whole = log::check(&mut reading, &kept, &mut sums, &mut logged).await;
         let whole = readable(whole, &mut logged)?;
         if whole {
@@ -252,8 +256,12 @@ impl Store {
         let replayed = readable(replayed, &mut logged)?;
         let left = left::check(&mut reading, &mut logged).await;
         readable(left, &mut logged)?;
+        let strays = left::strays(&mut reading, &mut logged).await;
+        readable(strays, &mut logged)?;
+        let sealed = reading.sealed().await;
+        let sealed = readable(sealed.map(Some), &mut logged)?;
         reading.end().await?;
-        Ok((findings, logged, replayed))
+        Ok((findings, logged, replayed, sealed))
     }
 
     async fn engine_findings(&self) -> Result<Vec<Finding>, Error> {

@@ -17,7 +17,7 @@ use payments::reconcile::Group;
 use payments::replay::{Given, replay};
 
 use super::facts::{Told, facts};
-use super::told::{Pauses, brought, pauses, told, told_of_cases, told_of_nobodys};
+use super::told::{Pauses, announced, brought, pauses, told, told_of_cases, told_of_nobodys};
 use super::{Finding, SHOWN};
 use crate::error::Error;
 use crate::load;
@@ -80,7 +80,7 @@ async fn every_order(
         let dossiers: Vec<Dossier> = orders.into_iter().map(|(_, dossier)| dossier).collect();
         let mut told = told(reading, &dossiers, pauses).await?;
         let brought = brought(reading, &dossiers, pauses).await?;
-        let (mut found, mut given) = (Vec::new(), Vec::new());
+        let (mut found, mut given) = (announced(reading, &dossiers).await?, Vec::new());
         for stored in &dossiers {
             count = count.saturating_add(1);
             let told = told.remove(&stored.order.id).unwrap_or_default();

@@ -74,9 +74,10 @@ fn compare(expected: &Catalog, found: &Catalog, findings: &mut Vec<Finding>) {
             (Some(_), _) => {}
         }
     }
-    // An index or a table more is harmless; a trigger may change what is written.
+    // An index or a table more is harmless; a trigger and a rule may change what is written, and a
+    // policy what is read.
     for (kind, name) in found.keys().filter(|thing| !expected.contains_key(*thing)) {
-        if kind == "trigger" {
+        if matches!(kind.as_str(), "trigger" | "rule" | "policy") {
             let detail = format!("{kind} {name} is not ours");
             findings.push(Finding { name: "schema_differs", detail });
         }
@@ -132,6 +133,12 @@ async fn of_postgres(connection: &mut AnyConnection, schema: &str) -> Result<Cat
             pg_get_triggerdef(t.oid) || ' ' || CAST(t.tgenabled AS TEXT) \
         FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid \
             JOIN ours ON c.relnamespace = space WHERE NOT t.tgisinternal \
+        UNION ALL SELECT 'rule', c.relname || '.' || r.rulename, pg_get_ruledef(r.oid) \
+        FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class \
+            JOIN ours ON c.relnamespace = space WHERE c.relkind = 'r' \
+        UNION ALL SELECT 'policy', CAST(c.relname AS TEXT), 'rows are told by their looks' \
+        FROM pg_class AS c JOIN ours ON c.relnamespace = space \
+        WHERE c.relkind = 'r' AND c.relrowsecurity \
         UNION ALL SELECT 'function', CAST(p.proname AS TEXT), \
             p.prosrc || ' ' || coalesce(array_to_string(p.proconfig, ' '), '') || \
             coalesce(' ' || CAST(CAST(g.aggtransfn AS oid) AS TEXT) || ' ' || \

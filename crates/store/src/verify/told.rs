@@ -118,6 +118,45 @@ static DECIDED: LazyLock<Bulk> = LazyLock::new(|| {
     bulk("decided", from)
 });
 
+static ANNOUNCED: LazyLock<Bulk> = LazyLock::new(|| {
+    let from = "FROM events AS v WHERE v.deposit IS NULL AND v.kind = 'order.created' \
+        AND v.order_id";
+    let head = format!("{} IN (", packed(&["v.order_id", "v.data"], from));
+    Bulk { name: "announced orders", head, columns: 1, tail: ")) AS lines" }
+});
+
+/// In what these orders differ from what was told when they were made.
+pub(super) async fn announced(
+    reading: &mut Reading,
+    orders: &[Dossier],
+) -> Result<Vec<String>, Error> {
+    let mut told: BTreeMap<OrderId, Vec<String>> = BTreeMap::new();
+    let ids: Vec<OrderId> = orders.iter().map(|stored| stored.order.id.clone()).collect();
+    let take = |line: &str| {
+        let mut fields = Fields::new("events", line);
+        if let Some(order) = fields.maybe("order_id", row::order_id)? {
+            told.entry(order).or_default().push(fields.text("data")?.to_owned());
+        }
+        Ok(())
+    };
+    reading.link().read(&ANNOUNCED, &ids, by_name, take).await?;
+    let differs = |stored: &Dossier| {
+        let told = told.get(&stored.order.id).map(Vec::as_slice).unwrap_or_default();
+        let [data] = told else { return Some("it was told of more than once, or never".to_owned()) };
+        let data: BTreeMap<String, String> = serde_json::from_str(data).unwrap_or_default();
+        let mut of_row = stored.order.announcement();
+        of_row.retain(|(name, value)| data.get(*name) != Some(&row::printable(value)));
+        // What was told and is not in the row at all.
+        let names = stored.order.announcement().into_iter().map(|(name, _)| name);
+        let names: BTreeSet<&str> = names.collect();
+        let gone = data.keys().map(String::as_str).filter(|name| !names.contains(name));
+        let differ: Vec<&str> = of_row.iter().map(|(name, _)| *name).chain(gone).collect();
+        (!differ.is_empty()).then(|| format!("{} is not what was told", differ.join(", ")))
+    };
+    let word = |stored: &Dossier| Some(format!("order {}: {}", stored.order.id, differs(stored)?));
+    Ok(orders.iter().filter_map(word).collect())
+}
+
 /// The order that an event is of, and the event.
 fn event(line: &str, pauses: &Pauses) -> Result<(Option<OrderId>, Told), Error> {
     let mut fields = Fields::new("events", line);
