@@ -14,6 +14,7 @@ use payments::time::Time;
 use payments::{Changes, PlanError};
 use store::{WatchState, point};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::accounts::{Accounts, Behind};
 use crate::ahead::{Eyes, Lookout, Planned, Seen, WORTH};
@@ -44,6 +45,9 @@ pub struct Watcher {
     /// The finalized height, and the one at which refunds were last asked about.
     finalized: Option<u64>,
     asked_at: Option<u64>,
+    /// When those that nobody could judge then are asked about again.
+    ask_again: Option<Instant>,
+    asking: Retry,
 }
 
 /// What one turn of the loop did.
@@ -89,6 +93,8 @@ impl Watcher {
             unread_since: None,
             finalized: None,
             asked_at: None,
+            ask_again: None,
+            asking: Retry::default(),
             hearing: Hearing::default(),
             generation: 0,
             vetted: false,
@@ -296,14 +302,21 @@ impl Watcher {
     /// Asks about refunds that are said to be sent, once more of the chain is final. A failure
     /// costs time only.
     async fn check_refunds(&mut self) -> Vec<Changes> {
-        if self.finalized == self.asked_at {
+        let is_due = self.ask_again.is_some_and(|due| Instant::now() >= due);
+        if self.finalized == self.asked_at && !is_due {
             return Vec::new();
         }
-        match refunds::look(&self.eyes.books, &self.chain, &self.eyes.node).await {
+        self.asked_at = self.finalized;
+        let asked = refunds::look(&self.eyes.books, &self.chain, &self.eyes.node).await;
+        if asked.as_ref().is_ok_and(|looked| looked.unjudged.is_empty()) {
+            self.asking.reset();
+            self.ask_again = None;
+        } else {
+            // An endpoint that is away is not asked about all of them at every turn.
+            self.ask_again = Instant::now().checked_add(self.asking.next_wait());
+        }
+        match asked {
             Ok(looked) => {
-                if looked.unjudged.is_empty() {
-                    self.asked_at = self.finalized;
-                }
                 for (case, error) in &looked.unjudged {
                     let error = error.line();
                     tracing::warn!(chain = %self.chain, %case, error, "a refund is not judged");

@@ -107,6 +107,14 @@ pub enum Error {
     Watch(#[source] BoxError),
 }
 
+impl Error {
+    /// Whether an endpoint of which this is true may be the right one all the same: it is behind
+    /// where the token was made, or was set up anew.
+    pub(crate) const fn may_pass(&self) -> bool {
+        matches!(self, Self::NoCode { .. })
+    }
+}
+
 /// `height` and `hash` as the chain types spell them.
 pub(crate) const fn block_id(height: u64, hash: [u8; 32]) -> BlockId {
     BlockId { height, hash: BlockHash(hash) }

@@ -31,6 +31,22 @@ async fn an_endpoint_that_is_not_what_the_config_says_is_refused() {
     assert!(matches!(connect(config(&[&node])).await, Error::AllEndpointsDown { .. }));
 }
 
+/// One endpoint that lacks something for now holds up no chain that another one shows.
+#[tokio::test]
+async fn a_spare_that_has_no_solidity_node_for_now_is_not_needed() {
+    let chain = chain();
+    let (first, spare) = (node(&chain).await, node(&chain).await);
+    let alone = EndpointConfig::one_host("spare", &spare.url(), None).unwrap();
+    let mut both = config(&[&first]);
+    both.endpoints.insert(0, alone);
+    let mut follower = Follower::with(both).await;
+    chain.mine_empty(40);
+    follower.catch_up().await;
+    let health = follower.source.health();
+    assert!(!health[0].verified && health[1].verified, "{health:?}");
+    assert!(health[0].last_error.as_ref().unwrap().contains("no solidity node"), "{health:?}");
+}
+
 #[tokio::test]
 async fn the_network_is_known_by_its_genesis() {
     let chain = chain();
