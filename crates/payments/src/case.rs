@@ -273,10 +273,48 @@ pub struct Refund {
     pub tx: Option<TxHash>,
 }
 
-/// Whether two names are one person's: case and blanks around it do not make another one.
+/// Characters that nobody sees, so that two names with and without them look the same:
+/// `Default_Ignorable_Code_Point` of Unicode (DerivedCoreProperties.txt, 16.0), and the marks of
+/// annotations and the empty braille pattern, which no font draws either.
+const UNSEEN: [(char, char); 19] = [
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{202a}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{2800}', '\u{2800}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fff8}'),
+    ('\u{fff9}', '\u{fffb}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
+];
+
+/// Whether a character leaves no trace where it is read.
+#[must_use]
+pub fn is_unseen(letter: char) -> bool {
+    letter.is_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&letter))
+}
+
+/// Whether two names are one person's. Case, blanks and what nobody sees make no other one.
 #[must_use]
 pub fn is_same_person(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
+    let person = |name: &str| {
+        let is_seen = |letter: &char| letter.is_whitespace() || !is_unseen(*letter);
+        let seen: String = name.chars().filter(is_seen).collect();
+        let words: Vec<&str> = seen.split_whitespace().collect();
+        // Upper case first: some letters meet only there.
+        words.join(" ").to_uppercase().to_lowercase()
+    };
+    person(one) == person(other)
 }
 
 /// Who is named where a later fact decided a case.

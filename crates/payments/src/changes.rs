@@ -258,10 +258,13 @@ pub struct Snapshot {
     /// addresses, and where its notices say that something was destroyed; what moved above the
     /// lowest of their heights.
     pub held: BTreeMap<Address, Held>,
-    /// What was recorded as sent for refunds, the transaction and where it is to arrive, among the
-    /// transactions of these outflows and of the update's transfers from our addresses.
-    pub refunds: BTreeSet<(TxHash, Address)>,
+    /// What was recorded as sent for refunds and was not found to fail, among the transactions of
+    /// these outflows and of the update's transfers from our addresses.
+    pub refunds: Sent,
 }
+
+/// How many refunds are said to be sent by a transaction, each of so much to an address.
+pub type Sent = BTreeMap<(TxHash, Address, Usdt), usize>;
 
 /// How the cursor moves.
 #[derive(Debug, Clone, PartialEq, Eq)]

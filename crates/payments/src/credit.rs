@@ -64,13 +64,14 @@ impl Work {
             self.set_state(part.at, State::Credited);
             self.flag_late(part);
         }
-        self.dossier.paid = Some(last.deposit.time);
+        // Before it is paid: what was given to another order is not here to be held.
         for at in 0..self.dossier.deposits.len() {
             let deposit = self.deposit(at)?;
             if deposit.state == State::Confirmed {
                 self.hold(at, &deposit, CaseKind::Duplicate);
             }
         }
+        self.dossier.paid = Some(last.deposit.time);
         let why = "the order is paid by a decision";
         self.close_cases(why, |case| case.kind == CaseKind::ReversedAfterCredit);
         Ok(())

@@ -8,15 +8,14 @@ use std::collections::BTreeMap;
 
 use crate::address::Address;
 use crate::amount::Usdt;
-use crate::case::{Case, CaseId, Decision};
-use crate::chain::TxHash;
-use crate::changes::{Held, Snapshot};
+use crate::case::{Case, Decision};
+use crate::changes::{ChainRules, Held, Sent, Snapshot};
 use crate::deposit::{Deposit, State};
 use crate::desk::Desk;
 use crate::event::EventKind;
 use crate::ledger::{Account, Journal};
 use crate::name::ChainName;
-use crate::outflow::{Explanation, Outflow, OutflowState, Way};
+use crate::outflow::{Explanation, Outflow, OutflowState};
 use crate::outflows::of;
 use crate::plan::{PlanError, View};
 
@@ -25,6 +24,8 @@ use crate::plan::{PlanError, View};
 #[derive(Default)]
 pub(crate) struct Arrived {
     booked: BTreeMap<Address, Vec<(u64, i64)>>,
+    /// How many deposits were judged there that are nothing in the books: each was rounded too.
+    nothing: BTreeMap<Address, usize>,
     undecided: BTreeMap<Address, u64>,
 }
 
@@ -32,6 +33,12 @@ impl Arrived {
     /// What came to an address or was taken back: the block's height, and millionths.
     pub(crate) fn at(&self, address: &Address) -> &[(u64, i64)] {
         of(&self.booked, address)
+    }
+
+    /// How many of its deposits were rounded, each by less than a millionth.
+    fn rounded(&self, address: &Address) -> usize {
+        let nothing = self.nothing.get(address).copied().unwrap_or(0);
+        self.at(address).len().saturating_add(nothing)
     }
 
     fn is_undecided(&self, address: &Address, height: u64) -> bool {
@@ -68,22 +75,17 @@ impl Desk {
 
     /// Explains what was judged before anybody recorded that it was sent for a refund. Where the
     /// money went is booked as it would have been.
-    pub(crate) fn explain_refund(
-        &mut self,
-        chain: &ChainName,
-        (tx, to): (TxHash, Address),
-        refunded: &CaseId,
-    ) {
+    pub(crate) fn explain_refund(&mut self, rules: &ChainRules, refunds: &Sent, refunded: &Case) {
         for at in 0..self.outflows.all.len() {
             let Some(outflow) = self.outflows.all.get(at).cloned() else { continue };
             let judged = matches!(outflow.state, OutflowState::Booked | OutflowState::Waiting);
-            let sent = (&outflow.id.chain, outflow.id.tx, outflow.to) == (chain, tx, to)
-                && outflow.id.way == Way::Transfer;
-            if !(judged && sent && outflow.explained.is_none()) {
+            let open = judged && outflow.explained.is_none();
+            let here = outflow.id.chain == refunded.chain;
+            if !(open && here && self.outflows.pays_refund(&outflow, refunds, rules.decimals)) {
                 continue;
             }
             self.outflows.set(at, |outflow| outflow.explained = Some(Explanation::Refund));
-            let why = format!("it was sent for the refund of {refunded}, recorded afterwards");
+            let why = format!("it was sent for the refund of {}, recorded afterwards", refunded.id);
             self.close_outflow_case(&outflow, &why);
         }
     }
@@ -144,7 +146,7 @@ impl Desk {
         let nothing = Held::default();
         let known = snapshot.held.get(&from).unwrap_or(&nothing);
         let held = self.outflows.available(&outflow, known, arrived);
-        let fresh = arrived.at(&from).len().saturating_add(of(&self.outflows.taken, &from).len());
+        let fresh = arrived.rounded(&from).saturating_add(of(&self.outflows.taken, &from).len());
         let rounded = known.rounded.saturating_add(i64::try_from(fresh).unwrap_or(i64::MAX));
         let booked = outflow.bookable(held, rounded, view.rules.decimals);
         if booked.is_none() && arrived.is_undecided(&from, height) {
@@ -153,10 +155,9 @@ impl Desk {
         }
         let fresh = outflow.state == OutflowState::Pending;
         if fresh {
-            let treasury = &view.rules.treasury;
             let explained = match self.issuer.burnt(&outflow) {
                 true => Some(Explanation::Destroyed),
-                false => self.outflows.explanation(&outflow, treasury, &snapshot.refunds),
+                false => self.outflows.explanation(&outflow, view.rules, &snapshot.refunds),
             };
             outflow.explained = explained;
             self.outflows.set(at, |outflow| outflow.explained = explained);
@@ -220,7 +221,7 @@ impl Desk {
 
 impl Arrived {
     /// Adds journals of deposits: what is reversed was where it sat before, what is booked is
-    /// where it sits now.
+    /// where it sits now; and deposits that no journal brings.
     fn add(
         &mut self,
         chain: &ChainName,
@@ -244,6 +245,20 @@ impl Arrived {
                     let booked = self.booked.entry(address).or_default();
                     booked.push((deposit.block.height, micro));
                 }
+            }
+        }
+        let is_judged =
+            |deposit: &Deposit| deposit.state.is_on_chain() && deposit.state != State::Pending;
+        // Deposits keep their places: what is new is behind what was there.
+        for (at, deposit) in after.iter().enumerate() {
+            let is_nothing = deposit.amount.is_zero() && deposit.assigned.is_none();
+            if is_nothing
+                && deposit.id.chain == *chain
+                && is_judged(deposit)
+                && !before.get(at).is_some_and(is_judged)
+            {
+                let nothing = self.nothing.entry(deposit.to).or_default();
+                *nothing = nothing.saturating_add(1);
             }
         }
         let waits =

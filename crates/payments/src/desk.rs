@@ -21,6 +21,7 @@ use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order, Status};
 use crate::outflows::Outflows;
 use crate::plan::{PlanError, View};
+use crate::resolve;
 use crate::sheet::Sheet;
 use crate::time::Time;
 
@@ -200,6 +201,8 @@ pub(crate) struct Work {
     moved: BTreeSet<usize>,
     cases: BTreeSet<usize>,
     events: Vec<Event>,
+    /// The cases that waited for a second person when this was taken up.
+    proposed: Vec<Case>,
     /// Millionths of USDT that the rules credited.
     pub(crate) granted: u64,
     /// Millionths of USDT of which they took the credits back.
@@ -218,6 +221,7 @@ impl Work {
             moved: BTreeSet::new(),
             cases: BTreeSet::new(),
             events: Vec::new(),
+            proposed: dossier.open_cases().filter(|c| c.proposal().is_some()).cloned().collect(),
             granted: 0,
             taken_back: 0,
         }
@@ -418,16 +422,6 @@ impl Work {
         self.dossier.cases.get_mut(at)
     }
 
-    /// Changes an open case in place.
-    pub(crate) fn change_case(&mut self, fits: impl Fn(&Case) -> bool, act: impl Fn(&mut Case)) {
-        for (index, case) in self.dossier.cases.iter_mut().enumerate() {
-            if case.decision.is_none() && fits(case) {
-                act(case);
-                self.cases.insert(index);
-            }
-        }
-    }
-
     fn tell_detected(&mut self, seen: &Deposit) {
         self.tell(EventKind::DepositDetected, Some(seen), None, seen.facts());
     }
@@ -452,6 +446,9 @@ impl Work {
     }
 
     fn finish(mut self, changes: &mut Changes) {
+        for before in std::mem::take(&mut self.proposed) {
+            resolve::outdate(&mut self, &before);
+        }
         let after = self.dossier.status();
         let told = match after {
             Status::Confirming => Some(EventKind::OrderConfirming),

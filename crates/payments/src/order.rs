@@ -113,6 +113,24 @@ impl Order {
         data
     }
 
+    /// Why its price cannot be kept, where it credits whatever arrives: what it credits for a
+    /// payment of [`MOST`] is beyond the books.
+    #[must_use]
+    pub fn beyond_the_books(&self) -> Option<String> {
+        let any = self.due.is_none() || self.terms.overpaid == Policy::Credit;
+        if !any || self.price.credits(MOST, self.due).is_some() {
+            return None;
+        }
+        let (num, den) = self.price.rate(self.due)?;
+        let rate = match (num.checked_rem(den), num.checked_div(den)) {
+            (Some(0), Some(whole)) => whole.to_string(),
+            _ => format!("{num}/{den}"),
+        };
+        Some(format!(
+            "is {rate} credits for 1 USDT: those for {MOST} USDT are beyond the range of the books"
+        ))
+    }
+
     /// Milliseconds from its making to its expiry; none where it waits for ever.
     #[must_use]
     pub fn lifetime(&self) -> Option<i64> {
@@ -134,6 +152,14 @@ impl Status {
         }
     }
 }
+
+/// The payment that an open order, and one that credits what is above its due, must be able to
+/// credit: far above any that a shop gets. At the highest price that this leaves, 92,233 credits
+/// for 1 USDT, the books also hold the sum of what is credited for as much.
+pub const MOST: Usdt = match Usdt::from_micro(100_000_000_000_000) {
+    Some(most) => most,
+    None => Usdt::MAX,
+};
 
 /// An order with everything recorded about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,17 +296,25 @@ impl Dossier {
 }
 
 impl Price {
+    /// (numerator, denominator) of the credits for 1 USDT; `None` of fixed credits for any amount.
+    fn rate(self, due: Option<Usdt>) -> Option<(u64, u64)> {
+        match (self, due) {
+            (Self::Rate { num, den }, _) => Some((num, den)),
+            (Self::Fixed(credits), due) => {
+                let due = u64::try_from(due?.micro()).ok()?;
+                Some((u64::try_from(credits.micro()).ok()?, due))
+            }
+        }
+    }
+
     /// The credits for `amount` of an order with `due`, rounded down, and the remainder that the
     /// rounding left: (credits, numerator over `den` of one millionth). `None` where the product
     /// is out of range.
     #[must_use]
     pub fn credits(self, amount: Usdt, due: Option<Usdt>) -> Option<(Credits, u64)> {
         let (num, den) = match (self, due) {
-            (Self::Rate { num, den }, _) => (num, den),
-            (Self::Fixed(credits), Some(due)) => {
-                (u64::try_from(credits.micro()).ok()?, u64::try_from(due.micro()).ok()?)
-            }
             (Self::Fixed(credits), None) => return Some((credits, 0)),
+            _ => self.rate(due)?,
         };
         let product = u128::try_from(amount.micro()).ok()?.checked_mul(u128::from(num))?;
         let micro = product.checked_div(u128::from(den))?;

@@ -11,6 +11,7 @@ use crate::event::EventKind;
 use crate::ledger::{Account, Journal};
 use crate::name::ChainName;
 use crate::plan::PlanError;
+use crate::resolve::parts;
 
 impl Work {
     /// Takes back everything on `chain` at or above `fork`.
@@ -60,10 +61,18 @@ impl Work {
         };
         let why = "its deposit is no longer part of the chain";
         self.close_cases(why, |case| holds(case) && case.deposits.len() == 1);
-        self.change_case(holds, |case| {
+        let others: Vec<Case> =
+            self.dossier.open_cases().filter(|case| holds(case)).cloned().collect();
+        for mut case in others {
             case.deposits.retain(|id| *id != deposit.id);
-            case.amount = case.amount.minus_or_zero(deposit.amount);
-        });
+            let held = parts((&self.dossier.deposits, &self.dossier.journals), &case);
+            // Of what was given to another order it held nothing.
+            let sum = held.iter().try_fold(Usdt::ZERO, |sum, part| sum.plus(part.held));
+            if let Some(known) = self.touch_case(&case.id) {
+                known.deposits = case.deposits;
+                known.amount = sum.unwrap_or(Usdt::MAX);
+            }
+        }
     }
 
     /// Takes back the credits that a deposit, now orphaned, had helped to grant.

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::address::Address;
+use crate::amount::Usdt;
 use crate::case::{Case, CaseId};
-use crate::chain::{Transfer, TxHash};
-use crate::changes::{ChainRules, Changes, Held, Snapshot};
+use crate::chain::Transfer;
+use crate::changes::{ChainRules, Changes, Held, Sent, Snapshot};
 use crate::custody::Arrived;
 use crate::event::{Event, EventKind};
 use crate::ledger::Journal;
@@ -114,26 +115,40 @@ impl Outflows {
     pub(crate) fn explanation(
         &self,
         outflow: &Outflow,
-        treasury: &[Address],
-        refunds: &BTreeSet<(TxHash, Address)>,
+        rules: &ChainRules,
+        refunds: &Sent,
     ) -> Option<Explanation> {
         if outflow.id.way == Way::Destroyed {
             return Some(Explanation::Destroyed);
         }
         let direct = |outflow: &Outflow| {
-            if treasury.contains(&outflow.to) {
+            if rules.treasury.contains(&outflow.to) {
                 Some(Explanation::Treasury)
-            } else if refunds.contains(&(outflow.id.tx, outflow.to)) {
+            } else if self.pays_refund(outflow, refunds, rules.decimals) {
                 Some(Explanation::Refund)
             } else {
                 None
             }
         };
         let fee = || {
-            let mut sweeps = self.all.iter().filter(|other| direct(other).is_some());
-            sweeps.any(|sweep| outflow.is_fee_of(sweep)).then_some(Explanation::Fee)
+            let mut sweeps = self.all.iter().filter(|other| outflow.is_fee_of(other));
+            sweeps.any(|sweep| direct(sweep).is_some()).then_some(Explanation::Fee)
         };
         direct(outflow).or_else(fee)
+    }
+
+    /// Whether this is what a refund is found to be paid by: exactly its sum, and not what another
+    /// one was paid by.
+    pub(crate) fn pays_refund(&self, outflow: &Outflow, refunds: &Sent, decimals: u8) -> bool {
+        let Outflow { id, to, raw, .. } = outflow;
+        let sum = Usdt::from_raw(*raw, decimals).ok();
+        let Some(sum) = sum.filter(|sum| sum.to_raw(decimals) == Some(*raw)) else { return false };
+        let Some(sent) = refunds.get(&(id.tx, *to, sum)) else { return false };
+        let is_same = |other: &&Outflow| {
+            (other.id.tx, other.to, other.raw) == (id.tx, *to, *raw) && other.id != *id
+        };
+        let paid = |other: &&Outflow| other.explained == Some(Explanation::Refund);
+        id.way == Way::Transfer && self.all.iter().filter(is_same).filter(paid).count() < *sent
     }
 
     pub(crate) fn tell(

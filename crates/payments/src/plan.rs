@@ -534,6 +534,9 @@ fn contradiction(order: &Order) -> Result<(), PlanError> {
     {
         return bad("credits", "are zero or beyond the range of the books");
     }
+    if let Some(why) = order.beyond_the_books() {
+        return bad("price", &why);
+    }
     if order.expires_at.is_some_and(|at| at <= order.created_at) {
         return bad("expiry", "is not after its creation");
     }

@@ -52,7 +52,7 @@ pub(crate) fn follow(
         (RefundFact::Sent(tx), RefundState::Requested | RefundState::Failed) => {
             still_owed(snapshot, case).map_err(refuse)?;
             let step = step(StepKind::Sent(*tx), "");
-            add(snapshot, case, &refund, EventKind::RefundSent, step, now)
+            sent(rules, snapshot, case, (&refund, *tx), step, now)
         }
         (RefundFact::GivenUp(tx, why), RefundState::Sent) if refund.tx == Some(*tx) => {
             let step = step(StepKind::Failed(*tx), why);
@@ -174,13 +174,27 @@ fn add(
     now: Time,
 ) -> Result<Changes, PlanError> {
     let mut desk = Desk::new(snapshot, now);
-    let sent = match &step.kind {
-        StepKind::Sent(tx) => Some(*tx),
-        _ => None,
-    };
     note(desk.keeper(case)?, case, refund, kind, step);
-    if let Some(tx) = sent {
-        desk.explain_refund(&case.chain, (tx, refund.to), &case.id);
+    Ok(in_turn(snapshot, case, desk.finish()))
+}
+
+/// Somebody says which transaction pays it, and what that moved may have been judged already.
+fn sent(
+    rules: &Rules,
+    snapshot: &Snapshot,
+    case: &Case,
+    (refund, tx): (&Refund, TxHash),
+    step: Step,
+    now: Time,
+) -> Result<Changes, PlanError> {
+    let mut desk = Desk::new(snapshot, now);
+    note(desk.keeper(case)?, case, refund, EventKind::RefundSent, step);
+    let mut refunds = snapshot.refunds.clone();
+    let one = refunds.entry((tx, refund.to, refund.net)).or_default();
+    *one = one.saturating_add(1);
+    // Of a chain that the config has no more nothing is explained.
+    if let Some(rules) = rules.get(&case.chain) {
+        desk.explain_refund(rules, &refunds, case);
     }
     Ok(in_turn(snapshot, case, desk.finish()))
 }

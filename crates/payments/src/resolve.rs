@@ -10,11 +10,13 @@
 
 use crate::address::Address;
 use crate::amount::Usdt;
-use crate::case::{Case, CaseId, CaseKind, Decision, Resolution, Step, StepKind, is_same_person};
+use crate::case::{
+    Case, CaseId, CaseKind, Decision, ITSELF, Resolution, Step, StepKind, is_same_person,
+};
 use crate::chain::Cursor;
 use crate::changes::{Changes, CursorMove, Rules, Snapshot};
 use crate::deposit::{Deposit, State};
-use crate::desk::Desk;
+use crate::desk::{Desk, Work};
 use crate::event::EventKind;
 use crate::keeper::Keeper;
 use crate::ledger::{Account, Entry, Journal};
@@ -183,6 +185,24 @@ pub(crate) fn take_back(keeper: &mut dyn Keeper, case: &Case, (by, why): (&str, 
     keeper.add_step(&case.id, Step { kind, by: by.to_owned(), why: why.to_owned(), at: now });
     let data = vec![("by", by.to_owned()), ("why", why.to_owned())];
     keeper.say(EventKind::CaseWithdrawn, case, data);
+}
+
+/// Takes back what waits for a second person about a case that was `before`, where the case is
+/// about something else by now: who confirms it now would agree to what nobody has proposed. When
+/// that was is told, so that the rules that are run again take it back by what was told.
+pub(crate) fn outdate(work: &mut Work, before: &Case) {
+    let found = work.dossier.cases.iter().find(|case| case.id == before.id);
+    let Some(now) = found.filter(|case| case.proposal().is_some()).cloned() else { return };
+    let (held, holds) = (before.amount, now.amount);
+    let why = if held != holds {
+        format!("the case holds {holds} now, and held {held} when this was proposed")
+    } else if before.deposits != now.deposits {
+        "the case is about other deposits than when this was proposed".to_owned()
+    } else {
+        return;
+    };
+    let at = work.now;
+    take_back(work, &now, (ITSELF, &why), at);
 }
 
 /// The case of an id, wherever it is kept.
@@ -356,7 +376,7 @@ fn recorded<'a>(snapshot: &'a Snapshot, case: &Case) -> (&'a [Deposit], &'a [Jou
 }
 
 /// What is held of each deposit of a case.
-fn parts((deposits, journals): (&[Deposit], &[Journal]), case: &Case) -> Vec<Part> {
+pub(crate) fn parts((deposits, journals): (&[Deposit], &[Journal]), case: &Case) -> Vec<Part> {
     let mut parts = Vec::new();
     // What was taken back holds nothing, though its deposits may have come again.
     if case.kind == CaseKind::ReversedAfterCredit {
@@ -366,7 +386,7 @@ fn parts((deposits, journals): (&[Deposit], &[Journal]), case: &Case) -> Vec<Par
         if case.deposits.contains(&deposit.id) {
             let whole = !case.kind.is_part_of_a_deposit();
             let apart = match case.kind {
-                CaseKind::Underpaid => given(journals, &deposit.id),
+                CaseKind::Underpaid | CaseKind::Duplicate => given(journals, &deposit.id),
                 _ => 0,
             };
             let apart = Usdt::from_micro(apart).unwrap_or_default();

@@ -29,7 +29,7 @@ impl Work {
     /// Judges every deposit that is final, in the order they were first recorded, those after the
     /// expiry last, and expires the order where its time is over.
     pub(crate) fn settle(&mut self, view: &View<'_>) -> Result<(), PlanError> {
-        let mut waiting = false;
+        let (mut waiting, near) = (false, self.is_near_the_end());
         for at in self.turns() {
             let deposit = self.deposit(at)?;
             let on_its_chain = self.may_count(&deposit);
@@ -42,10 +42,35 @@ impl Work {
                 waiting = true;
                 continue;
             }
-            self.judge(at, &deposit)?;
+            if near {
+                waiting |= !self.can_judge(at, &deposit)?;
+            } else {
+                self.judge(at, &deposit)?;
+            }
         }
         self.expire(view)?;
         self.settle_rest(view)
+    }
+
+    /// Whether all that is recorded of the order may be worth more than the books hold.
+    fn is_near_the_end(&self) -> bool {
+        let order = &self.dossier.order;
+        let mut amounts = self.dossier.deposits.iter().map(|deposit| deposit.amount);
+        let sum = amounts.try_fold(order.due.unwrap_or_default(), Usdt::plus);
+        sum.is_none_or(|sum| order.price.credits(sum, order.due).is_none())
+    }
+
+    /// Judges a deposit, unless what it is worth is beyond the books: it stays as it was seen, and
+    /// what comes behind it waits. No other order waits for that.
+    fn can_judge(&mut self, at: usize, deposit: &Deposit) -> Result<bool, PlanError> {
+        let before = self.clone();
+        match self.judge(at, deposit) {
+            Err(PlanError::Range(_)) => {
+                *self = before;
+                Ok(false)
+            }
+            done => done.map(|()| true),
+        }
     }
 
     /// The places of the deposits still to be judged. One after the expiry waits for the expiry,

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use payments::address::Address;
 use payments::case::{Case, CaseId, RefundState, Resolution, Step, StepKind};
 use payments::chain::TxHash;
+use payments::changes::Sent;
 use payments::deposit::DepositId;
-use payments::name::{ChainName, OrderId};
+use payments::name::{ChainName, CustomerId, OrderId};
 
 use crate::Store;
 use crate::commit::or_conflict;
@@ -257,20 +257,23 @@ pub(crate) async fn spent(
     Ok(spent)
 }
 
-/// What was recorded as sent for refunds on `chain` by one of `txs`, and where it is to arrive.
+/// What was recorded as sent for refunds on `chain` by one of `txs`, and was not found to fail.
 pub(crate) async fn sent(
     link: &mut Link<'_>,
     chain: &ChainName,
     txs: &[TxHash],
-) -> Result<BTreeSet<(TxHash, Address)>, Error> {
-    let mut sent = BTreeSet::new();
+) -> Result<Sent, Error> {
+    let mut sent = Sent::new();
     let bind = |binds: &mut Binds, tx: &TxHash| binds.text(hex(&tx.0));
     link.read(&SENT, txs, bind, |line| {
         let mut fields = row::Fields::new("case_steps", line);
         let tx = fields.parse("tx", TxHash::parse)?;
         let to = fields.parse("refund_to", row::address)?;
+        let held = fields.parse("amount", row::usdt)?;
+        let net = held.minus_or_zero(fields.parse("fee", row::usdt)?);
         if fields.parse("chain", |name| ChainName::new(name).ok())? == *chain {
-            sent.insert((tx, to));
+            let refunds = sent.entry((tx, to, net)).or_default();
+            *refunds = refunds.saturating_add(1);
         }
         Ok(())
     })
@@ -280,7 +283,29 @@ pub(crate) async fn sent(
 
 static SENT: LazyLock<Bulk> = LazyLock::new(|| {
     let from = "FROM case_steps AS s JOIN cases AS c ON c.seq = s.case_seq \
-        WHERE s.word = 'sent' AND s.tx";
-    let head = format!("{} IN (", packed(&["s.tx", "c.refund_to", "c.chain"], from));
+        WHERE s.word = 'sent' AND NOT EXISTS (SELECT 1 FROM case_steps AS f \
+        WHERE f.case_seq = s.case_seq AND f.place > s.place AND f.word = 'failed') AND s.tx";
+    let columns = ["s.tx", "c.refund_to", "c.amount", "c.fee", "c.chain"];
+    let head = format!("{} IN (", packed(&columns, from));
     Bulk { name: "refunds sent", head, columns: 1, tail: ")) AS lines" }
 });
+
+impl Store {
+    /// The open cases of all orders of a customer, at most `limit`, in the order of opening.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn open_cases_of_customer(
+        &self,
+        customer: &CustomerId,
+        limit: u32,
+    ) -> Result<Vec<Case>, Error> {
+        let from = "FROM (SELECT cases.* FROM orders JOIN cases ON cases.order_id = orders.id \
+            WHERE orders.customer = $1 AND cases.resolution IS NULL \
+            ORDER BY cases.seq LIMIT $2) AS c";
+        let mut binds = Binds::default();
+        binds.text(customer.to_string())?;
+        binds.int(i64::from(limit))?;
+        Ok(self.cases_where(from, binds).await?.into_iter().map(|(_, case)| case).collect())
+    }
+}

@@ -16,7 +16,6 @@ use payments::name::{ChainName, OrderId};
 use payments::notice::{Notice, What};
 use payments::outflow::{Explanation, Outflow, OutflowId, OutflowState, Way};
 
-use crate::Store;
 use crate::cases;
 use crate::error::Error;
 use crate::held;
@@ -24,6 +23,7 @@ use crate::load::{self, Numbered};
 use crate::point;
 use crate::row::{self, Fields, hex, signed};
 use crate::sql::{Binds, Bulk, Link, PACKED_END, packed};
+use crate::{Store, finish};
 
 const OUTFLOW: [&str; 14] = [
     "w.id",
@@ -357,4 +357,37 @@ pub(crate) async fn amount(link: &mut Link<'_>, case: &Case) -> Result<Option<Us
 /// The orders of these outflows.
 pub(crate) fn orders(outflows: &Numbered<Outflow>) -> impl Iterator<Item = OrderId> + '_ {
     outflows.values().filter_map(|outflow| outflow.order.clone())
+}
+
+impl Store {
+    /// What left an address of ours, the newest first: at most `limit`, and everything older that
+    /// a case was opened about. With how much left it in all.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] where a row does not parse, and what the engine says.
+    pub async fn left(&self, sender: &Address, limit: u32) -> Result<(Vec<Outflow>, u64), Error> {
+        let from = "FROM (SELECT * FROM outflows WHERE sender = $1 AND (seq IN (\
+            SELECT seq FROM outflows WHERE sender = $1 ORDER BY seq DESC LIMIT $2) \
+            OR EXISTS (SELECT 1 FROM cases AS c WHERE c.id IN (\
+            'unexplained_outflow:' || outflows.id, 'destroyed_funds:' || outflows.id, \
+            'unexplained_outflow:' || outflows.id || '#' || CAST(outflows.round AS TEXT), \
+            'destroyed_funds:' || outflows.id || '#' || CAST(outflows.round AS TEXT))))) AS w";
+        let mut binds = Binds::default();
+        binds.text(hex(&sender.0))?;
+        binds.int(i64::from(limit))?;
+        let mut transaction = self.reading().await?;
+        let mut link = self.link(&mut transaction);
+        let found = page(&mut link, from, binds).await?;
+        let mut count = 0u64;
+        let from = "FROM (SELECT count(*) AS outflows FROM outflows WHERE sender = $1) AS m";
+        let mut binds = Binds::default();
+        binds.text(hex(&sender.0))?;
+        link.select(packed(&["m.outflows"], from) + PACKED_END, binds, |line| {
+            count = line.parse().unwrap_or(0);
+            Ok(())
+        })
+        .await?;
+        finish(transaction).await?;
+        Ok((found.into_values().rev().collect(), count))
+    }
 }

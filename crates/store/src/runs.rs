@@ -216,6 +216,22 @@ impl Store {
         query.fetch_optional(&mut *connection).await?.as_ref().map(run).transpose()
     }
 
+    /// The last run that ended, was begun with these options and missed nothing of `chain`,
+    /// whatever it found there, or could not read elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::begin_run`].
+    pub async fn last_without_gap(&self, options: &str, chain: &str) -> Result<Option<Run>, Error> {
+        let mut connection = self.reader().await?;
+        let only = "WHERE state = 'done' AND options = $1 AND NOT EXISTS (SELECT 1 \
+            FROM sightings AS s JOIN discrepancies AS d ON d.id = s.id \
+            WHERE s.run = runs.seq AND d.code = $2 AND d.chain = $3) ORDER BY seq DESC LIMIT 1";
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{RUN} {only}")));
+        let query = query.bind(options.to_owned()).bind(Code::CoverageGap.word());
+        let query = query.bind(chain.to_owned());
+        query.fetch_optional(&mut *connection).await?.as_ref().map(run).transpose()
+    }
+
     /// Keeps a piece of evidence of a run.
     ///
     /// # Errors

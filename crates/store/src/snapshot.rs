@@ -155,6 +155,7 @@ async fn gather(link: &mut Link<'_>, update: &Update) -> Result<Snapshot, Error>
                     let found = outflows::of_tx(link, &chain, tx).await?;
                     parts.wanted.extend(outflows::orders(&found));
                     parts.snapshot.outflows = found.into_values().collect();
+                    parts.snapshot.refunds = cases::sent(link, &chain, &[*tx]).await?;
                 }
             }
             let mut snapshot = parts.finish(link).await?;

@@ -227,7 +227,7 @@ fn what_a_person_decided_goes_with_its_deposit() {
 
 /// Order A is covered by what was missed at first and lies below; its excess counts for B. Then the
 /// other part, above, is gone: B keeps what a person gave it, and A has the rest.
-fn given_away() -> World {
+pub(super) fn given_away() -> World {
     let mut world = World::new();
     world.order("A", |_| {});
     world.order("B", |_| {});
@@ -283,6 +283,49 @@ fn what_is_left_of_it_is_what_the_order_can_hold_or_give_back() {
     assert!(world.balances().contains(held), "40 of A and 40 of B: {}", world.balances());
     world.says("ann", &case("underpaid", "A"), Resolution::Dismiss).unwrap();
     assert!(world.balances().contains("USDT.ethereum kept 40000000"), "{}", world.balances());
+}
+
+/// What a decision pays is on another chain; what else had counted is held without what was given.
+#[test]
+fn what_is_left_of_it_is_a_duplicate_where_a_decision_pays() {
+    let mut world = given_away();
+    world.mine("bsc", &[pay("t4", "A", "100")]);
+    world.all_final("bsc");
+    world.says("ann", &of("wrong_network", "bsc", "t4"), Resolution::Credit).unwrap();
+    assert!(world.state("A").starts_with("paid"), "{}", world.state("A"));
+    let held = "USDT.ethereum suspense:duplicate 40000000";
+    assert!(world.balances().contains(held), "{}", world.balances());
+    world.all_final("ethereum");
+    world.says("ann", &of("duplicate", "ethereum", "t2"), Resolution::Dismiss).unwrap();
+    assert!(world.balances().contains("USDT.ethereum kept 40000000"), "{}", world.balances());
+}
+
+/// As in `given_away`, but that A has 5 more below; then what is left of the 80 is gone too.
+#[test]
+fn a_case_loses_with_a_deposit_what_it_held_of_it() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.order("B", |_| {});
+    world.mine("ethereum", &[pay("t4", "A", "5")]);
+    world.mine_unseen("ethereum", 20, &[pay("t2", "A", "80")]);
+    let mut scan = world.look("ethereum");
+    let transfers = std::mem::take(&mut scan.transfers);
+    world.apply(&Update::Scan(scan)).unwrap();
+    world.mine("ethereum", &[pay("t1", "A", "60")]);
+    world.finalize("ethereum", 3);
+    let (on, notices) = (chain("ethereum"), Vec::new());
+    world.apply(&Update::Rescan { chain: on, transfers, notices }).unwrap();
+    let excess = of("overpaid", "ethereum", "t2");
+    world.says("ann", &excess, Resolution::Reassign(id("B"))).unwrap();
+    world.lose("ethereum", 2);
+    world.mine_at("ethereum", 1_100, &[]);
+    world.mine_at("ethereum", 1_110, &[]);
+    world.all_final("ethereum");
+    assert!(world.state("A").contains("case underpaid:A 40.00: open"), "{}", world.state("A"));
+    world.lose("ethereum", 1);
+    assert!(world.state("A").contains("case underpaid:A 5.00: open"), "{}", world.state("A"));
+    world.says("ann", &case("underpaid", "A"), Resolution::Dismiss).unwrap();
+    assert!(world.balances().contains("USDT.ethereum kept 5000000"), "{}", world.balances());
 }
 
 /// B was covered by 60 of its own and by 100 that a person counted for it, and another counted the

@@ -74,6 +74,24 @@ fn with_18_decimals_what_several_deposits_lost_in_the_same_look_is_no_hole() {
     assert_eq!(state(&world, "bsc", "t4"), OutflowState::Waiting);
 }
 
+/// Anybody can send them, and no journal brings them: nothing waits for that.
+#[test]
+fn with_18_decimals_what_is_less_than_a_millionth_holds_nothing_up() {
+    for to in ["A", "pool"] {
+        let mut world = World::new();
+        world.memory.import(&[address("pool")]);
+        world.open_order("A", |order| order.chain = chain("bsc"));
+        let units = |hash, to: &str, raw| pay(hash, to, "0").units(raw);
+        let (whole, least) = (U256::from(100u128 * 10u128.pow(18)), U256::from(999_999_999_999u64));
+        let crumbs = ["t2", "t3", "t4"].map(|hash| units(hash, to, least));
+        let all = whole + least * U256::from(3);
+        let swept = [units("t5", "treasury", all).from(to)];
+        at_once(&mut world, "bsc", &[&[units("t1", to, whole)], &crumbs, &swept]);
+        assert_eq!(state(&world, "bsc", "t5"), OutflowState::Booked, "{to}");
+        assert!(!world.balances().contains("custody"), "{}", world.balances());
+    }
+}
+
 #[test]
 fn with_six_decimals_nothing_is_rounded() {
     let mut world = paid();

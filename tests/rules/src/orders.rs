@@ -85,6 +85,46 @@ fn contradictions_are_named() {
     world.order("B", |order| order.price = rate(1, 1));
 }
 
+/// Of what may be credited to any amount, a payment far above all that are made must fit the books.
+#[test]
+fn a_price_is_one_that_the_books_can_credit() {
+    type Change = fn(&mut Order);
+    let refused: [(Change, &str); 4] = [
+        (|order| (order.due, order.price) = (None, Price::Rate { num: 92_234, den: 1 }), "92234"),
+        (|order| (order.due, order.price) = (None, Price::Rate { num: 276_702, den: 3 }), "92234"),
+        (
+            |order| (order.due, order.price) = (None, Price::Rate { num: 276_703, den: 3 }),
+            "276703/3",
+        ),
+        (
+            |order| {
+                order.terms.overpaid = Policy::Credit;
+                order.price = Price::Fixed(Credits::parse("9223400").unwrap());
+            },
+            "92234",
+        ),
+    ];
+    for (change, rate) in refused {
+        let mut world = World::new();
+        let mut order = world.terms("A");
+        change(&mut order);
+        let error = world.apply(&Update::Create(order)).unwrap_err();
+        let wanted = format!(
+            "price of order `A` is {rate} credits for 1 USDT: those for 100000000.00 USDT are \
+             beyond the range of the books"
+        );
+        assert_eq!(error.to_string(), wanted);
+    }
+    let mut world = World::new();
+    world.open_order("A", |order| order.price = Price::Rate { num: 92_233, den: 1 });
+    // What is above the amount due waits for a person here.
+    world.order("B", |order| order.price = Price::Fixed(Credits::parse("9223400").unwrap()));
+    world.order("C", |order| {
+        order.terms.overpaid = Policy::Credit;
+        order.price = Price::Fixed(Credits::parse("9223300").unwrap());
+    });
+}
+
 #[test]
 fn an_address_has_one_order_for_ever() {
     let mut world = World::new();

@@ -446,6 +446,70 @@ fn a_proposal_is_taken_back() {
     world.says("bob", &case, Resolution::Dismiss).unwrap();
 }
 
+/// An order of 100 that is over with 30, of which ann proposes to send them to `other`.
+fn proposed_of_a_part() -> (World, CaseId) {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "30")]);
+    world.mine_at("ethereum", 1_100, &[]);
+    world.all_final("ethereum");
+    let case = case("underpaid", "A");
+    world.says("ann", &case, refund("other", "0.80")).unwrap();
+    world.skip();
+    (world, case)
+}
+
+#[test]
+fn a_proposal_ends_where_its_case_comes_to_hold_more() {
+    let (mut world, case) = proposed_of_a_part();
+    world.mine("ethereum", &[pay("t2", "A", "60")]);
+    let told = "case.withdrawn A ethereum:t1:0 underpaid:A by=bursar why=the case holds 90.00 now, \
+         and held 30.00 when this was proposed";
+    assert_eq!(world.news().matches(told).count(), 1);
+    world.all_final("ethereum");
+    // Who would have confirmed it proposes it now.
+    world.says("bob", &case, refund("other", "0.80")).unwrap();
+    says(
+        &world.news(),
+        "case.proposed A ethereum:t1:0 underpaid:A kind=underpaid resolution=refund amount=90.00 \
+         by=bob why=so to=@other fee=0.80",
+    );
+    world.says("ann", &case, refund("other", "0.80")).unwrap();
+    assert!(world.balances().contains("refunds_payable 89200000"), "{}", world.balances());
+}
+
+#[test]
+fn a_proposal_ends_where_its_case_comes_to_hold_less() {
+    let (mut world, case) = proposed_of_a_part();
+    world.mine("ethereum", &[pay("t2", "A", "60")]);
+    world.finalize("ethereum", 3);
+    world.says("ann", &case, refund("other", "0.80")).unwrap();
+    world.skip();
+    world.lose("ethereum", 2);
+    let told = "case.withdrawn A ethereum:t1:0 underpaid:A by=bursar why=the case holds 30.00 now, \
+         and held 90.00 when this was proposed";
+    assert!(world.news().contains(told));
+    assert!(world.state("A").contains("case underpaid:A 30.00: open"));
+}
+
+/// What a decision about another order's case brings changes a case too.
+#[test]
+fn a_proposal_ends_where_a_decision_adds_to_its_case() {
+    let (mut world, case) = proposed_of_a_part();
+    world.order("B", |order| order.expires_at = Some(seconds(2_000)));
+    let pays = [pay("t3", "B", "100"), pay("t4", "B", "50")];
+    world.mine("ethereum", &pays);
+    world.all_final("ethereum");
+    world.skip();
+    let duplicate = of("duplicate", "ethereum", "t4");
+    world.says("ann", &duplicate, Resolution::Reassign(id("A"))).unwrap();
+    let news = world.news();
+    assert!(news.contains("case.withdrawn A ethereum:t1:0 underpaid:A by=bursar"), "{news}");
+    assert!(world.state("A").contains("case underpaid:A 80.00: open"));
+    let (by, why) = ("bob".to_owned(), "gone already".to_owned());
+    assert!(world.apply(&Update::Withdraw { case, by, why }).unwrap().is_empty());
+}
+
 #[test]
 fn a_large_amount_needs_a_second_person() {
     let (mut world, case) = World::paid_twice();

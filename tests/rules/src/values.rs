@@ -3,12 +3,13 @@
 //! In: what a token contract can say. Out: what the books make of it, exactly.
 
 use payments::amount::{Credits, Usdt};
+use payments::changes::Changes;
 use payments::deposit::State;
-use payments::order::Price;
+use payments::order::{Order, Price};
 use payments::{PlanError, Update};
 use ruint::aliases::U256;
 
-use super::world::{LOOKALIKE, World, address, chain, id, pay, says, usdt};
+use super::world::{LOOKALIKE, World, address, chain, pay, says, usdt};
 
 #[test]
 fn eighteen_decimals_are_kept_and_rounded_down() {
@@ -129,28 +130,50 @@ fn any_number_of_a_lookalike_is_read() {
     assert_eq!((deposit.raw, deposit.amount), (U256::MAX, Usdt::ZERO));
 }
 
-#[test]
-fn credits_beyond_the_books_are_refused_whole() {
-    let mut world = World::new();
-    world.open_order("A", |order| order.price = Price::Rate { num: u64::MAX, den: 1 });
-    let before = world.memory.dump();
-    world.mine_unseen("ethereum", 10, &[pay("t1", "A", "1")]);
-    assert_eq!(world.scan("ethereum").unwrap_err(), PlanError::Range(id("A")));
-    assert_eq!(world.memory.dump(), before);
+/// An order that is in the books already, however it came there.
+fn recorded(world: &mut World, name: &str, change: impl FnOnce(&mut Order)) {
+    let mut order = world.terms(name);
+    change(&mut order);
+    world.commit(&Changes { created: Some(order), ..Changes::default() });
 }
 
 #[test]
-fn sums_beyond_the_books_are_refused_whole() {
+fn credits_beyond_the_books_hold_up_their_order_and_no_other() {
+    let mut world = World::new();
+    recorded(&mut world, "A", |order| {
+        (order.due, order.price) = (None, Price::Rate { num: 1_000_000_000, den: 1 });
+    });
+    world.order("B", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "1"), pay("t2", "A", "9300"), pay("t3", "B", "100")]);
+    world.mine_at("ethereum", 2_000, &[pay("t4", "A", "1")]);
+    world.all_final("ethereum");
+    says(
+        &world.state("A"),
+        "paid
+        ethereum:t1:0 1.00 credited
+        ethereum:t2:0 9300.00 pending
+        ethereum:t4:0 1.00 pending",
+    );
+    assert!(world.state("B").starts_with("paid"), "{}", world.state("B"));
+    // Taken back and mined again, it is what it was.
+    world.lose("ethereum", 1);
+    world.mine("ethereum", &[pay("t4", "A", "1")]);
+    assert!(world.state("A").contains("t2:0 9300.00 pending"), "{}", world.state("A"));
+}
+
+#[test]
+fn sums_beyond_the_books_hold_up_their_order_and_no_other() {
     let mut world = World::new();
     world.order("A", |order| {
         order.due = Some(Usdt::MAX);
         order.price = Price::Fixed(Credits::MAX);
     });
+    world.order("B", |_| {});
     let most = Usdt::MAX.minus(usdt("1")).unwrap().to_string();
     world.mine("ethereum", &[pay("t1", "A", &most)]);
-    world.mine_unseen("ethereum", 20, &[pay("t2", "A", &most)]);
-    assert_eq!(world.scan("ethereum").unwrap_err(), PlanError::Range(id("A")));
-    assert_eq!(world.memory.deposits()[0].state, State::Confirmed);
+    world.mine("ethereum", &[pay("t2", "A", &most), pay("t3", "B", "100")]);
+    let states: Vec<State> = world.memory.deposits().iter().map(|deposit| deposit.state).collect();
+    assert_eq!(states, [State::Confirmed, State::Pending, State::Credited]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use payments::case::{CaseKind, RefundState, Resolution, StepKind};
+use payments::case::{CaseKind, RefundState, Resolution, StepKind, is_same_person, is_unseen};
 use payments::deposit::State;
 use payments::ledger::{Account, Asset};
 use payments::name::CustomerId;
@@ -151,4 +151,21 @@ fn every_topic_of_an_issuer_is_of_one_kind() {
     }
     places.sort_unstable();
     assert_eq!(places, (0..TOPICS.len()).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_person_has_one_name_however_it_is_written() {
+    for same in ["ANN LEE", " ann  lee ", "ann\u{a0}\u{2003}lee", "a\u{200b}nn l\u{ad}ee\u{feff}"] {
+        assert!(is_same_person("Ann Lee", same), "{same:?}");
+    }
+    assert!(is_same_person("Stra\u{df}e", "STRASSE"));
+    for other in ["annlee", "ann le", "bob"] {
+        assert!(!is_same_person("Ann Lee", other), "{other:?}");
+    }
+    for letter in ['\u{ad}', '\u{200b}', '\u{200f}', '\u{2069}', '\u{2800}', '\u{e01ef}', '\n'] {
+        assert!(is_unseen(letter), "{letter:?}");
+    }
+    for letter in ['a', ' ', '-', '\u{e9}', '\u{4e2d}', '\u{1f600}'] {
+        assert!(!is_unseen(letter), "{letter:?}");
+    }
 }

@@ -129,7 +129,11 @@ async fn what_an_order_was_made_with_is_found(place: Place) {
             ),
             ("UPDATE orders SET due = 1 WHERE id = 'C'", &due, "order C: amount is not"),
             ("UPDATE orders SET due = NULL WHERE id = 'C'", &due, "order C: amount is not"),
-            ("UPDATE orders SET price = 'fixed 1' WHERE id = 'C'", &price, "order C: credits is not"),
+            (
+                "UPDATE orders SET price = 'fixed 1' WHERE id = 'C'",
+                &price,
+                "order C: credits is not",
+            ),
             (&moved(&ours, &theirs), &moved(&theirs, &ours), "order C: address is not"),
         ],
     )

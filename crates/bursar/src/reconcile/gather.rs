@@ -478,7 +478,9 @@ fn admin(notice: &Notice) -> Option<TokenEvent> {
     };
     Some(TokenEvent {
         tx: notice.tx,
+        n: notice.n,
         log_index: notice.log_index,
+        block: notice.block,
         time: notice.time,
         what: notice.what.word().to_owned(),
         address: notice.what.account(),

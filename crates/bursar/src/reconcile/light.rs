@@ -1,23 +1,26 @@
 //! The daemon's own look: what is new since the last one, on a schedule.
 //!
-//! In: the schedule, the books. Out: a run that is remembered; where it fails, an event.
+//! In: the schedule, the books. Out: a run that is remembered; where it fails anew, an event.
 //! Never: the watcher held up, a second run beside one that a person began, a repair.
 //! Why: a discrepancy is found within the hour and not at the next audit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use payments::Update;
 use payments::name::ChainName;
-use payments::reconcile::Severity;
+use payments::reconcile::{Code, Finding, FindingId, Report, Severity};
+use store::{Discrepancy, Sighting};
 use tokio::sync::watch;
 
-use super::run::{Asked, judge, look, marked, remember};
+use super::run::{Asked, is_acknowledged, judge, look, marked, remember};
 use crate::error::Error;
 use crate::open::Opened;
 
 /// What is remembered as the options of such a look.
 const LIGHT: &str = "{\"light\":true}";
+/// What is as bad as this, or worse, is told.
+const FAIL_ON: Severity = Severity::High;
 
 /// Looks every so often, until told to stop. A look that cannot be taken is said and tried again.
 pub(crate) async fn on_schedule(
@@ -59,10 +62,16 @@ async fn once(opened: &Opened) -> Result<(), Error> {
     let number = store.begin_run(LIGHT, opened.books.clock.now()).await?;
     let asked = Asked { above, light: true, ..Asked::default() };
     let report = look(opened, &asked).await?;
-    let (mut code, why) = judge(&report, &marked(opened).await?, Severity::High);
+    let known = marked(opened).await?;
+    let (mut code, why) = judge(&report, &known, FAIL_ON);
     if report.cuts.is_empty() && report.findings.is_empty() {
         // Before the first order there is nothing to compare.
         code = 0;
+    }
+    if code != 0 && is_news(opened, &report, &known, code).await? {
+        // Before the run is remembered: killed in between, it tells again, and not never.
+        let update = Update::ReconcileFailed { run: number, why: why.clone() };
+        opened.books.record(&update).await?;
     }
     remember(opened, number, &report, code, false).await?;
     drop(lock);
@@ -70,21 +79,55 @@ async fn once(opened: &Opened) -> Result<(), Error> {
         tracing::info!(run = number, deposits = report.lines.len(), "chain and books agree");
         return Ok(());
     }
-    let update = Update::ReconcileFailed { run: number, why: why.clone() };
-    opened.books.record(&update).await?;
     tracing::error!(run = number, code, why, "chain and books do not agree: `bursar reconcile`");
     Ok(())
 }
 
-/// How far the last look of this kind had read each chain, where it ended well. A run that a person
-/// asked for may have looked at a part, or with other eyes.
+/// Whether a look ended worse than the one before it, or found what that one had not.
+async fn is_news(
+    opened: &Opened,
+    report: &Report,
+    known: &BTreeMap<FindingId, Discrepancy>,
+    code: u8,
+) -> Result<bool, Error> {
+    let store = &opened.books.store;
+    let Some(last) = store.last_run_of(LIGHT).await? else { return Ok(true) };
+    if last.code.is_none_or(|before| code > before) {
+        return Ok(true);
+    }
+    let counts = |finding: &&Finding| {
+        finding.severity >= FAIL_ON && !is_acknowledged(finding, known.get(&finding.id))
+    };
+    let before = store.found_by(last.seq).await?;
+    let before: Vec<Finding> = before.into_iter().map(as_found).collect();
+    let before: BTreeSet<_> = before.iter().filter(counts).map(subject).collect();
+    Ok(report.findings.iter().filter(counts).any(|found| !before.contains(&subject(found))))
+}
+
+/// A finding as bad as a run found it.
+fn as_found(seen: Sighting) -> Finding {
+    let Sighting { code, key, severity, amount, what, .. } = seen;
+    Finding { severity, amount, ..Finding::new(code, key, what) }
+}
+
+/// What a finding is about. Which blocks of a chain are not read is another thing at every look:
+/// that some are not is one.
+fn subject(finding: &Finding) -> (Code, String) {
+    let whole = || finding.key.clone();
+    let chain = || finding.key.split(':').next().map_or_else(whole, str::to_owned);
+    (finding.code, if finding.code.is_incomplete() { chain() } else { whole() })
+}
+
+/// How far the last look of this kind that missed nothing of a chain had read it; what it found
+/// there stays open, and is not read again. A run that a person asked for may have looked at a
+/// part, or with other eyes.
 async fn heights(opened: &Opened) -> Result<BTreeMap<ChainName, u64>, Error> {
-    let last = opened.books.store.last_run_of(LIGHT).await?;
-    let clean = last.filter(|run| run.code == Some(0)).and_then(|run| run.summary);
-    let summary: serde_json::Value =
-        clean.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let mut heights = BTreeMap::new();
     for name in opened.config.chains.keys() {
+        let last = opened.books.store.last_without_gap(LIGHT, name.as_str()).await?;
+        let summary = last.and_then(|run| run.summary);
+        let summary: serde_json::Value =
+            summary.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let height = summary.get("heights").and_then(|heights| heights.get(name.as_str()));
         if let Some(height) = height.and_then(serde_json::Value::as_u64) {
             heights.insert(name.clone(), height);

@@ -12,29 +12,10 @@ use super::chain::amount;
 use super::code::Code;
 use super::compare::{Comparison, text};
 use crate::address::Address;
+use crate::chain::Transfer;
 use crate::name::ChainName;
-use crate::outflow::{Outflow, OutflowState};
 
 impl Comparison<'_> {
-    /// An outflow of the books: below the first height that was read it is known by them alone.
-    pub fn outflow(&mut self, outflow: &Outflow) {
-        let from = self.chains.get(&outflow.id.chain).map(|index| index.seen.from);
-        // Of less than a millionth nothing may be booked, so no journal need say it.
-        if let Some(index) = self.chains.get_mut(&outflow.id.chain)
-            && outflow.state.is_on_chain()
-            && amount(outflow.raw, index.decimals) == 0
-        {
-            index.explain(outflow.id.tx, outflow.id.n);
-        }
-        if matches!(outflow.state, OutflowState::Pending | OutflowState::Waiting) {
-            self.unbooked.insert(outflow.id.to_string(), outflow.clone());
-        }
-        if outflow.state.is_on_chain() && from.is_some_and(|from| outflow.block.height < from) {
-            let held = self.held.entry((outflow.id.chain.clone(), outflow.from)).or_default();
-            held.left = held.left.saturating_add(outflow.raw);
-        }
-    }
-
     /// The balance of every address that was asked for, and every custody account.
     pub(super) fn balances(&mut self) {
         let mut wrong = Vec::new();
@@ -100,7 +81,15 @@ impl Comparison<'_> {
             }
         }
         for event in &index.seen.token_events {
-            if let Some(address) = event.address {
+            // A transfer to nobody beside it is the same money.
+            let burnt = |t: &Transfer| {
+                (t.tx, t.to, t.raw) == (event.tx, Address::NOBODY, event.taken)
+                    && Some(t.from) == event.address
+                    && Some(t.token) == token
+            };
+            if let Some(address) = event.address
+                && !index.seen.transfers.iter().any(burnt)
+            {
                 let (_, went) = moved.entry(address).or_default();
                 *went = went.saturating_add(event.taken);
             }

@@ -10,11 +10,11 @@ use super::code::Code;
 use super::compare::{Comparison, text};
 use super::observed::Observed;
 use crate::amount::Usdt;
-use crate::chain::Transfer;
+use crate::chain::{Transfer, TxHash};
 use crate::deposit::{Deposit, DepositId};
 use crate::lookup::Transaction;
 use crate::name::ChainName;
-use crate::outflow::OutflowState;
+use crate::outflow::{OutflowId, OutflowState, Way};
 
 impl Comparison<'_> {
     /// What of the evidence is missing, or contradicts itself.
@@ -135,38 +135,48 @@ impl Comparison<'_> {
 
     /// A deposit whose transfer was not among those of its blocks.
     fn missing(&mut self, deposit: &Deposit) -> Code {
-        let Some(index) = self.chains.get(&deposit.id.chain) else { return Code::DepositOnly };
-        let (code, what) = match index.seen.outcomes.get(&deposit.id.tx) {
-            None => {
-                let suspect = (deposit.id.chain.clone(), deposit.id.tx);
-                self.report.suspects.push(suspect);
-                (Code::DepositOnly, "no log of the chain says so".to_owned())
-            }
-            Some(Transaction::NotFound) => {
-                (Code::DepositOnly, "the chain does not know its transaction".to_owned())
-            }
-            Some(Transaction::Pending) => {
-                (Code::DepositOnly, "its transaction is in no block".to_owned())
-            }
-            Some(Transaction::Mined(mined)) if !mined.succeeded => {
-                (Code::ExecutionFailed, "its transaction failed".to_owned())
-            }
-            Some(Transaction::Mined(mined)) => {
-                let own = mined.transfers.iter().find(|transfer| transfer.n == deposit.id.n);
-                let moved = own.is_some_and(|t| t.raw == deposit.raw && t.to == deposit.to);
-                if moved && index.seen.covers(mined.block.height) {
-                    let what = "its block was read without it, its transaction has it".to_owned();
-                    (Code::EndpointsDisagree, what)
-                } else if moved {
-                    let what = format!("its transaction sits in block {} now", mined.block.height);
-                    (Code::Reanchored, what)
-                } else {
-                    (Code::DepositOnly, "its transaction has no such transfer".to_owned())
-                }
-            }
-        };
+        let id = &deposit.id;
+        let own = |t: &Transfer| (t.n, t.raw, t.to) == (id.n, deposit.raw, deposit.to);
+        let (code, what) = self.absent(&id.chain, id.tx, own);
         self.find_deposit(code, deposit, what);
         code
+    }
+
+    /// What is known of the transaction of a transfer that was not among those of its blocks; `own`
+    /// knows that transfer.
+    pub(super) fn absent(
+        &mut self,
+        chain: &ChainName,
+        tx: TxHash,
+        own: impl Fn(&Transfer) -> bool,
+    ) -> (Code, String) {
+        let index = self.chains.get(chain);
+        let covers = |height| index.is_some_and(|index| index.seen.covers(height));
+        let (code, what) = match index.and_then(|index| index.seen.outcomes.get(&tx)) {
+            None => {
+                self.report.suspects.push((chain.clone(), tx));
+                (Code::DepositOnly, "no log of the chain says so")
+            }
+            Some(Transaction::NotFound) => {
+                (Code::DepositOnly, "the chain does not know its transaction")
+            }
+            Some(Transaction::Pending) => (Code::DepositOnly, "its transaction is in no block"),
+            Some(Transaction::Mined(mined)) if !mined.succeeded => {
+                (Code::ExecutionFailed, "its transaction failed")
+            }
+            Some(Transaction::Mined(mined)) if !mined.transfers.iter().any(own) => {
+                (Code::DepositOnly, "its transaction has no such transfer")
+            }
+            Some(Transaction::Mined(mined)) if covers(mined.block.height) => {
+                let what = "its block was read without it, its transaction has it";
+                (Code::EndpointsDisagree, what)
+            }
+            Some(Transaction::Mined(mined)) => {
+                let what = format!("its transaction sits in block {} now", mined.block.height);
+                return (Code::Reanchored, what);
+            }
+        };
+        (code, what.to_owned())
     }
 
     /// Transfers that nothing in the books accounts for.
@@ -194,10 +204,14 @@ impl Comparison<'_> {
                 if ours(&transfer.to) && !received {
                     lost.push((Code::ChainOnly, id.clone(), transfer.clone(), micro));
                 }
-                let sent = *sent
-                    || self.outflows.contains(&format!("sweep:{id}"))
-                    || self.is_asked_about(&id);
-                if ours(&transfer.from) && !sent {
+                let left = || OutflowId {
+                    chain: name.clone(),
+                    tx: transfer.tx,
+                    n: transfer.n,
+                    way: Way::Transfer,
+                };
+                let known = || *sent || self.is_taken_out(&left()) || self.is_asked_about(&id);
+                if ours(&transfer.from) && !known() {
                     let code = if micro > 0 { Code::UnexplainedOutflow } else { Code::DustOutflow };
                     lost.push((code, id, transfer.clone(), micro));
                 }

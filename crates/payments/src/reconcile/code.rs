@@ -99,13 +99,13 @@ macro_rules! codes {
 codes! {
     /// On chain, and no deposit says so.
     ChainOnly = "C101" "CHAIN_ONLY" Critical,
-    /// A deposit without a canonical log.
+    /// A deposit, or an outflow, without a canonical log.
     DepositOnly = "C102" "DEPOSIT_ONLY" Critical,
     /// What was transferred is not what was recorded.
     AmountDiffers = "C103" "AMOUNT_DIFFERS" Critical,
     /// Money was booked for another token than the configured one.
     TokenNotAllowed = "C104" "TOKEN_NOT_ALLOWED" High,
-    /// The deposit's transaction failed.
+    /// The transaction of what was recorded failed.
     ExecutionFailed = "C105" "EXECUTION_FAILED" Critical,
     /// The same transfer sits in another block than recorded.
     Reanchored = "C106" "REANCHORED" Info,

@@ -62,6 +62,8 @@ pub(super) struct Held {
     pub(super) opening: U256,
     /// And those that had left.
     pub(super) left: U256,
+    /// How often something was booked there, each time rounded by less than a millionth.
+    pub(super) postings: i64,
     /// Whether a finding names it already.
     pub(super) named: bool,
 }
@@ -73,9 +75,8 @@ pub struct Comparison<'a> {
     pub(super) report: Report,
     pub(super) held: BTreeMap<(ChainName, Address), Held>,
     pub(super) customers: BTreeMap<CustomerId, i128>,
-    /// Keys of journals about outflows that are not reversed.
-    pub(super) outflows: BTreeSet<String>,
-    /// Those of nobody's that are not reversed: what reverses one may come much later.
+    /// The journals about outflows that are not reversed, by their keys: what reverses one may come
+    /// much later.
     pub(super) strays: BTreeMap<String, Journal>,
     /// The outflows that are recorded and not booked, by their ids.
     pub(super) unbooked: BTreeMap<String, Outflow>,
@@ -149,7 +150,6 @@ impl<'a> Comparison<'a> {
             report,
             held: BTreeMap::new(),
             customers: BTreeMap::new(),
-            outflows: BTreeSet::new(),
             strays: BTreeMap::new(),
             unbooked: BTreeMap::new(),
             decided: BTreeMap::new(),
@@ -169,7 +169,6 @@ impl<'a> Comparison<'a> {
             self.deposit(group, deposit, &booked);
         }
         self.grants(group, &booked);
-        self.cases(group);
         let quiet = self
             .report
             .findings
@@ -189,6 +188,7 @@ impl<'a> Comparison<'a> {
         if quiet {
             self.cleared(group);
         }
+        self.cases(group);
     }
 
     /// A new finding, to be filled in.
@@ -258,6 +258,9 @@ impl<'a> Comparison<'a> {
             return;
         }
         let held = self.held.entry((deposit.id.chain.clone(), deposit.to)).or_default();
+        if deposit.amount.is_zero() {
+            held.postings = held.postings.saturating_add(1);
+        }
         if is_booked(deposit) {
             held.expected = held.expected.saturating_add(i128::from(deposit.amount.micro()));
         }

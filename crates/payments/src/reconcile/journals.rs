@@ -102,12 +102,7 @@ impl Comparison<'_> {
             self.sums(journal);
             let reversed = keys.contains(format!("reverse:{}", journal.key).as_str());
             match cause(&journal.key) {
-                Cause::Other => {
-                    self.taken_out(journal, reversed);
-                    if !reversed {
-                        self.strays.insert(journal.key.clone(), journal.clone());
-                    }
-                }
+                Cause::Other => self.taken_out(journal, reversed),
                 Cause::Reverse(undone) if keys.contains(undone) => {
                     self.reversal(journals, journal, undone);
                 }
@@ -129,7 +124,6 @@ impl Comparison<'_> {
                 held.expected = held.expected.saturating_add(i128::from(entry.amount));
             }
         }
-        self.outflows.remove(base(&before.key));
     }
 
     /// A journal about money that left an address of ours.
@@ -144,7 +138,7 @@ impl Comparison<'_> {
             }
         }
         if !reversed {
-            self.outflows.insert(base(&journal.key).to_owned());
+            self.strays.insert(journal.key.clone(), journal.clone());
         }
     }
 
@@ -159,6 +153,7 @@ impl Comparison<'_> {
                     Account::Custody(chain, address) => {
                         let held = self.held.entry((chain.clone(), *address)).or_default();
                         held.booked = held.booked.saturating_add(change);
+                        held.postings = held.postings.saturating_add(1);
                     }
                     Account::Customer(customer) => {
                         let sum = self.customers.entry(customer.clone()).or_default();
@@ -284,7 +279,8 @@ impl Comparison<'_> {
         let waits = dossier.deposits.iter().filter(|d| d.state == State::Confirmed);
         for deposit in waits {
             let sum = sums.entry(deposit.id.chain.clone()).or_default();
-            *sum = sum.saturating_sub(i128::from(deposit.amount.micro()));
+            // What a person counted for another order stays there.
+            *sum = sum.saturating_sub(i128::from(dossier.worth(deposit).micro()));
         }
         for (chain, sum) in sums {
             let Some(more) = more(sum) else { continue };

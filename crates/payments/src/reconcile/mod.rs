@@ -12,6 +12,7 @@ mod code;
 mod compare;
 mod grants;
 mod journals;
+mod left;
 mod observed;
 mod report;
 

@@ -82,8 +82,12 @@ impl Seen {
 pub struct TokenEvent {
     /// The transaction.
     pub tx: TxHash,
+    /// Its place among the token's notices inside the transaction, from 0.
+    pub n: u32,
     /// Its place among the logs of the block.
     pub log_index: u64,
+    /// The block.
+    pub block: BlockId,
     /// The block's time.
     pub time: Time,
     /// What it is, one word.

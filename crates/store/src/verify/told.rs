@@ -142,7 +142,9 @@ pub(super) async fn announced(
     reading.link().read(&ANNOUNCED, &ids, by_name, take).await?;
     let differs = |stored: &Dossier| {
         let told = told.get(&stored.order.id).map(Vec::as_slice).unwrap_or_default();
-        let [data] = told else { return Some("it was told of more than once, or never".to_owned()) };
+        let [data] = told else {
+            return Some("it was told of more than once, or never".to_owned());
+        };
         let data: BTreeMap<String, String> = serde_json::from_str(data).unwrap_or_default();
         let mut of_row = stored.order.announcement();
         of_row.retain(|(name, value)| data.get(*name) != Some(&row::printable(value)));

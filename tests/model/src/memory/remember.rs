@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use payments::address::Address;
-use payments::case::{Case, CaseId, Resolution, Step, StepKind};
+use payments::case::{Case, CaseId, RefundState, Resolution, Step, StepKind};
 use payments::chain::{Scan, Transfer, TxHash, final_time};
-use payments::changes::{Held, RefundFact, Snapshot, Update};
+use payments::changes::{Held, RefundFact, Sent, Snapshot, Update};
 use payments::deposit::{Deposit, DepositId, State};
 use payments::ledger::{Account, Asset};
 use payments::name::{ChainName, OrderId};
@@ -143,20 +143,18 @@ impl Memory {
         of_chain.into_iter().flatten().map(|at| self.cases[*at].as_ref())
     }
 
-    /// What was recorded as sent for refunds by one of `txs`, and where it is to arrive.
-    fn refunds_sent(
-        &self,
-        chain: &ChainName,
-        txs: &BTreeSet<TxHash>,
-    ) -> BTreeSet<(TxHash, Address)> {
-        let cases = txs.iter().flat_map(|tx| self.paid_by(chain, tx));
-        let refunds = cases.filter_map(|case| Some((case.refund()?.to, &case.steps)));
-        let sent = refunds.flat_map(|(to, steps)| steps.iter().map(move |step| (step, to)));
-        let sent = sent.filter_map(|(step, to)| match &step.kind {
-            StepKind::Sent(tx) if txs.contains(tx) => Some((*tx, to)),
-            _ => None,
-        });
-        sent.collect()
+    /// What was recorded as sent for refunds by one of `txs`, and was not found to fail.
+    fn refunds_sent(&self, chain: &ChainName, txs: &BTreeSet<TxHash>) -> Sent {
+        let mut sent = Sent::new();
+        for tx in txs {
+            for refund in self.paid_by(chain, tx).filter_map(Case::refund) {
+                let stands = matches!(refund.state, RefundState::Sent | RefundState::Verified);
+                if stands && refund.tx == Some(*tx) {
+                    *sent.entry((*tx, refund.to, refund.net)).or_default() += 1;
+                }
+            }
+        }
+        sent
     }
 
     fn remember_chain(
@@ -321,6 +319,7 @@ impl Memory {
         snapshot.outflows = places.iter().map(|at| (*self.outflows[*at]).clone()).collect();
         orders.extend(snapshot.outflows.iter().filter_map(|outflow| outflow.order.clone()));
         snapshot.outflow_cases = self.outflow_cases(&snapshot.outflows);
+        snapshot.refunds = self.refunds_sent(chain, &BTreeSet::from([tx]));
     }
 
     /// The cases of these outflows that no order owns.

@@ -52,7 +52,8 @@ fn plant(
     tx[8..16].copy_from_slice(&sides.random.word().to_be_bytes());
     let log_index = sides.random.word() % 500;
     let seen = sides.seen(chain);
-    let (tx, time, what) = (TxHash(tx), seen.time, what.to_owned());
-    seen.token_events.push(TokenEvent { tx, log_index, time, what, address, taken });
+    let (tx, n, what) = (TxHash(tx), 0, what.to_owned());
+    let (block, time) = (seen.cut, seen.time);
+    seen.token_events.push(TokenEvent { tx, n, log_index, block, time, what, address, taken });
     planted(Code::TokenAdmin, format!("{chain}:{tx}:{log_index}"))
 }

@@ -42,7 +42,7 @@ pub(super) fn planted(code: Code, key: impl ToString) -> Option<Planted> {
 pub(super) type Plant = fn(&mut Sides) -> Option<Planted>;
 
 /// Every way, by name.
-pub(super) const PLANTS: [(&str, Plant); 35] = [
+pub(super) const PLANTS: [(&str, Plant); 38] = [
     ("a lost deposit", lost),
     ("a deposit that was made up", made_up),
     ("a shaved amount on the chain", shaved_on_chain),
@@ -75,6 +75,9 @@ pub(super) const PLANTS: [(&str, Plant); 35] = [
     ("a surplus on an address", surplus),
     ("an outflow", leaving::outflow),
     ("an outflow of dust", leaving::dust),
+    ("an outflow that was made up", leaving::made_up),
+    ("an outflow of more than left", leaving::inflated),
+    ("a changed sweep", leaving::changed),
     ("what the token's owner does to all", owner::to_all),
     ("what the token's owner does to one", owner::to_one),
     ("what the token's owner destroys", owner::destroys),

@@ -284,9 +284,12 @@ fn what_the_books_do_not_have_is_said_with_who_and_where() {
                 let (tx, log_index, time) = (TxHash([8; 32]), 3, Time(20_000));
                 let (what, taken) = ("blacklisted".to_owned(), U256::ZERO);
                 let address = Some(address("A"));
+                let block = s.transfer("t2", 0).block;
                 s.seen("ethereum").token_events.push(TokenEvent {
                     tx,
+                    n: 0,
                     log_index,
+                    block,
                     time,
                     what,
                     address,

@@ -8,7 +8,8 @@ use payments::ledger::{Account, Entry};
 use payments::time::Time;
 
 use super::{Sides, beyond, line};
-use crate::resolve::{of, refund};
+use crate::adopt::given_away;
+use crate::resolve::{case, of, refund};
 use crate::world::{World, address, id, pay, says};
 
 impl Sides {
@@ -62,6 +63,40 @@ fn what_went_from_one_order_to_another_is_added_up_over_both() {
         L307 high 0.000005 [ethereum - - - -] suspense:duplicate:ethereum:decided: of what people \
         decided about, the ledger has 0.000005 more as duplicate than open cases",
     );
+}
+
+/// What a person counted for another order is the other's, though what it exceeded is gone: it does
+/// not wait for the order that it came to.
+#[test]
+fn what_was_given_away_does_not_wait_for_who_gave_it() {
+    let mut world = given_away();
+    let waits = "D209 low 40.00 [ethereum A - - 10] A: 40.00 of 100.00 arrived so far
+        D209 low 40.00 [ethereum B - - 10] B: 40.00 of 100.00 arrived so far";
+    let reversed = |order: &str| {
+        format!(
+            "L308 critical 0.00 [ethereum {order} - reversed_after_credit:{order} 120] \
+             reversed_after_credit:{order}: credits of order {order} were taken back after they \
+             were granted"
+        )
+    };
+    let both = format!("{}\n{}\n{waits}", reversed("A"), reversed("B"));
+    says(&Sides::of(&world).found(), &both);
+    for order in ["A", "B"] {
+        let reversed = case("reversed_after_credit", order);
+        world.says("ann", &reversed, Resolution::Dismiss).unwrap();
+    }
+    says(&Sides::of(&world).found(), waits);
+}
+
+/// An open case about credits says nothing of what the ledger has.
+#[test]
+fn the_clearing_account_is_looked_at_where_credits_were_taken_back() {
+    let mut sides = Sides::of(&given_away());
+    sides.journal("B", "resolve:").entries[0].amount -= 5;
+    let found = sides.found();
+    let wanted = "L303 critical 0.000005 [ethereum B - - -] order:B:ethereum: order B has 0.000005 \
+        less in the ledger than waits for it";
+    assert!(found.contains(wanted), "{found}");
 }
 
 /// No person moved anything: what is held otherwise is said of the order itself.

@@ -247,7 +247,11 @@ fn what_waits_too_long_or_is_held_otherwise_is_said() {
             },
             "",
         ),
-        (|s| s.books.outflows[0].state = OutflowState::Pending, ""),
+        (
+            |s| s.books.outflows[0].state = OutflowState::Pending,
+            "L302 critical 30.00 [ethereum A - - 50] sweep:ethereum:t5:0: what left is pending and \
+            the ledger has it",
+        ),
     ];
     for (number, (alter, wanted)) in examples.into_iter().enumerate() {
         println!("{number}:");

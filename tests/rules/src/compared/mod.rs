@@ -9,6 +9,7 @@ mod chain_side;
 mod decided;
 mod edges;
 mod ledger_side;
+mod left;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod contract;
+mod hourly;
 mod morning;
 mod networks;
 mod reconcile;
