@@ -323,7 +323,7 @@ impl crate::view::View {
     }
 
     /// A decision as it is typed.
-    fn arguments(&self, case: &Case, resolution: &Resolution) -> String {
+    pub(crate) fn arguments(&self, case: &Case, resolution: &Resolution) -> String {
         match resolution {
             Resolution::Refund { to, fee } => {
                 format!("refund --to {} --fee {fee}", self.spelled(&case.chain, to))

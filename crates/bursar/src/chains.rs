@@ -6,6 +6,7 @@
 
 use payments::Update;
 use payments::amount::Usdt;
+use payments::case::is_unseen;
 use payments::chain::Cursor;
 use payments::name::ChainName;
 use payments::notice::Standing;
@@ -20,6 +21,7 @@ use crate::error::{Error, input};
 use crate::notices;
 use crate::open::Opened;
 use crate::output::{Output, table};
+use crate::recorded::Silence;
 
 /// A reason may not be longer, in bytes.
 const LONGEST: usize = 500;
@@ -48,7 +50,9 @@ async fn show(opened: &Opened, name: Option<&str>, output: Output) -> Result<(),
     let view = &opened.view;
     let shown = cursors.iter().map(|(cursor, standing)| {
         let rules = opened.config.chains.get(&cursor.chain).map(|chain| &chain.rules);
-        let mut shown = as_json(cursor, rules.and_then(|rules| rules.bounds.hourly_credits), now);
+        let ceiling = rules.and_then(|rules| rules.bounds.hourly_credits);
+        let silence = view.silence(cursor);
+        let mut shown = as_json(cursor, silence, ceiling, now);
         if let Value::Object(fields) = &mut shown {
             fields.insert("token".to_owned(), notices::standing_json(view, standing));
         }
@@ -58,7 +62,8 @@ async fn show(opened: &Opened, name: Option<&str>, output: Output) -> Result<(),
     output.print(&value, || {
         let header = ["chain", "recorded", "block time", "finalized", "state", "why"];
         let row = |(cursor, standing): &(Cursor, Standing)| {
-            row(cursor, &notices::words(&opened.config, standing))
+            let token = notices::words(&opened.config, standing);
+            row(cursor, view.silence(cursor), &token)
         };
         table(&header, &cursors.iter().map(row).collect::<Vec<_>>())
     })
@@ -103,20 +108,26 @@ pub(crate) fn words(field: &str, text: &str) -> Result<String, Error> {
     if text.is_empty() || text.len() > LONGEST || text.chars().any(char::is_control) {
         return Err(input(field, format!("must be 1 to {LONGEST} bytes on one line")));
     }
+    // Two names that look the same are one person's.
+    if let Some(letter) = text.chars().find(|letter| field == "--by" && is_unseen(*letter)) {
+        let why = format!("holds U+{:04X}, which nobody sees; type the name", u32::from(letter));
+        return Err(input(field, why));
+    }
     Ok(text.to_owned())
 }
 
 /// Why nothing is credited, or nothing read.
-fn state(cursor: &Cursor) -> (&'static str, &str) {
+fn state(cursor: &Cursor, silence: Option<Silence>) -> (&'static str, &str) {
     match (&cursor.paused, &cursor.stalled) {
         (Some(why), _) => ("paused", why),
         (None, Some(why)) => ("stalled", why),
         (None, None) if cursor.kept.is_empty() => ("new", "nothing is recorded yet"),
+        (None, None) if silence.is_some() => ("silent", ""),
         (None, None) => ("good", ""),
     }
 }
 
-fn as_json(cursor: &Cursor, ceiling: Option<Usdt>, now: Time) -> Value {
+fn as_json(cursor: &Cursor, silence: Option<Silence>, ceiling: Option<Usdt>, now: Time) -> Value {
     let last = cursor.last();
     let credited = i64::try_from(cursor.recent.credited.sum(now)).ok().and_then(Usdt::from_micro);
     json!({
@@ -126,7 +137,8 @@ fn as_json(cursor: &Cursor, ceiling: Option<Usdt>, now: Time) -> Value {
         "block_time": last.map(|header| rfc3339(header.time)),
         "finalized": cursor.finalized.map(|id| id.height),
         "safe": cursor.safe,
-        "state": state(cursor).0,
+        "state": state(cursor, silence).0,
+        "silent": silence.map(Silence::json),
         "credited_within_the_hour": credited.unwrap_or(Usdt::MAX).to_string(),
         "hourly_credit_ceiling": ceiling.map(|ceiling| ceiling.to_string()),
         "other_tokens_unrecorded": cursor.recent.unrecorded.sum(now),
@@ -135,16 +147,21 @@ fn as_json(cursor: &Cursor, ceiling: Option<Usdt>, now: Time) -> Value {
     })
 }
 
-fn row(cursor: &Cursor, token: &str) -> Vec<String> {
+fn row(cursor: &Cursor, silence: Option<Silence>, token: &str) -> Vec<String> {
     let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let last = cursor.last();
-    let (state, why) = state(cursor);
+    let (state, why) = state(cursor, silence);
+    let silent = silence.map(Silence::words).unwrap_or_default();
     vec![
         cursor.chain.to_string(),
         number(last.map(|header| header.id.height)),
         last.map_or_else(|| "-".to_owned(), |header| rfc3339(header.time)),
         number(cursor.finalized.map(|id| id.height)),
         state.to_owned(),
-        [why, token].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
+        [why, &silent, token]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join("; "),
     ]
 }

@@ -20,7 +20,7 @@ use crate::reconcile::Reconcile;
     after_help = "Begin with `bursar demo`: it needs no set-up and no network.\n\
                   Then `bursar init` writes a config, `bursar check` says what is wrong with it,\n\
                   and `bursar run` starts the daemon.\n\n\
-                  Exit codes: 0 done · 1 it failed · 2 what was typed or configured is wrong."
+                  Exit codes: 0 done · 1 failed · 2 wrong input or config · 130, 143 cut short by a signal."
 )]
 pub struct Cli {
     /// The config file.
@@ -441,24 +441,7 @@ pub enum Ledger {
     /// Prove that the books agree with themselves; exit 1 where they do not
     Verify,
     /// Write the ledger for hledger or beancount, which check it, or as CSV or JSON
-    Export(LedgerExport),
-}
-
-/// Options of `bursar ledger export`.
-#[derive(Debug, Args)]
-pub struct LedgerExport {
-    /// Who is to read it
-    #[arg(long, value_enum)]
-    pub format: crate::export::Format,
-    /// The file to write; standard output without it
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Only what was recorded on this day (UTC) or at this time, or later
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
-    /// Only what was recorded before this day (UTC) or time
-    #[arg(long, value_name = "TIME")]
-    pub to: Option<String>,
+    Export(crate::export::LedgerExport),
 }
 
 /// Options of `bursar reconcile verify`.
@@ -485,6 +468,9 @@ pub struct ProofMake {
     /// The file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Overwrite a file that exists
+    #[arg(long)]
+    pub force: bool,
     /// The period begins on this day (UTC) or at this time; with the first journal without it
     #[arg(long, value_name = "TIME")]
     pub from: Option<String>,

@@ -17,6 +17,18 @@ use crate::{
     orders, outflows, proof, reconcile, record, refunds, rescan, run as daemon, status, verify,
 };
 
+/// Whether a command ends by itself where it is told to stop. Any other is cut short by whoever
+/// runs it.
+#[must_use]
+pub const fn ends_itself(command: &Command) -> bool {
+    match command {
+        Command::Run | Command::Rescan(_) | Command::Record(_) => true,
+        Command::Reconcile(asked) => asked.command.is_none(),
+        Command::Demo(options) => options.serve,
+        _ => false,
+    }
+}
+
 /// Does what was asked. `stopped` is told when the process is to end.
 ///
 /// # Errors

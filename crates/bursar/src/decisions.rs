@@ -6,7 +6,7 @@
 
 use payments::address::Address;
 use payments::amount::Usdt;
-use payments::case::{Case, CaseId, Resolution, StepKind};
+use payments::case::{Case, CaseId, Resolution, Step, StepKind};
 use payments::name::OrderId;
 use payments::{PlanError, Refusal, Update};
 use serde_json::{Value, json};
@@ -88,9 +88,7 @@ fn worded(opened: &Opened, case: &Case, error: Error) -> Error {
         }
         Refusal::Proposed(step, _) => {
             let StepKind::Proposed(resolution) = &step.kind else { return error };
-            let (by, terms) = (&step.by, opened.view.terms(case, resolution));
-            let waits = format!("{id} waits for a second person: {by} proposed {terms}");
-            input("case", format!("{waits}; confirm that, or withdraw it"))
+            waits(opened, case, (resolution, step))
         }
         Refusal::Destination(to, what) => {
             let to = opened.view.spelled(&case.chain, to);
@@ -98,6 +96,14 @@ fn worded(opened: &Opened, case: &Case, error: Error) -> Error {
         }
         _ => error,
     }
+}
+
+/// What waits for a second person, and what that person types to agree.
+fn waits(opened: &Opened, case: &Case, (resolution, step): (&Resolution, &Step)) -> Error {
+    let (id, by, terms) = (&case.id, &step.by, opened.view.terms(case, resolution));
+    let typed = opened.view.arguments(case, resolution);
+    let waits = format!("{id} waits for a second person: {by} proposed {terms}");
+    input("case", format!("{waits}; confirm that with `{typed}`, or withdraw it"))
 }
 
 async fn read(opened: &Opened, case: &Case, asked: &CaseResolve) -> Result<Resolution, Error> {
@@ -124,30 +130,23 @@ async fn read(opened: &Opened, case: &Case, asked: &CaseResolve) -> Result<Resol
     }
 }
 
-/// Where to and for what fee: as stated, else as it was proposed or decided, else as the order and
-/// the config have it.
+/// Where to and for what fee: as stated, else as it was decided, else as the order and the config
+/// have it. Never as it was proposed: a second person agrees to what they typed themselves.
 async fn read_refund(
     opened: &Opened,
     case: &Case,
     asked: &CaseResolve,
 ) -> Result<Resolution, Error> {
     let (_, chain) = opened.config.chain(case.chain.as_str())?;
-    let standing = case.decision.as_ref().map(|decision| &decision.resolution);
-    let standing = standing.or_else(|| case.proposal().map(|(proposed, _)| proposed));
-    let standing = match standing {
-        Some(Resolution::Refund { to, fee }) => Some((*to, *fee)),
-        _ => None,
-    };
-    let to = match &asked.to {
-        Some(text) => {
+    let decided = case.refund().map(|refund| (refund.to, refund.fee));
+    let to = match (&asked.to, decided) {
+        (Some(text), _) => {
             Address::parse_as(text, chain.node.spelling()).map_err(|why| input("--to", why))?
         }
-        None => match standing {
-            Some((to, _)) => to,
-            None => of_order(opened, case).await?,
-        },
+        (None, Some((to, _))) => to,
+        (None, None) => of_order(opened, case).await?,
     };
-    let fee = match (&asked.fee, standing) {
+    let fee = match (&asked.fee, decided) {
         (Some(text), _) => Usdt::parse(text).map_err(|why| input("--fee", why))?,
         (None, Some((_, fee))) => fee,
         (None, None) => usual_fee(chain, case),
@@ -162,9 +161,12 @@ async fn of_order(opened: &Opened, case: &Case) -> Result<Address, Error> {
         None => None,
     };
     let order = dossier.map(|dossier| dossier.order).filter(|order| order.chain == case.chain);
-    order.and_then(|order| order.refund_to).ok_or_else(|| {
-        let why = "no refund address is known for this money; ask the customer for one. The \
-                   sender's may be an exchange's own wallet";
-        input("--to", why)
+    order.and_then(|order| order.refund_to).ok_or_else(|| match case.proposal() {
+        Some(proposal) => waits(opened, case, proposal),
+        None => {
+            let why = "no refund address is known for this money; ask the customer for one. The \
+                       sender's may be an exchange's own wallet";
+            input("--to", why)
+        }
     })
 }

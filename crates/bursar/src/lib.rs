@@ -41,6 +41,7 @@ pub mod proof;
 pub mod recall;
 pub mod reconcile;
 pub mod record;
+mod recorded;
 pub mod recovery;
 pub mod refunds;
 pub mod rescan;
@@ -54,5 +55,6 @@ mod vet;
 pub mod view;
 mod vigil;
 pub mod watch;
+mod whole;
 
 pub use error::Error;

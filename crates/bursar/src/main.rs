@@ -1,14 +1,16 @@
 //! The `bursar` command: parse, run, end with the right code.
 //!
-//! In: arguments and signals. Out: exit 0, 1 or 2, and one line on standard error.
+//! In: arguments and signals. Out: an exit code, and one line on standard error.
 //! Never: a decision. Why: everything else is a library that tests call too.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use bursar::Error;
 use bursar::cli::{Cli, Command};
 use clap::Parser as _;
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -17,6 +19,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// What a thread made another one frees: each row that is bound on its way to the database.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// The exit codes of a command that was cut short, as a shell gives them: 128 and the signal.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
 
 /// A filter for everything, such as `trace`, stops short of these: they write requests whole, and
 /// an endpoint's path is its key. What the socket's own crates call an error is a lost connection,
@@ -49,18 +55,33 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => return fail(&format!("cannot start: {why}"), 1),
     };
+    let (stop, stopped) = watch::channel(false);
+    let (cut, first) = oneshot::channel();
+    if let Err(why) = heed_signals(stop, cut) {
+        return fail(&format!("cannot start: {why}"), 1);
+    }
     let result = runtime.block_on(async {
-        let (stop, stopped) = watch::channel(false);
-        tokio::spawn(async move {
-            wait_for_signal().await;
-            let _ = stop.send(true);
-        });
-        bursar::command::run(cli, stopped).await
+        let ends_itself = bursar::command::ends_itself(&cli.command);
+        let work = bursar::command::run(cli, stopped);
+        tokio::select! {
+            biased;
+            done = work => done,
+            Ok(code) = first, if !ends_itself => Err(cut_short(code)),
+        }
     });
+    // What waits for a file's lock would be waited for.
+    runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.line(), error.exit_code()),
     }
+}
+
+/// Every commit is one transaction, so a command may end anywhere.
+fn cut_short(code: u8) -> Error {
+    let name = if code == INTERRUPTED { "SIGINT" } else { "SIGTERM" };
+    let why = format!("stopped by {name}; what it had begun is recorded whole, or not at all");
+    Error::Exit { code, why }
 }
 
 /// What is logged on standard error: what `BURSAR_LOG` says, else the daemon's doings; of a command
@@ -99,15 +120,31 @@ fn one_line(text: &str) -> String {
     format!("{}; --help says what is possible", told.trim_start_matches("error: "))
 }
 
-/// SIGTERM from a supervisor, or Ctrl-C.
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
+/// The first signal asks the command to end; the second ends it. In a thread of their own, which
+/// no command keeps busy.
+fn heed_signals(stop: watch::Sender<bool>, cut: oneshot::Sender<u8>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _here = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
     };
+    let heed = move || {
+        runtime.block_on(async {
+            let code = next(&mut interrupt, &mut terminate).await;
+            let _ = stop.send(true);
+            let _ = cut.send(code);
+            tracing::info!("told to stop: it ends where it may, or at once if it is told again");
+            let code = next(&mut interrupt, &mut terminate).await;
+            std::process::exit(i32::from(code));
+        });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(heed).map(drop)
+}
+
+/// The next SIGTERM from a supervisor, or Ctrl-C: its exit code.
+async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> u8 {
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => INTERRUPTED,
+        _ = terminate.recv() => TERMINATED,
     }
 }

@@ -45,7 +45,7 @@ impl Opened {
     pub async fn with(config: Config, clock: Clock) -> Result<Self, Error> {
         let store = books(&config).await?;
         let rules = Arc::new(config.rules());
-        let view = View::new(&config);
+        let view = View::new(&config).by(&config, clock.clone());
         Ok(Self { config: Arc::new(config), books: Books { store, rules, clock }, view })
     }
 

@@ -55,10 +55,10 @@ pub async fn create(opened: &Opened, asked: &OrderCreate, output: Output) -> Res
     let (dossier, made) = make(opened, asked).await?;
     // Nothing can have left an address that was new.
     let left = match made {
-        true => Vec::new(),
+        true => outflows::Story::default(),
         false => outflows::from(opened, dossier.order.address).await?,
     };
-    let (mut value, text) = shown(opened, &dossier, &[], &left);
+    let (mut value, text) = shown(opened, &dossier, &[], left.known());
     if let Value::Object(fields) = &mut value {
         fields.insert("created".to_owned(), json!(made));
     }
@@ -270,9 +270,10 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     let dossier = dossier.ok_or(PlanError::UnknownOrder(id))?;
     let cursors = opened.books.store.cursors().await?;
     let left = outflows::from(opened, dossier.order.address).await?;
-    let (mut value, mut text) = shown(opened, &dossier, &cursors, &left);
-    for left in &left {
-        text.push_str(&outflows::sentence(&opened.view, left));
+    let (mut value, mut text) = shown(opened, &dossier, &cursors, left.known());
+    let sentences = left.told().iter().map(|left| outflows::sentence(&opened.view, left));
+    for line in sentences.chain(left.rest()) {
+        text.push_str(&line);
         text.push('\n');
     }
     let said = notices::about(opened, &dossier.order.address).await?;
@@ -283,8 +284,9 @@ pub async fn show(opened: &Opened, id: &str, output: Output) -> Result<(), Error
     if let serde_json::Value::Object(fields) = &mut value {
         let said = said.iter().map(|noted| notices::as_json(&opened.view, noted));
         fields.insert("notices".to_owned(), said.collect());
-        let left = left.iter().map(|left| outflows::as_json(&opened.view, left));
-        fields.insert("outflows".to_owned(), left.collect());
+        let told = left.told().iter().map(|left| outflows::as_json(&opened.view, left));
+        fields.insert("outflows".to_owned(), told.collect());
+        fields.insert("more_outflows".to_owned(), json!(left.more));
     }
     output.print(&value, || text)
 }

@@ -17,8 +17,11 @@ use crate::open::Opened;
 use crate::output::{Output, table};
 use crate::view::View;
 
-/// An order's address, or a transaction, has few; more than these are not told in one story.
+/// An order's address, or a transaction, has few; of more than these, one story tells what waits
+/// for a person.
 const TOLD: u32 = 100;
+/// Rows that are read at once.
+const PAGE: u32 = 1_000;
 
 /// `bursar outflow …`
 #[derive(Debug, Subcommand)]
@@ -79,21 +82,98 @@ pub(crate) struct Left {
     case: Option<Case>,
 }
 
-/// What left an address of ours.
-///
-/// # Errors
-/// When the database fails.
-pub(crate) async fn from(opened: &Opened, sender: Address) -> Result<Vec<Left>, Error> {
-    let filter = OutflowFilter { sender: Some(sender), ..OutflowFilter::default() };
-    all(opened, &filter).await
+/// What is told of all that left an address, or left by one transaction.
+#[derive(Default)]
+pub(crate) struct Story {
+    /// Those that are told, then others that a case was opened about.
+    all: Vec<Left>,
+    told: usize,
+    /// How many are not told.
+    pub(crate) more: u64,
+    /// How the rest is listed, where it can be.
+    listed: Option<String>,
 }
 
-/// What left our addresses by one transaction.
+impl Story {
+    /// What is told: some, and each that waits for a person.
+    pub(crate) fn told(&self) -> &[Left] {
+        self.all.get(..self.told).unwrap_or(&self.all)
+    }
+
+    /// The same, and each that a case is about, open or decided.
+    pub(crate) fn known(&self) -> &[Left] {
+        &self.all
+    }
+
+    /// That there are more than are told, and how they are listed.
+    pub(crate) fn rest(&self) -> Option<String> {
+        let listed = self.listed.as_ref().map_or_else(String::new, |listed| format!(": {listed}"));
+        (self.more > 0).then(|| format!("and {} outflows more{listed}", self.more))
+    }
+
+    async fn gather(opened: &Opened, outflows: Vec<Outflow>, count: u64) -> Result<Self, Error> {
+        let most = usize::try_from(TOLD).unwrap_or(usize::MAX);
+        let (mut all, mut untold) = (Vec::new(), Vec::new());
+        for (place, outflow) in outflows.into_iter().enumerate() {
+            let left = Left::of(opened, outflow).await?;
+            let list =
+                if place < most || left.is_open(opened).await? { &mut all } else { &mut untold };
+            list.push(left);
+        }
+        let told = all.len();
+        all.append(&mut untold);
+        let more = count.saturating_sub(u64::try_from(told).unwrap_or(u64::MAX));
+        Ok(Self { all, told, more, listed: None })
+    }
+}
+
+impl Left {
+    async fn of(opened: &Opened, outflow: Outflow) -> Result<Self, Error> {
+        let case = match is_judged(&outflow) && outflow.explained.is_none() {
+            true => opened.books.store.case(&outflow.case()).await?.map(|(_, case)| case),
+            false => None,
+        };
+        Ok(Self { outflow, case })
+    }
+
+    /// Whether a case of it waits for a person.
+    async fn is_open(&self, opened: &Opened) -> Result<bool, Error> {
+        if self.outflow.explained != Some(Explanation::Destroyed) {
+            return Ok(self.case.as_ref().is_some_and(|case| case.decision.is_none()));
+        }
+        let case = opened.books.store.case(&self.outflow.case()).await?;
+        Ok(case.is_some_and(|(_, case)| case.decision.is_none()))
+    }
+}
+
+/// What left an address of ours, the newest first.
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn of_tx(opened: &Opened, tx: TxHash) -> Result<Vec<Left>, Error> {
-    all(opened, &OutflowFilter { tx: Some(tx), ..OutflowFilter::default() }).await
+pub(crate) async fn from(opened: &Opened, sender: Address) -> Result<Story, Error> {
+    let (found, count) = opened.books.store.left(&sender, TOLD).await?;
+    // Any spelling is read back.
+    let chain = found.first().map(|outflow| outflow.id.chain.clone());
+    let spelled = chain.map(|chain| opened.view.spelled(&chain, &sender));
+    let listed = spelled.map(|from| format!("bursar outflow list --address {from}"));
+    Ok(Story { listed, ..Story::gather(opened, found, count).await? })
+}
+
+/// What left our addresses by one transaction, in the order of recording.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn of_tx(opened: &Opened, tx: TxHash) -> Result<Story, Error> {
+    let filter = OutflowFilter { tx: Some(tx), ..OutflowFilter::default() };
+    let (mut found, mut after) = (Vec::new(), 0);
+    loop {
+        let page = opened.books.store.outflows(&filter, after, PAGE).await?;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        found.extend(page.into_iter().map(|(_, outflow)| outflow));
+    }
+    let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
+    Story::gather(opened, found, count).await
 }
 
 /// What a case is about, where it is about what left.
@@ -105,11 +185,8 @@ pub(crate) async fn of_case(opened: &Opened, case: &Case) -> Result<Option<Left>
     if id.is_none() {
         return Ok(None);
     }
-    Ok(all(opened, &OutflowFilter { id, ..OutflowFilter::default() }).await?.pop())
-}
-
-async fn all(opened: &Opened, filter: &OutflowFilter) -> Result<Vec<Left>, Error> {
-    Ok(read(opened, filter, 0, TOLD).await?.into_iter().map(|(_, left)| left).collect())
+    let filter = OutflowFilter { id, ..OutflowFilter::default() };
+    Ok(read(opened, &filter, 0, 1).await?.pop().map(|(_, left)| left))
 }
 
 async fn read(
@@ -118,14 +195,9 @@ async fn read(
     after: u64,
     limit: u32,
 ) -> Result<Vec<(u64, Left)>, Error> {
-    let store = &opened.books.store;
     let mut read = Vec::new();
-    for (number, outflow) in store.outflows(filter, after, limit).await? {
-        let case = match is_judged(&outflow) && outflow.explained.is_none() {
-            true => store.case(&outflow.case()).await?.map(|(_, case)| case),
-            false => None,
-        };
-        read.push((number, Left { outflow, case }));
+    for (number, outflow) in opened.books.store.outflows(filter, after, limit).await? {
+        read.push((number, Left::of(opened, outflow).await?));
     }
     Ok(read)
 }

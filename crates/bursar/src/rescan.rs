@@ -10,7 +10,7 @@ use payments::event::{Event, EventKind};
 use payments::lookup::{Told, Transaction};
 use payments::name::ChainName;
 use payments::{Changes, Update};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{Found, WatchState, point};
 use tokio::sync::watch;
 
@@ -25,7 +25,8 @@ use crate::output::Output;
 /// Reads again and records what was missed.
 ///
 /// # Errors
-/// Exit 2 where the heights are not scanned yet, or the transaction or address is not known.
+/// Exit 2 where the heights are not scanned yet, or the transaction or address is not known; exit
+/// 1 where it was told to stop before the last of them.
 pub async fn run(
     opened: &Opened,
     options: &Rescan,
@@ -63,16 +64,69 @@ pub async fn run(
         tracing::info!(from, to, done = end, found, "read again");
         at = end.saturating_add(1);
     }
-    let done = at.saturating_sub(1);
-    let value = json!({ "chain": name.as_str(), "from": from, "to": done, "found": found });
-    output.print(&value, || {
-        let deposits = match found {
+    let again = Again { options, name, from, next: at, to, found };
+    output.print(&again.json(), || again.text())?;
+    match again.how_to_go_on() {
+        None => Ok(()),
+        Some(command) => {
+            let why = format!("stopped before height {at} of {from} to {to}: go on with");
+            Err(Error::Failed(format!("{why} `{command}`")))
+        }
+    }
+}
+
+/// What was read again, and what was not.
+struct Again<'a> {
+    options: &'a Rescan,
+    name: &'a ChainName,
+    from: u64,
+    /// The first height that was not read; above `to` where all were.
+    next: u64,
+    to: u64,
+    found: usize,
+}
+
+impl Again<'_> {
+    /// The last height that was read; none where the first was not.
+    fn done(&self) -> Option<u64> {
+        self.next.checked_sub(1).filter(|done| *done >= self.from)
+    }
+
+    /// The command that reads the rest.
+    fn how_to_go_on(&self) -> Option<String> {
+        let Self { options, name, next, to, .. } = self;
+        let prove = if options.prove { " --prove" } else { "" };
+        let rest = match &options.tx {
+            Some(tx) => format!("--tx {}", tx.trim()),
+            None => format!("--from {next} --to {to}"),
+        };
+        (next <= to).then(|| format!("bursar rescan --chain {name} {rest}{prove}"))
+    }
+
+    fn json(&self) -> Value {
+        let go_on = self.how_to_go_on();
+        json!({
+            "chain": self.name.as_str(),
+            "from": self.from,
+            "to": self.done(),
+            "found": self.found,
+            "complete": go_on.is_none(),
+            "go_on": go_on,
+        })
+    }
+
+    fn text(&self) -> String {
+        let (from, name) = (self.from, self.name);
+        let Some(done) = self.done() else {
+            return format!("Read no height of {name} again.");
+        };
+        let deposits = match self.found {
             0 => "nothing that was not recorded".to_owned(),
             1 => "1 deposit that was missed".to_owned(),
             found => format!("{found} deposits that were missed"),
         };
         format!("Read heights {from} to {done} of {name} again: {deposits}.")
-    })
+    }
 }
 
 /// Reads blocks again and records what they hold.

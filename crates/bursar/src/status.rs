@@ -16,8 +16,9 @@ use crate::error::Error;
 use crate::node::Node;
 use crate::open::Opened;
 use crate::output::{Output, table};
+use crate::recorded::Silence;
 
-/// More open cases than this are not counted.
+/// More open cases than this are not counted, and said to be more.
 const MOST_CASES: u32 = 10_000;
 
 /// What one endpoint says.
@@ -27,6 +28,9 @@ struct Seen {
     /// Its tip and its final height, or why it says nothing.
     heights: Result<(u64, u64), String>,
 }
+
+/// A chain as it is recorded, and whether that is long ago.
+type Told<'a> = (&'a Cursor, Option<Silence>);
 
 /// Shows it.
 ///
@@ -41,12 +45,17 @@ pub async fn run(opened: &Opened, output: Output) -> Result<(), Error> {
     }
     let seen = join_all(opened.config.chains.iter().map(|(name, chain)| look(name, chain))).await;
     let seen: Vec<Seen> = seen.into_iter().flatten().collect();
-    let cases = store.cases(true, 0, MOST_CASES).await?.len();
+    let cases = store.cases(true, 0, MOST_CASES.saturating_add(1)).await?.len();
+    let most = usize::try_from(MOST_CASES).unwrap_or(usize::MAX);
+    let (cases, is_more) = (cases.min(most), cases > most);
+    let silences = cursors.iter().map(|cursor| opened.view.silence(cursor));
+    let cursors: Vec<Told> = cursors.iter().zip(silences).collect();
     let discrepancies = store.discrepancies(true).await?.len();
     let last = store.last_run().await?;
     let value = json!({
-        "chains": cursors.iter().map(|cursor| chain_json(cursor, &seen)).collect::<Vec<_>>(),
+        "chains": cursors.iter().map(|told| chain_json(told, &seen)).collect::<Vec<_>>(),
         "open_cases": cases,
+        "more_open_cases": is_more,
         "open_discrepancies": discrepancies,
         "last_reconcile": last.as_ref().map(|run| json!({
             "run": run.seq,
@@ -60,7 +69,8 @@ pub async fn run(opened: &Opened, output: Output) -> Result<(), Error> {
         let mut out = chains_text(&cursors, &seen);
         out.push('\n');
         out.push_str(&endpoints_text(&cursors, &seen));
-        out.push_str(&format!("\nopen cases          {cases}\n"));
+        let more = if is_more { "more than " } else { "" };
+        out.push_str(&format!("\nopen cases          {more}{cases}\n"));
         out.push_str(&format!("open discrepancies  {discrepancies}\n"));
         out.push_str(&match last.as_ref().and_then(|run| Some((run, run.ended?))) {
             None => "last reconcile      never\n".to_owned(),
@@ -109,16 +119,24 @@ fn lag(cursor: &Cursor, seen: &[Seen]) -> Option<u64> {
     Some(tip(&cursor.chain, seen)?.saturating_sub(cursor.last()?.id.height))
 }
 
-fn standing(cursor: &Cursor) -> String {
-    match (&cursor.paused, &cursor.stalled) {
+fn standing((cursor, silence): &Told) -> String {
+    let marked = match (&cursor.paused, &cursor.stalled) {
         (Some(why), _) => format!("paused: {why}"),
         (None, Some(why)) => format!("stalled: {why}"),
         (None, None) if cursor.kept.is_empty() => "not begun".to_owned(),
+        (None, None) if silence.is_some() => "silent".to_owned(),
         (None, None) => "watched".to_owned(),
+    };
+    match silence {
+        // What the reasons are told behind is told behind a colon once.
+        Some(silence) if marked == "silent" => format!("{marked}: {}", silence.words()),
+        Some(silence) => format!("{marked}; {}", silence.words()),
+        None => marked,
     }
 }
 
-fn chain_json(cursor: &Cursor, seen: &[Seen]) -> Value {
+fn chain_json(told: &Told, seen: &[Seen]) -> Value {
+    let (cursor, silence) = told;
     let endpoints = seen.iter().filter(|one| one.chain == cursor.chain).map(|one| {
         let (heights, why) = match &one.heights {
             Ok(heights) => (Some(*heights), None),
@@ -129,7 +147,8 @@ fn chain_json(cursor: &Cursor, seen: &[Seen]) -> Value {
     });
     json!({
         "chain": cursor.chain.as_str(),
-        "standing": standing(cursor),
+        "standing": standing(told),
+        "silent": silence.map(Silence::json),
         "recorded": cursor.last().map(|header| header.id.height),
         "finalized": cursor.finalized.map(|block| block.height),
         "lag": lag(cursor, seen),
@@ -141,23 +160,24 @@ fn number(height: Option<u64>) -> String {
     height.map_or_else(|| "-".to_owned(), |height| height.to_string())
 }
 
-fn chains_text(cursors: &[Cursor], seen: &[Seen]) -> String {
-    let rows = cursors.iter().map(|cursor| {
+fn chains_text(cursors: &[Told], seen: &[Seen]) -> String {
+    let rows = cursors.iter().map(|told| {
+        let (cursor, _) = told;
         vec![
             cursor.chain.to_string(),
             number(cursor.last().map(|header| header.id.height)),
             number(cursor.finalized.map(|block| block.height)),
             number(lag(cursor, seen)),
-            standing(cursor),
+            standing(told),
         ]
     });
     let rows: Vec<_> = rows.collect();
     table(&["CHAIN", "RECORDED", "FINAL", "BLOCKS BEHIND", "STANDING"], &rows)
 }
 
-fn endpoints_text(cursors: &[Cursor], seen: &[Seen]) -> String {
+fn endpoints_text(cursors: &[Told], seen: &[Seen]) -> String {
     let mut rows = Vec::new();
-    for cursor in cursors {
+    for (cursor, _) in cursors {
         for one in seen.iter().filter(|one| one.chain == cursor.chain) {
             let (tip, finalized) = one.heights.as_ref().ok().copied().unzip();
             let why = one.heights.as_ref().err().cloned().unwrap_or_else(|| "answers".to_owned());

@@ -17,15 +17,19 @@ use payments::time::Time;
 use serde_json::{Value, json};
 
 use crate::cases::at_stake;
-use crate::clock::rfc3339;
+use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
 use crate::outflows::Left;
 use crate::output::{fields, table};
+use crate::recorded::{Patience, Silence};
 use crate::recovery::{Custody, Recovery};
 
-/// How each chain's people write, and who can move what is on it.
+/// How each chain's people write, who can move what is on it, and how long it may be silent.
 #[derive(Debug, Clone, Default)]
-pub struct View(BTreeMap<ChainName, Custody>);
+pub struct View {
+    custody: BTreeMap<ChainName, Custody>,
+    patience: Patience,
+}
 
 impl View {
     /// What is to be shown of the configured chains.
@@ -38,7 +42,18 @@ impl View {
         for one in custody.values_mut().filter(|one| known.iter().any(|other| one.shares(other))) {
             one.of_unknown_coin();
         }
-        Self(custody)
+        Self { custody, patience: Patience::new(config, Clock::System) }
+    }
+
+    /// The same by another clock than the machine's.
+    #[must_use]
+    pub(crate) fn by(self, config: &Config, clock: Clock) -> Self {
+        Self { patience: Patience::new(config, clock), ..self }
+    }
+
+    /// Whether nothing newer is recorded of a chain for longer than its config bears.
+    pub(crate) fn silence(&self, cursor: &Cursor) -> Option<Silence> {
+        self.patience.silence(cursor)
     }
 
     /// An address in the spelling of `chain`; in hex where the chain is not configured any more.
@@ -48,7 +63,7 @@ impl View {
     }
 
     fn spelling(&self, chain: &ChainName) -> Spelling {
-        self.0.get(chain).map_or(Spelling::Evm, Custody::spelling)
+        self.custody.get(chain).map_or(Spelling::Evm, Custody::spelling)
     }
 
     /// A transaction in the spelling of `chain`.
@@ -64,7 +79,8 @@ impl View {
     #[must_use]
     pub fn recovery(&self, order: &Order, case: &Case) -> Option<Recovery> {
         (case.kind == CaseKind::WrongNetwork).then(|| {
-            let (home, found) = (self.0.get(&order.chain), self.0.get(&case.chain));
+            let custody = |chain| self.custody.get(chain);
+            let (home, found) = (custody(&order.chain), custody(&case.chain));
             Recovery::of(order, &case.chain, home, found)
         })
     }
@@ -147,7 +163,7 @@ impl View {
             "expired_at": dossier.expired.map(rfc3339),
             "cancelled_at": dossier.cancelled.map(rfc3339),
             "refund_to": order.refund_to.as_ref().map(|to| self.spelled(&order.chain, to)),
-            "standstill": standstill(dossier, cursors),
+            "standstill": self.standstill(dossier, cursors),
             "metadata": order.metadata.as_deref().map(metadata),
             "deposits": dossier.deposits.iter().map(|d| self.deposit_json(d, cursors)).collect::<Vec<_>>(),
             "cases": dossier.cases.iter().map(|case| self.case_json(case, Some(order))).collect::<Vec<_>>(),
@@ -215,7 +231,7 @@ impl View {
             ("cancelled", dossier.cancelled),
         ];
         pairs.extend(moments.into_iter().filter_map(|(name, at)| at.map(|at| (name, rfc3339(at)))));
-        if let Some(words) = standstill(dossier, cursors) {
+        if let Some(words) = self.standstill(dossier, cursors) {
             pairs.push(("chain", words));
         }
         let mut text = fields(&pairs);
@@ -293,21 +309,24 @@ impl View {
         let rows: Vec<Vec<String>> = dossier.cases.iter().map(row).collect();
         table(&["kind", "amount", "opened", "state", "case"], &rows)
     }
-}
 
-/// Why nothing moves on a chain, where it does not; expiry stands still with it.
-fn standstill(dossier: &Dossier, cursors: &[Cursor]) -> Option<String> {
-    if dossier.is_closed() || dossier.paid.is_some() {
-        return None;
-    }
-    let cursor = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain)?;
-    let state = |word: &str, why: &str| {
-        format!("{} is {word}: {why}; meanwhile no order on it expires", cursor.chain)
-    };
-    match (&cursor.paused, &cursor.stalled) {
-        (Some(why), _) => Some(state("paused", why)),
-        (None, Some(why)) => Some(state("stalled", why)),
-        (None, None) => None,
+    /// Why nothing moves on a chain, where it does not; expiry stands still with it.
+    fn standstill(&self, dossier: &Dossier, cursors: &[Cursor]) -> Option<String> {
+        if dossier.is_closed() || dossier.paid.is_some() {
+            return None;
+        }
+        let cursor = cursors.iter().find(|cursor| cursor.chain == dossier.order.chain)?;
+        let chain = &cursor.chain;
+        let marked = match (&cursor.paused, &cursor.stalled) {
+            (Some(why), _) => Some(format!("{chain} is paused: {why}")),
+            (None, Some(why)) => Some(format!("{chain} is stalled: {why}")),
+            (None, None) => None,
+        };
+        let silence = self.silence(cursor);
+        let marked = marked.map(|why| format!("{why}; meanwhile no order on it expires"));
+        let silent = silence.map(|silence| format!("on {chain} {}", silence.words()));
+        let said: Vec<String> = marked.into_iter().chain(silent).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 }
 

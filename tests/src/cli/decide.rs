@@ -63,14 +63,27 @@ async fn a_refund_to_a_stated_address_takes_two_persons() {
     let shown = counter.good(&["case", "show", &id]).await;
     let confirm = format!("bursar case resolve {id} refund --to {THERE} --fee 0.80");
     assert!(shown.contains(&confirm), "{shown}");
-    let again = counter.json(&resolve(&id, &["refund"], &["--by= ANN", "--why=x"])).await;
+    let ann = ["--by= ANN", "--why=x"];
+    let again = counter.json(&resolve(&id, &["refund", "--to", THERE], &ann)).await;
     assert_eq!(again["changed"], false);
-    let other = counter.refused(&resolve(&id, &["refund", "--fee=0.70"], &BOB)).await;
-    let proposed = format!("ann proposed refund 100.00 - 0.80 = 99.20 USDT to {THERE}");
-    assert!(other.contains(&proposed), "{other}");
-    let decided = counter.json(&resolve(&id, &["refund"], &BOB)).await;
+    // Who agrees has typed where to, and for what fee where that is not the usual one.
+    let proposed = format!(
+        "ann proposed refund 100.00 - 0.80 = 99.20 USDT to {THERE}; confirm that with `refund --to \
+         {THERE} --fee 0.80`, or withdraw it"
+    );
+    for what in
+        [&["refund"][..], &["refund", "--fee=0.80"], &["refund", "--to", THERE, "--fee=0.70"]]
+    {
+        for who in [&BOB[..], &ann] {
+            let other = counter.refused(&resolve(&id, what, who)).await;
+            assert!(other.ends_with(&proposed), "{what:?}: {other}");
+        }
+    }
+    let decided = counter.json(&resolve(&id, &["refund", "--to", THERE], &BOB)).await;
     assert_eq!(decided["refund"]["amount"], "99.20");
     assert_eq!(decided["refund"]["state"], "requested");
+    let again = counter.json(&resolve(&id, &["refund"], &WHO)).await;
+    assert_eq!(again["changed"], false, "it is decided");
     let late = counter.refused(&resolve(&id, &["dismiss"], &WHO)).await;
     assert!(late.contains("was decided at") && late.contains("by bob"), "{late}");
     let order = counter.json(&["order", "show", "A-1"]).await;
@@ -78,6 +91,40 @@ async fn a_refund_to_a_stated_address_takes_two_persons() {
     let balance = counter.good(&["ledger", "balance", "refunds_payable"]).await;
     assert!(balance.contains("99.20"), "{balance}");
     counter.good(&["ledger", "verify"]).await;
+}
+
+/// The order names an address; a proposal names another, and a fee that leaves little.
+#[tokio::test]
+async fn nobody_agrees_to_what_they_did_not_type() {
+    let counter = Counter::open().await;
+    let home = "0x6666666666666666666666666666666666666666";
+    let made = counter.json(&create("A-1", &["--amount", "100", "--refund-to", home])).await;
+    let to = made["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+    counter.chain.mine(vec![pay(to, 100_000_000)]);
+    counter.chain.mine(vec![pay(to, 100_000_000).tagged(2)]);
+    counter.chain.mine_empty(12);
+    counter.watch().await;
+    let listed = counter.json(&["case", "list"]).await;
+    let id = listed["cases"][0]["id"].as_str().expect("a case");
+    counter.good(&resolve(id, &["refund", "--to", THERE, "--fee=90"], &WHO)).await;
+    for what in [&["refund"][..], &["refund", "--to", THERE]] {
+        let refused = counter.refused(&resolve(id, what, &BOB)).await;
+        assert!(refused.contains(&format!("`refund --to {THERE} --fee 90.00`")), "{refused}");
+    }
+    // Nor does the same person by another spelling of the name.
+    let whole = ["refund", "--to", THERE, "--fee=90"];
+    let marks = ["\u{200b}", "\u{200d}", "\u{feff}", "\u{ad}", "\u{202e}", "\u{2066}", "\u{e0041}"];
+    for mark in marks {
+        let by = format!("--by=an{mark}n");
+        let refused = counter.refused(&resolve(id, &whole, &[&by, "--why=x"])).await;
+        assert!(refused.starts_with("--by: holds U+"), "{refused}");
+    }
+    for by in ["--by=Ann", "--by= ann\u{a0}"] {
+        let again = counter.json(&resolve(id, &whole, &[by, "--why=x"])).await;
+        assert_eq!(again["changed"], false, "{by}");
+    }
+    let decided = counter.json(&resolve(id, &whole, &BOB)).await;
+    assert_eq!(decided["refund"]["amount"], "10.00");
 }
 
 #[tokio::test]

@@ -79,8 +79,15 @@ const DEEDS: &[Deed] = &[
         name: "an event that the rules make again is taken out",
         triggers: &[("events", "events_stay")],
         statements: &["DELETE FROM events WHERE seq = (SELECT min(seq) FROM events \
-            WHERE kind = 'order.created')"],
+            WHERE kind = 'order.paid')"],
         codes: &["I905"],
+    },
+    Deed {
+        name: "an event that says what an order was made with is taken out",
+        triggers: &[("events", "events_stay")],
+        statements: &["DELETE FROM events WHERE seq = (SELECT min(seq) FROM events \
+            WHERE kind = 'order.created')"],
+        codes: &["I902", "I905"],
     },
     Deed {
         name: "an event that is a fact is taken out",

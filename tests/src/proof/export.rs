@@ -131,7 +131,7 @@ async fn a_stretch_has_its_opening_balances() {
     let mut parts = 0;
     for limits in [["--from", &moment], ["--to", &moment]] {
         for (format, accepts) in AUDITORS {
-            let export = ["ledger", "export", "--format", format, "--out", path];
+            let export = ["ledger", "export", "--format", format, "--force", "--out", path];
             place.good(&[&export[..], &limits].concat());
             accepts(&file).unwrap_or_else(|why| panic!("{format} {limits:?}: {why}"));
         }
@@ -173,7 +173,7 @@ async fn an_empty_ledger_passes() {
     let file = place.folder.path().join("empty");
     for (format, accepts) in AUDITORS {
         let path = file.to_str().expect("UTF-8");
-        place.good(&["ledger", "export", "--format", format, "--out", path]);
+        place.good(&["ledger", "export", "--format", format, "--force", "--out", path]);
         accepts(&file).unwrap_or_else(|why| panic!("{format}: {why}"));
     }
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod export;
+mod forged;
 mod report;
 
 use model::diary;

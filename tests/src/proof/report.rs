@@ -6,14 +6,14 @@ use store::Engine;
 
 use super::{Place, STEPS};
 
-async fn made(place: &Place, more: &[&str]) -> Value {
+pub(super) async fn made(place: &Place, more: &[&str]) -> Value {
     let out = place.folder.path().join("proof.json");
     let path = out.to_str().expect("UTF-8");
-    place.good(&[&["reconcile", "proof", "make", "--out", path], more].concat());
+    place.good(&[&["reconcile", "proof", "make", "--force", "--out", path], more].concat());
     serde_json::from_slice(&std::fs::read(out).expect("the report")).expect("JSON")
 }
 
-fn verified(place: &Place, more: &[&str]) -> super::Said {
+pub(super) fn verified(place: &Place, more: &[&str]) -> super::Said {
     place.bursar(&[&["reconcile", "proof", "verify", "proof.json"], more].concat())
 }
 
@@ -105,7 +105,7 @@ fn write(place: &Place, report: &Value) {
 }
 
 /// Makes the digest anew, as a forger would.
-fn redigest(place: &Place, mut report: Value) {
+pub(super) fn redigest(place: &Place, mut report: Value) {
     use sha2::{Digest, Sha256};
     report["digest"] = json!("");
     let digest = Sha256::digest(report.to_string().as_bytes());

@@ -1,8 +1,8 @@
-//! Where a deposit sits, by which rule it is final, and what was told of it.
+//! Where a deposit sits, since when it is final, and what was told of it.
 //!
 //! In: a deposit, how far its chain is recorded, the events. Out: lines, and the same as JSON.
-//! Never: a confirmation counted that is not recorded. Why: support is asked "how sure is it, and
-//! who was told".
+//! Never: a confirmation counted that is not recorded; a rule named for what is final, since the
+//! config has today's alone. Why: support is asked "how sure is it, and who was told".
 
 use payments::chain::Cursor;
 use payments::changes::{ChainRules, Finality};
@@ -106,24 +106,24 @@ impl Place {
             deposit.log_index,
             rfc3339(deposit.time)
         )];
-        let rules = opened.config.chains.get(chain).map(|chain| &chain.rules);
-        let rule = rules.map(|rules| finality(rules, deposit));
         let now = view::confirmations(deposit, cursors);
         let told = feed.confirmed(deposit).filter(|_| was_judged(deposit));
-        let (needed, words) = rule.unwrap_or((None, "no rule is configured".to_owned()));
+        let rules = opened.config.chains.get(chain).map(|chain| &chain.rules);
+        let rule = || match rules {
+            Some(rules) => finality(rules, deposit),
+            None => (None, "no rule is configured".to_owned()),
+        };
+        let (needed, words) = (deposit.state == State::Pending).then(rule).unzip();
         let now_words = now.map_or_else(String::new, |now| format!("; {now} confirmations now"));
-        lines.push(match (told, deposit.state) {
-            (Some(told), _) => {
-                let then = needed.map_or_else(String::new, |n| format!(", {n} confirmations then"));
-                format!("  final by the rule {words}: {}{then}{now_words}", rfc3339(told.at))
-            }
-            (None, State::Orphaned | State::Reversed) => "  not on the chain".to_owned(),
-            (None, _) if was_judged(deposit) => format!("  final by the rule {words}{now_words}"),
-            (None, _) => format!("  becomes final by the rule {words}{now_words}"),
+        lines.push(match (told, &words) {
+            (Some(told), _) => format!("  final since {}{now_words}", rfc3339(told.at)),
+            (None, Some(words)) => format!("  becomes final by the rule {words}{now_words}"),
+            (None, None) if was_judged(deposit) => format!("  final{now_words}"),
+            (None, None) => "  not on the chain".to_owned(),
         });
         let value = json!({
             "rule": words,
-            "needed": needed,
+            "needed": needed.flatten(),
             "final_since": told.map(|told| rfc3339(told.at)),
             "confirmations": now,
         });

@@ -45,9 +45,9 @@ pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Erro
     let found = opened.books.store.find(term).await?;
     let left = match TxHash::parse(term) {
         Some(tx) => outflows::of_tx(opened, tx).await?,
-        None => Vec::new(),
+        None => outflows::Story::default(),
     };
-    let kind = found.first().map(word).or((!left.is_empty()).then_some("transaction"));
+    let kind = found.first().map(word).or((!left.told().is_empty()).then_some("transaction"));
     if let Some(kind) = kind {
         let mut story = Story::default();
         let mut told: Vec<OrderId> = Vec::new();

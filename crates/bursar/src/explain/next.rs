@@ -9,13 +9,19 @@ use payments::chain::Cursor;
 use payments::deposit::{Deposit, State};
 use payments::order::{Dossier, Status};
 
+use crate::clock::rfc3339;
+use crate::view::View;
+
+/// Nothing of what is recorded pays it.
+const NOTHING: &str = "nothing has arrived";
+
 /// What is to be done about an order; `cursors` are those of all chains.
-pub(super) fn next_step(dossier: &Dossier, cursors: &[Cursor]) -> String {
+pub(super) fn next_step(view: &View, dossier: &Dossier, cursors: &[Cursor]) -> String {
     if let Some(asked) = to_decide(dossier) {
         return asked;
     }
     let mut said = refunds(dossier);
-    let rest = waits_for(dossier, cursors);
+    let rest = waits_for(view, dossier, cursors);
     if said.is_empty() || !rest.starts_with("nothing") {
         said.push(rest);
     }
@@ -75,8 +81,29 @@ fn refunds(dossier: &Dossier) -> Vec<String> {
     each.collect()
 }
 
-/// What an order without an open case waits for.
-fn waits_for(dossier: &Dossier, cursors: &[Cursor]) -> String {
+/// What an order without an open case waits for, and how far what it waits for was looked for.
+fn waits_for(view: &View, dossier: &Dossier, cursors: &[Cursor]) -> String {
+    let said = on_its_chain(dossier, cursors);
+    let chain = &dossier.order.chain;
+    let home = cursors.iter().find(|cursor| cursor.chain == *chain);
+    let waits = !dossier.is_closed() && dossier.paid.is_none()
+        || dossier.order.due.is_none()
+        || dossier.deposits.iter().any(|deposit| deposit.state == State::Pending);
+    let silence = home.and_then(|cursor| view.silence(cursor)).filter(|_| waits);
+    if let Some(silence) = silence {
+        let words = silence.words();
+        return format!(
+            "{said} On {chain} {words} `bursar status` says whether the chain has newer blocks."
+        );
+    }
+    let awaits = dossier.status() == Status::AwaitingPayment;
+    match home.and_then(Cursor::last).filter(|_| awaits && said.starts_with(NOTHING)) {
+        Some(last) => format!("{said} Blocks up to {} are recorded.", rfc3339(last.time)),
+        None => said,
+    }
+}
+
+fn on_its_chain(dossier: &Dossier, cursors: &[Cursor]) -> String {
     let order = &dossier.order;
     let chain = &order.chain;
     let home = cursors.iter().find(|cursor| cursor.chain == *chain);
@@ -123,9 +150,9 @@ fn by_status(dossier: &Dossier, arriving: bool) -> String {
             "wait; what arrived last becomes final by itself, and then counts or waits for a \
              person.",
         ),
-        Status::AwaitingPayment => elsewhere.or_else(|| uncounted(dossier)).unwrap_or_else(|| {
-            "nothing has arrived; ask for the transaction id and explain that.".to_owned()
-        }),
+        Status::AwaitingPayment => elsewhere
+            .or_else(|| uncounted(dossier))
+            .unwrap_or_else(|| format!("{NOTHING}; ask for the transaction id and explain that.")),
         status => elsewhere.or_else(|| uncounted(dossier)).unwrap_or_else(|| {
             match status {
                 Status::Cancelled => {

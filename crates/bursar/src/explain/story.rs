@@ -76,7 +76,7 @@ impl Story {
             return Ok(None);
         };
         if let Some(left) = outflows::of_case(opened, &case).await? {
-            self.tell_outflows(opened, &[left]);
+            self.tell_left(opened, &left);
         }
         let told = CaseStory::gather(opened, case).await?;
         self.line(&told.text(opened));
@@ -122,7 +122,7 @@ impl Story {
     async fn tell_order(&mut self, opened: &Opened, dossier: &Dossier) -> Result<(), Error> {
         let cursors = opened.books.store.cursors().await?;
         let left = outflows::from(opened, dossier.order.address).await?;
-        let text = opened.view.order_text(dossier, &cursors, &left);
+        let text = opened.view.order_text(dossier, &cursors, left.known());
         self.line(&text);
         let (store, id) = (&opened.books.store, &dossier.order.id);
         let (events, finals) = (store.events_of(id, TOLD).await?, store.finals_of(id).await?);
@@ -144,7 +144,7 @@ impl Story {
         }
         self.tell_outflows(opened, &left);
         self.tell_notices(opened, &dossier.order.address).await?;
-        let next = next_step(dossier, &cursors);
+        let next = next_step(&opened.view, dossier, &cursors);
         self.text.push_str(&feed.text());
         self.line(&format!("\nWhat to do: {next}"));
         let mut value = opened.view.order_json(dossier, &cursors);
@@ -157,11 +157,19 @@ impl Story {
         Ok(())
     }
 
+    fn tell_left(&mut self, opened: &Opened, left: &Left) {
+        self.line(&outflows::sentence(&opened.view, left));
+        self.json.push(outflows::as_json(&opened.view, left));
+    }
+
     /// What left our addresses.
-    pub(super) fn tell_outflows(&mut self, opened: &Opened, left: &[Left]) {
-        for left in left {
-            self.line(&outflows::sentence(&opened.view, left));
-            self.json.push(outflows::as_json(&opened.view, left));
+    pub(super) fn tell_outflows(&mut self, opened: &Opened, left: &outflows::Story) {
+        for left in left.told() {
+            self.tell_left(opened, left);
+        }
+        if let Some(rest) = left.rest() {
+            self.line(&rest);
+            self.json.push(json!({ "more_outflows": left.more }));
         }
     }
 

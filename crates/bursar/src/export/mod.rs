@@ -11,18 +11,18 @@ mod hledger;
 mod rows;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use payments::ledger::{Account, Asset, Journal};
 use payments::time::Time;
 use store::{Balance, Reading};
 
-use crate::cli::LedgerExport;
 use crate::clock::rfc3339;
 use crate::error::{Error, input};
 use crate::open::Opened;
+use crate::whole::{Existing, Whole};
 
 /// Rows that are read at once.
 const PAGE: u32 = 2_000;
@@ -43,6 +43,26 @@ pub enum Format {
     Json,
 }
 
+/// Options of `bursar ledger export`.
+#[derive(Debug, Args)]
+pub struct LedgerExport {
+    /// Who is to read it
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// The file to write; standard output without it
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Overwrite a file that exists
+    #[arg(long, requires = "out")]
+    pub force: bool,
+    /// Only what was recorded on this day (UTC) or at this time, or later
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only what was recorded before this day (UTC) or time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+}
+
 /// Journals from `from` on and before `to`, by when they were recorded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stretch {
@@ -53,23 +73,21 @@ struct Stretch {
 /// `bursar ledger export`
 ///
 /// # Errors
-/// Exit 2 where a time is none; when the database fails or the file cannot be written.
+/// Exit 2 where a time is none or the file exists; when the database fails or the file cannot be
+/// written.
 pub async fn run(opened: &Opened, asked: &LedgerExport) -> Result<(), Error> {
     let stretch = Stretch {
         from: asked.from.as_deref().map(|text| moment("--from", text)).transpose()?,
         to: asked.to.as_deref().map(|text| moment("--to", text)).transpose()?,
     };
+    let begin = |path| Whole::begin(path, Existing::forced(asked.force));
+    let mut file = asked.out.as_deref().map(begin).transpose()?;
     let mut reading = opened.books.store.read().await?;
-    match &asked.out {
-        Some(path) => {
-            let failed = |source| Error::File { path: path.clone(), source };
-            let file = File::create(path).map_err(failed)?;
-            let mut out = BufWriter::new(file);
-            export(&mut reading, asked.format, stretch, &mut out, path).await?;
-            let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-            file.sync_all().map_err(failed)?;
+    match (&asked.out, &mut file) {
+        (Some(path), Some(out)) => {
+            export(&mut reading, asked.format, stretch, out, path).await?;
         }
-        None => {
+        _ => {
             let path = Path::new("standard output");
             let mut out = BufWriter::new(std::io::stdout());
             match export(&mut reading, asked.format, stretch, &mut out, path).await {
@@ -80,7 +98,8 @@ pub async fn run(opened: &Opened, asked: &LedgerExport) -> Result<(), Error> {
             }
         }
     }
-    Ok(reading.end().await?)
+    reading.end().await?;
+    file.map_or(Ok(()), Whole::finish)
 }
 
 /// A day (its beginning, UTC) or a moment.

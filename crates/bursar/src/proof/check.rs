@@ -6,22 +6,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use payments::leaf::leaf;
-use payments::merkle::{Frontier, TreeHash, TreeHead, includes};
-use serde_json::json;
+use payments::merkle::{TreeHash, TreeHead, includes};
+use serde_json::{Value, json};
+use store::Run;
 
-use super::make::{Movements, accounts, custody, liabilities, settled};
-use super::report::{AccountLine, FORMAT, Report, micro_of, names, owed};
+use super::books::{Told, against};
+use super::report::{AccountLine, FORMAT, Reconciled, Report, micro_of, names, owed};
+use super::said::said;
 use crate::cli::ProofVerify;
+use crate::clock::rfc3339;
 use crate::error::{Error, input};
 use crate::open::Opened;
-use crate::output::Output;
+use crate::output::{Output, fields};
+use crate::verify::NOT_PROVED;
 use crate::view::micro;
 
 /// A report that is larger is none of ours.
 const LARGEST: u64 = 1 << 30;
-/// Rows that are read at once.
-const PAGE: u32 = 2_000;
 
 /// `bursar reconcile proof verify`
 ///
@@ -31,46 +32,88 @@ const PAGE: u32 = 2_000;
 pub async fn verify(config: &Path, asked: &ProofVerify, output: Output) -> Result<(), Error> {
     let report = read(&asked.file)?;
     alone(&report).map_err(|why| Error::Failed(format!("{}: {why}", asked.file.display())))?;
-    let compared = !asked.alone && config.exists();
-    if compared {
+    let mut told = None;
+    if !asked.alone && config.exists() {
         let opened = Opened::open(config).await?;
-        against(&opened, &report).await?.map_err(|why| {
+        let same = against(&opened, &report).await?.map_err(|why| {
             Error::broken(format!("the books are not those of {}: {why}", asked.file.display()))
         })?;
+        told = Some(same);
     }
-    let as_of = &report.as_of;
-    let head = format!("{}:{}", as_of.journals, as_of.log_root);
-    let value = json!({
+    output.print(&as_json(&report, told.as_ref()), || as_text(&report, told.as_ref()))
+}
+
+/// The head of the log that it was made of.
+fn head(report: &Report) -> String {
+    format!("{}:{}", report.as_of.journals, report.as_of.log_root)
+}
+
+fn as_json(report: &Report, told: Option<&Told>) -> Value {
+    let said = said(report, told);
+    json!({
         "holds": true,
-        "compared_with_books": compared,
-        "journals": as_of.journals,
-        "log": head,
+        "compared_with_books": told.is_some(),
+        "journals": report.as_of.journals,
+        "log": head(report),
         "inclusions": report.inclusions.len(),
         "codes": report.codes.iter().map(|count| json!({
             "code": count.code, "name": count.name, "found": count.found,
         })).collect::<Vec<_>>(),
         "reconciled": report.reconciled,
-        "not_proved": report.not_proved,
-    });
-    output.print(&value, || {
-        let with = if compared { "by itself and against the books" } else { "by itself" };
-        let not_proved: String =
-            report.not_proved.iter().map(|line| format!("  {line}\n")).collect();
-        let broken: u64 = report.codes.iter().map(|count| count.found).fold(0, u64::saturating_add);
-        let found = match broken {
-            0 => String::new(),
-            found => format!("It counts {found} findings: the books were broken then.\n"),
-        };
-        let compared = report.reconciled.as_ref().map_or_else(
-            || "It was never compared with the chains.\n".to_owned(),
-            |run| {
-                let as_of = run.as_of.as_deref().unwrap_or("nothing");
-                let (number, exit) = (run.run, run.exit);
-                format!("Run {number} compared the books with the chains as of {as_of}: exit {exit}.\n")
-            },
-        );
-        format!("The report holds, {with}: log {head}.\n{found}{compared}\nNot proved by it:\n{not_proved}")
+        "last_run": told.and_then(|told| told.run.as_ref()).map(|run| json!({
+            "run": run.seq, "ended": run.ended.map(rfc3339), "exit": run.code,
+        })),
+        // The fields that nothing was compared with.
+        "only_said": said.iter().map(|(field, _)| *field).collect::<Vec<_>>(),
+        "not_proved": NOT_PROVED,
     })
+}
+
+fn as_text(report: &Report, told: Option<&Told>) -> String {
+    let with = if told.is_some() { "by itself and against the books" } else { "by itself" };
+    let mut out = format!("The report holds, {with}: log {}.\n", head(report));
+    if told.is_some() {
+        out.push_str(&match &report.reconciled {
+            Some(run) => format!("By report and books, {}.\n", run_words(run)),
+            None => String::new(),
+        });
+        out.push_str(&told.and_then(|told| told.run.as_ref()).map_or_else(String::new, last_run));
+    }
+    let said = said(report, told);
+    let pairs: Vec<_> = said.iter().map(|(field, value)| (*field, value.clone())).collect();
+    out.push_str("\nThe report says, and nothing was compared with it:\n");
+    for line in fields(&pairs).lines() {
+        out.push_str(&format!("  {line}\n"));
+    }
+    let broken: u64 = report.codes.iter().map(|count| count.found).fold(0, u64::saturating_add);
+    if broken > 0 {
+        out.push_str(&format!("By what it says, the books were broken then: {broken} findings.\n"));
+    }
+    if told.is_none() {
+        out.push_str(&match &report.reconciled {
+            Some(run) => format!("By what it says, {}.\n", run_words(run)),
+            None => "By what it says, the books were never compared with the chains.\n".to_owned(),
+        });
+    }
+    let not_proved = NOT_PROVED.map(|line| format!("  {line}\n")).concat();
+    out.push_str(&format!("\nNot proved by it:\n{not_proved}"));
+    out
+}
+
+fn run_words(run: &Reconciled) -> String {
+    let as_of = run.as_of.as_deref().unwrap_or("nothing");
+    let (number, exit) = (run.run, run.exit);
+    format!("run {number} compared the books with the chains as of {as_of}: exit {exit}")
+}
+
+/// Another run than the report's: it may have been left out.
+fn last_run(run: &Run) -> String {
+    let ended = run.ended.map_or_else(|| "never".to_owned(), rfc3339);
+    let exit = run.code.map_or_else(|| "?".to_owned(), |code| code.to_string());
+    format!(
+        "It does not tell of run {}, the last that the books know: ended {ended}, exit {exit}.\n",
+        run.seq
+    )
 }
 
 fn read(path: &Path) -> Result<Report, Error> {
@@ -94,6 +137,13 @@ fn alone(report: &Report) -> Result<(), String> {
     let digest = report.compute_digest().map_err(|why| why.to_string())?;
     if digest != report.digest {
         return Err("digest: is not that of the rest; the file was changed".to_owned());
+    }
+    // Another version may know of more; what is printed is this one's list.
+    if report.version == env!("CARGO_PKG_VERSION") && !report.not_proved.iter().eq(NOT_PROVED) {
+        return Err("not_proved: is not the list of what no report proves".to_owned());
+    }
+    if report.as_of.first_journal > report.as_of.journals.saturating_add(1) {
+        return Err("first_journal: is none of its journals".to_owned());
     }
     let mut sums: BTreeMap<&str, (i128, i128, i128)> = BTreeMap::new();
     let mut custody: BTreeMap<(String, String), i128> = BTreeMap::new();
@@ -187,35 +237,4 @@ fn inclusions(report: &Report) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The same journals, from the books: the same root, the same balances.
-async fn against(opened: &Opened, report: &Report) -> Result<Result<(), String>, Error> {
-    let mut reading = opened.books.store.read().await?;
-    let (mut log, mut movements) = (Frontier::default(), Movements::default());
-    let end = report.as_of.journals;
-    while log.size() < end {
-        let page = reading.journals(log.size(), PAGE).await?;
-        let before = log.size();
-        for (seq, journal) in page.iter().take_while(|(seq, _)| *seq <= end) {
-            movements.add(journal, *seq < report.as_of.first_journal);
-            log.push(leaf(*seq, journal));
-        }
-        if log.size() == before {
-            break;
-        }
-    }
-    reading.end().await?;
-    if log.size() < end {
-        let why = format!("they have {} of its {end} journals", log.size());
-        return Ok(Err(why));
-    }
-    if log.head().root.to_string() != report.as_of.log_root {
-        return Ok(Err("the root of their log is another".to_owned()));
-    }
-    let same = accounts(&movements) == report.accounts
-        && custody(&movements) == report.custody
-        && liabilities(&movements) == report.liabilities
-        && settled(&movements) == report.settled_orders;
-    Ok(if same { Ok(()) } else { Err("the balances of its journals are others".to_owned()) })
 }

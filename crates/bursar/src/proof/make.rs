@@ -4,6 +4,7 @@
 //! Never: a number taken from the stored balances; every one is added up from the entries again.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 
 use payments::address::lower_hex;
@@ -28,6 +29,7 @@ use crate::open::Opened;
 use crate::output::Output;
 use crate::verify::NOT_PROVED;
 use crate::view::micro;
+use crate::whole::{Existing, Whole};
 
 /// Rows that are read at once.
 const PAGE: u32 = 2_000;
@@ -75,14 +77,16 @@ impl Movements {
 /// `bursar reconcile proof make`
 ///
 /// # Errors
-/// Exit 2 where a journal or a customer is unknown; when the database fails or the file cannot be
-/// written. Exit 4 where the books do not agree with themselves; the report says how, all the same.
+/// Exit 2 where a journal or a customer is unknown, or the file exists; when the database fails or
+/// the file cannot be written. Exit 4 where the books do not agree with themselves; the report says
+/// how, all the same.
 pub async fn make(
     opened: &Opened,
     config: &Path,
     asked: &ProofMake,
     output: Output,
 ) -> Result<(), Error> {
+    let mut file = Whole::begin(&asked.out, Existing::forced(asked.force))?;
     let findings = opened.books.store.verify().await?;
     let wanted = wanted(opened, asked).await?;
     let mut reading = opened.books.store.read().await?;
@@ -110,7 +114,8 @@ pub async fn make(
     report.digest = report.compute_digest().map_err(unwritable)?;
     let mut bytes = serde_json::to_vec_pretty(&report).map_err(unwritable)?;
     bytes.push(b'\n');
-    std::fs::write(&asked.out, bytes).map_err(failed(&asked.out))?;
+    file.write_all(&bytes).map_err(failed(&asked.out))?;
+    file.finish()?;
     let as_of = &report.as_of;
     let value = json!({
         "file": asked.out,
@@ -139,7 +144,7 @@ pub async fn make(
 }
 
 /// What the books remember of a run.
-fn reconciled(run: &Run) -> Option<Reconciled> {
+pub(super) fn reconciled(run: &Run) -> Option<Reconciled> {
     let summary: Value = serde_json::from_str(run.summary.as_deref()?).ok()?;
     let numbers = |field: &str| -> BTreeMap<String, u64> {
         let numbers = summary.get(field).and_then(Value::as_object).into_iter().flatten();
@@ -171,20 +176,30 @@ async fn wanted(opened: &Opened, asked: &ProofMake) -> Result<Vec<u64>, Error> {
     }
     for id in &asked.customer {
         let customer = CustomerId::new(id).map_err(|why| input("--customer", why))?;
-        let limit = u32::try_from(MOST).unwrap_or(u32::MAX);
-        let lines = store.entries(&Account::Customer(customer), None, limit).await?;
+        let account = Account::Customer(customer);
+        let mut lines = store.entries(&account, None, PAGE).await?;
         if lines.is_empty() {
             return Err(input("--customer", format!("the ledger has no customer `{id}`")));
         }
-        wanted.extend(lines.iter().map(|line| line.journal));
+        while let Some(last) = lines.last().map(|line| (line.journal, line.line)) {
+            wanted.extend(lines.iter().map(|line| line.journal));
+            bounded(&mut wanted)?;
+            lines = store.entries(&account, Some(last), PAGE).await?;
+        }
     }
+    bounded(&mut wanted)?;
+    Ok(wanted)
+}
+
+/// Each journal once, and no more of them than one report proves.
+fn bounded(wanted: &mut Vec<u64>) -> Result<(), Error> {
     wanted.sort_unstable();
     wanted.dedup();
     if wanted.len() > MOST {
-        let why = format!("{} journals; a report proves {MOST} at most", wanted.len());
-        return Err(input("--customer", why));
+        let why = format!("more than {MOST} journals; name the ones to prove with --journal");
+        return Err(input("--customer", format!("{why}, {MOST} in a report at most")));
     }
-    Ok(wanted)
+    Ok(())
 }
 
 async fn gather(reading: &mut Reading, asked: &ProofMake, wanted: &[u64]) -> Result<Report, Error> {

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use payments::reconcile::{Disposition, Finding, FindingId, Report};
 use serde_json::{Value, json};
@@ -15,9 +16,13 @@ use store::Discrepancy;
 use super::options::Format;
 use super::run::is_acknowledged;
 use crate::clock::rfc3339;
-use crate::error::Error;
+use crate::error::{Error, input};
 use crate::output::{self, table};
 use crate::view::{View, micro};
+use crate::whole::{Existing, Whole};
+
+/// What [`Page::write`] writes, in its order.
+const FILES: [&str; 4] = ["report.txt", "report.json", "discrepancies.csv", "deposits.csv"];
 
 /// Everything that is printed of a run.
 pub(super) struct Page<'a> {
@@ -25,6 +30,26 @@ pub(super) struct Page<'a> {
     pub(super) report: &'a Report,
     pub(super) known: &'a BTreeMap<FindingId, Discrepancy>,
     pub(super) repaired: Vec<String>,
+}
+
+/// A folder for the files of a run.
+pub(super) struct Folder {
+    path: PathBuf,
+    files: Vec<Whole>,
+}
+
+impl Folder {
+    /// Makes it, and begins every file in it. Those of another run are replaced in the end.
+    ///
+    /// # Errors
+    /// Exit 2 where it is none that can be written.
+    pub(super) fn begin(path: &Path) -> Result<Self, Error> {
+        let wrong = |why| input("--out", format!("{}: {why}", path.display()));
+        std::fs::create_dir_all(path).map_err(wrong)?;
+        let begin = |name: &str| Whole::begin(&path.join(name), Existing::Ours);
+        let files = FILES.into_iter().map(begin).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { path: path.to_owned(), files })
+    }
 }
 
 impl Page<'_> {
@@ -38,18 +63,13 @@ impl Page<'_> {
     }
 
     /// Writes all of it into a folder.
-    pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
-        let wrong = |source| Error::File { path: folder.to_owned(), source };
-        std::fs::create_dir_all(folder).map_err(wrong)?;
-        for (name, text) in [
-            ("report.txt", self.text()),
-            ("report.json", pretty(&self.json())?),
-            ("discrepancies.csv", self.findings_csv()),
-            ("deposits.csv", self.lines_csv()),
-        ] {
-            std::fs::write(folder.join(name), text).map_err(wrong)?;
+    pub(super) fn write(&self, mut folder: Folder) -> Result<(), Error> {
+        let texts = [self.text(), pretty(&self.json())?, self.findings_csv(), self.lines_csv()];
+        for (file, text) in folder.files.iter_mut().zip(texts) {
+            let wrong = |source| Error::File { path: folder.path.clone(), source };
+            file.write_all(text.as_bytes()).map_err(wrong)?;
         }
-        Ok(())
+        folder.files.into_iter().try_for_each(Whole::finish)
     }
 
     fn text(&self) -> String {

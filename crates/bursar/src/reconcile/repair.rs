@@ -25,15 +25,16 @@ pub(super) struct Repaired {
     pub(super) told: Vec<String>,
 }
 
+/// Ingests what the chain alone has; `done` says what was done, also where it fails halfway.
 pub(super) async fn repair(
     opened: &Opened,
     report: &Report,
     only_say: bool,
-) -> Result<Repaired, Error> {
-    let mut done = Repaired::default();
+    done: &mut Repaired,
+) -> Result<(), Error> {
     if report.is_broken() {
         done.told.push("nothing is repaired while the books are broken".to_owned());
-        return Ok(done);
+        return Ok(());
     }
     let doubtful = doubtful(report);
     for finding in &report.findings {
@@ -50,7 +51,7 @@ pub(super) async fn repair(
                 done.told.push(format!("would ingest {key}: {whose}"));
             }
             (Some(transfer), Some(chain), _) => {
-                ingest(opened, chain, transfer, &mut done).await?;
+                ingest(opened, chain, transfer, done).await?;
             }
             (_, _, Some(why)) => {
                 done.told.push(format!("left alone: {} {key}: {why}", code.word()));
@@ -58,7 +59,7 @@ pub(super) async fn repair(
             (_, _, None) => {}
         }
     }
-    Ok(done)
+    Ok(())
 }
 
 /// Chains of which something could not be read, or is told differently by two endpoints: what only

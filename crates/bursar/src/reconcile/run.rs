@@ -20,7 +20,8 @@ use tokio::sync::watch;
 
 use super::gather::{Bounds, Gather, Keep};
 use super::options::{Format, Run};
-use super::{matching, print, repair};
+use super::repair::{Repaired, repair};
+use super::{matching, print};
 use crate::clock::SKEW;
 use crate::config::{self, Chain};
 use crate::error::{Error, INCOMPLETE, input};
@@ -86,6 +87,7 @@ async fn whole(opened: &Opened, options: &Run, output: Output) -> Result<(), Err
         return Err(Error::Exit { code: 5, why });
     };
     let (asked, described) = asked(opened, options).await?;
+    let folder = options.out.as_deref().map(print::Folder::begin).transpose()?;
     let number = match (options.resume, options.dry_run) {
         (Some(run), _) => Some(run),
         (None, true) => None,
@@ -96,31 +98,49 @@ async fn whole(opened: &Opened, options: &Run, output: Output) -> Result<(), Err
     }
     let asked = Asked { run: number, ..asked };
     let mut report = look(opened, &asked).await?;
-    let repaired = if options.repair {
-        let repaired = repair::repair(opened, &report, options.dry_run).await?;
+    let mut repaired = Repaired::default();
+    let ended = repair_and_judge(opened, &asked, options, (&mut report, &mut repaired)).await;
+    // What was ingested stays, so it is told whatever came after it.
+    let told = repaired.told;
+    let ended = ended.inspect_err(|_| told.iter().for_each(|line| say(&format!("{line}\n"))));
+    let (known, code, why) = ended?;
+    let format = if output.json { Format::Json } else { options.format };
+    let page = print::Page { view: &opened.view, report: &report, known: &known, repaired: told };
+    let printed = page.print(format);
+    let written = folder.map_or(Ok(()), |folder| page.write(folder));
+    drop(lock);
+    printed?;
+    match (code, written) {
+        (0, written) => written,
+        (_, Ok(())) => Err(Error::Exit { code, why }),
+        (_, Err(error)) => {
+            Err(Error::Exit { code, why: format!("{why}; --out: {}", error.line()) })
+        }
+    }
+}
+
+/// Repairs where that is asked, and remembers what was found; the code it ends with, and why.
+async fn repair_and_judge(
+    opened: &Opened,
+    asked: &Asked,
+    options: &Run,
+    (report, repaired): (&mut Report, &mut Repaired),
+) -> Result<(BTreeMap<FindingId, Discrepancy>, u8, String), Error> {
+    if options.repair {
+        repair(opened, report, options.dry_run, repaired).await?;
         if repaired.changed {
             // What was gathered is still true; the books are read again.
-            report = look(opened, &asked).await?;
+            *report = look(opened, asked).await?;
         }
-        repaired.told
-    } else {
-        Vec::new()
-    };
+    }
     let known = marked(opened).await?;
     let fail_on = Severity::parse(&options.fail_on).unwrap_or(Severity::Low);
-    let (code, why) = judge(&report, &known, fail_on);
+    let (code, why) = judge(report, &known, fail_on);
     let part = asked.chain.is_some() || asked.from.is_some() || asked.to.is_some();
-    if let Some(number) = number {
-        remember(opened, number, &report, code, !part && !report.is_incomplete()).await?;
+    if let Some(number) = asked.run {
+        remember(opened, number, report, code, !part && !report.is_incomplete()).await?;
     }
-    drop(lock);
-    let format = if output.json { Format::Json } else { options.format };
-    let page = print::Page { view: &opened.view, report: &report, known: &known, repaired };
-    if let Some(folder) = &options.out {
-        page.write(folder)?;
-    }
-    page.print(format)?;
-    if code == 0 { Ok(()) } else { Err(Error::Exit { code, why }) }
+    Ok((known, code, why))
 }
 
 /// Remembers how a run ended and what it found; `whole` where what it did not find is gone.
