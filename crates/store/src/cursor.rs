@@ -84,11 +84,7 @@ pub(crate) async fn adopt(link: &mut Link<'_>, mv: &CursorMove) -> Result<(), Er
     let mut binds = Binds::default();
     binds.text(chain.to_owned())?;
     binds.int(height("base_height", base.id.height)?)?;
-    // One that is below goes back as well: what is being read from there is of the branch that is
-    // left, and is not kept where it began elsewhere.
-    let back = "UPDATE rereads SET height = CASE WHEN height > $2 THEN $2 ELSE height - 1 END \
-        WHERE chain = $1 AND height > 0";
-    link.run(back, binds).await?;
+    link.run("UPDATE rereads SET height = $2 WHERE chain = $1 AND height > $2", binds).await?;
     Ok(())
 }
 
