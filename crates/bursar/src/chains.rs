@@ -108,8 +108,12 @@ pub(crate) fn words(field: &str, text: &str) -> Result<String, Error> {
     if text.is_empty() || text.len() > LONGEST || text.chars().any(char::is_control) {
         return Err(input(field, format!("must be 1 to {LONGEST} bytes on one line")));
     }
-    // Two names that look the same are one person's.
-    if let Some(letter) = text.chars().find(|letter| field == "--by" && is_unseen(*letter)) {
+    // Two names that look the same are one person's. A name may be spelled with joiners, and with
+    // the form of a letter (Unicode 16.0, 23.2 and 23.4); they make no other name.
+    let spells =
+        |letter: char| matches!(letter, '\u{200c}' | '\u{200d}' | '\u{e0100}'..='\u{e01ef}');
+    let hides = |letter: &char| field == "--by" && is_unseen(*letter) && !spells(*letter);
+    if let Some(letter) = text.chars().find(hides) {
         let why = format!("holds U+{:04X}, which nobody sees; type the name", u32::from(letter));
         return Err(input(field, why));
     }

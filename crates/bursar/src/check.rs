@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use payments::notice::Standing;
+use payments::order::{MOST, Price};
 use payments::time::Time;
 use serde_json::{Value, json};
 use store::Store;
@@ -51,6 +52,7 @@ pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
     };
     findings.push(finding("database", database));
     let store = store.ok();
+    findings.extend(config.pricing.rate.map(rate));
     for (name, chain) in &config.chains {
         findings.push(addresses(store.as_ref(), name, chain).await);
         findings.append(&mut treasury(store.as_ref(), name.as_str(), chain).await);
@@ -61,6 +63,19 @@ pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
         store.close().await;
     }
     print(&findings, output)
+}
+
+/// Whether an order that credits whatever arrives can be made at this price.
+fn rate(rate: Price) -> Finding {
+    let fits = rate.credits(MOST, None).is_some();
+    let why = format!(
+        "makes more credits of {MOST} USDT than the books hold: orders that credit whatever \
+         arrives are refused"
+    );
+    finding(
+        "pricing.credits_per_usdt",
+        if fits { Ok("fits the books".to_owned()) } else { Err(why) },
+    )
 }
 
 async fn addresses(

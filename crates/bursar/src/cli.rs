@@ -411,6 +411,9 @@ pub enum AddressCommand {
     Import {
         /// The file; `-` for standard input
         file: PathBuf,
+        /// Have them watched, and give them to no order: what they get becomes a case
+        #[arg(long)]
+        watch_only: bool,
     },
 }
 

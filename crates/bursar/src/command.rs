@@ -66,8 +66,8 @@ pub async fn run(cli: Cli, stopped: watch::Receiver<bool>) -> Result<(), Error> 
             outflows::list(&Opened::open(path).await?, options, output).await
         }
         Command::Chain(command) => chains::run(&Opened::open(path).await?, command, output).await,
-        Command::Address(AddressCommand::Import { file }) => {
-            import::run(&Opened::open(path).await?, file, output).await
+        Command::Address(AddressCommand::Import { file, watch_only }) => {
+            import::run(&Opened::open(path).await?, file, *watch_only, output).await
         }
         Command::Ledger(command) => {
             let opened = Opened::open(path).await?;

@@ -1,6 +1,6 @@
 //! `bursar address import`: deposit addresses that were made elsewhere.
 //!
-//! In: a list, one address a line. Out: watched addresses that orders take one by one.
+//! In: a list, one address a line. Out: watched addresses that orders take one by one, or never.
 //! Never: half a list; a typo anywhere refuses all of it. Why: an address nobody holds the key of
 //! swallows what is sent to it.
 
@@ -20,18 +20,31 @@ use crate::output::Output;
 /// A longer list is imported in parts, in bytes.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// Imports the list in `file`; `-` is standard input.
+/// Imports the list in `file`; `-` is standard input. No order gets one where they are to be
+/// watched only.
 ///
 /// # Errors
 /// Exit 2 with the line and what is wrong with it; nothing is imported then.
-pub async fn run(opened: &Opened, file: &Path, output: Output) -> Result<(), Error> {
-    let text = read(file)?;
-    let addresses = parse(&text)?;
+pub async fn run(
+    opened: &Opened,
+    file: &Path,
+    watch_only: bool,
+    output: Output,
+) -> Result<(), Error> {
+    // Somebody may be typing it.
+    let path = file.to_owned();
+    let text = tokio::task::spawn_blocking(move || read(&path)).await;
+    let addresses = parse(&text.map_err(|why| Error::Failed(why.to_string()))??)?;
     let count = addresses.len();
-    let added = opened.books.store.import(&addresses).await?;
+    let store = &opened.books.store;
+    let added = match watch_only {
+        true => store.recall(&addresses).await?,
+        false => store.import(&addresses).await?,
+    };
     point!("import.stored");
     output.print(&json!({ "listed": count, "imported": added }), || {
-        format!("Imported {added} of {count} addresses; the others were there already.")
+        let and = if watch_only { ", to be watched and given to no order" } else { "" };
+        format!("Imported {added} of {count} addresses{and}; the others were there already.")
     })
 }
 

@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use bursar::Error;
-use bursar::cli::{Cli, Command};
+use bursar::cli::{Cli, Command, Order};
 use clap::Parser as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -85,10 +85,15 @@ fn cut_short(code: u8) -> Error {
 }
 
 /// What is logged on standard error: what `BURSAR_LOG` says, else the daemon's doings; of a command
-/// that ends with an answer or with its one line, nothing but what is broken.
+/// that ends with an answer or with its one line, what is broken; of one that hands out addresses,
+/// what it found out about others.
 fn begin_log(cli: &Cli) {
-    let goes_on = matches!(cli.command, Command::Run | Command::Rescan(_) | Command::Record(_));
-    let usual = if goes_on { "info" } else { "error" };
+    let usual = match &cli.command {
+        Command::Run | Command::Rescan(_) | Command::Record(_) => "info",
+        // It may find addresses that were forgotten, and nobody would be told later.
+        Command::Order(Order::Create(_)) => "warn",
+        _ => "error",
+    };
     let asked = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let colours = std::io::stderr().is_terminal();
     // Two filters: of one alone the directive that names most of a target decides.

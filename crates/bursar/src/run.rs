@@ -27,7 +27,21 @@ use crate::watch::Watcher;
 ///
 /// # Errors
 /// What cannot be mended: a config that contradicts a node or the books, a row that does not parse.
-pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Error> {
+pub async fn run(opened: &Opened, mut stop: watch::Receiver<bool>) -> Result<(), Error> {
+    let watched = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => None,
+        watched = load(opened) => Some(watched?),
+    };
+    let Some(watched) = watched else {
+        opened.books.store.close().await;
+        return Ok(());
+    };
+    watch_all(opened, watched, stop).await
+}
+
+/// The addresses that are watched, once they are known to be the config's.
+async fn load(opened: &Opened) -> Result<WatchState, Error> {
     // Before the first look: what was paid to them is in blocks that the books do not have either.
     for (name, chain) in &opened.config.chains {
         match recall::all(&opened.books.store, name, chain).await {
@@ -48,6 +62,14 @@ pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Err
         let compared = address::verify_sample(&opened.books.store, name, chain).await?;
         tracing::info!(chain = %name, compared, "issued addresses derive again as they were");
     }
+    Ok(state)
+}
+
+async fn watch_all(
+    opened: &Opened,
+    state: WatchState,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
     let watched = Arc::new(Mutex::new(state));
     let (halt, halted) = watch::channel(false);
     let mut tasks = JoinSet::new();
@@ -62,7 +84,6 @@ pub async fn run(opened: &Opened, stop: watch::Receiver<bool>) -> Result<(), Err
     let schedule = reconcile::on_schedule(opened, every, halted.clone());
     let mut schedule = std::pin::pin!(schedule);
     let mut scheduled = true;
-    let mut stop = stop;
     let mut first_error = None;
     loop {
         tokio::select! {

@@ -4,8 +4,9 @@
 //! Never: what was there lost, unless that was asked for; half of a file under its own name.
 //! Why: what is named by mistake may be the database, and what lies there is handed to an auditor.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, input};
@@ -15,16 +16,14 @@ use crate::error::{Error, input};
 pub(crate) enum Existing {
     /// It stays, and nothing is written.
     Kept,
-    /// It is replaced, since `--force` says so.
-    Forced,
-    /// It is replaced, and what a killed run left of it too: its name is one of ours.
-    Ours,
+    /// It is replaced.
+    Replaced,
 }
 
 impl Existing {
     /// What `--force` means.
     pub(crate) const fn forced(force: bool) -> Self {
-        if force { Self::Forced } else { Self::Kept }
+        if force { Self::Replaced } else { Self::Kept }
     }
 }
 
@@ -44,7 +43,7 @@ impl Whole {
     /// Exit 2 where a file is there that is to stay, or none can be made.
     pub(crate) fn begin(path: &Path, existing: Existing) -> Result<Self, Error> {
         let failed = |path: &Path, why: io::Error| refused(path, &format!(": {why}"));
-        let (target, permissions) = match fs::symlink_metadata(path) {
+        let (target, found) = match fs::symlink_metadata(path) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
             Err(why) => return Err(failed(path, why)),
             Ok(there) => {
@@ -57,20 +56,17 @@ impl Whole {
                 if !found.is_file() {
                     return Err(refused(path, " exists, and is no file"));
                 }
-                (target, Some(found.permissions()))
+                (target, Some(found))
             }
         };
-        if existing == Existing::Kept && permissions.is_some() {
+        if existing == Existing::Kept && found.is_some() {
             return Err(refused(path, " exists; --force overwrites it"));
         }
         let mut partial = target.clone().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file = create(&partial, existing, permissions).map_err(|why| match why.kind() {
-            io::ErrorKind::AlreadyExists => refused(
-                &partial,
-                " exists: another command writes it, or one was killed; remove it",
-            ),
+        let file = create(&partial, found.as_ref()).map_err(|why| match why.kind() {
+            io::ErrorKind::AlreadyExists => refused(&partial, ": another command writes it"),
             _ => failed(&partial, why),
         })?;
         Ok(Self { target, partial, out: BufWriter::new(file), existing, is_placed: false })
@@ -93,8 +89,10 @@ impl Whole {
         }
         fs::rename(&self.partial, &self.target)?;
         self.is_placed = true;
+        // It is there whole, also where its folder cannot be read or be synced.
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+        Ok(())
     }
 }
 
@@ -117,22 +115,61 @@ impl Drop for Whole {
     }
 }
 
-fn create(
-    partial: &Path,
-    existing: Existing,
-    permissions: Option<Permissions>,
-) -> io::Result<File> {
-    let file = match File::create_new(partial) {
-        Err(why) if why.kind() == io::ErrorKind::AlreadyExists && existing == Existing::Ours => {
-            fs::remove_file(partial)?;
-            File::create_new(partial)?
+/// Makes the file, and locks it: one that nobody has locked was left by a command that was killed.
+fn create(partial: &Path, like: Option<&Metadata>) -> io::Result<File> {
+    loop {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        if let Some(like) = like {
+            options.mode(like.mode());
         }
-        other => other?,
-    };
-    if let Some(permissions) = permissions {
-        file.set_permissions(permissions)?;
+        let (file, is_new) = match options.open(partial) {
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => (left(partial)?, false),
+            made => (made?, true),
+        };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(TryLockError::Error(why)) if why.kind() != io::ErrorKind::Unsupported => {
+                return Err(why);
+            }
+            // A file system without locks leaves what is there to a person.
+            Err(_) if !is_new => return Err(io::ErrorKind::AlreadyExists.into()),
+            Ok(()) | Err(_) => {}
+        }
+        // Who had it before may have put it in its place meanwhile.
+        if !is_at(&file, partial)? {
+            continue;
+        }
+        if !is_new {
+            fs::remove_file(partial)?;
+            continue;
+        }
+        if let Some(like) = like {
+            // As far as one may: what others could read stays theirs to read.
+            let _ = fchown(&file, None, Some(like.gid()));
+            let _ = fchown(&file, Some(like.uid()), None);
+            file.set_permissions(like.permissions())?;
+        }
+        return Ok(file);
     }
-    Ok(file)
+}
+
+/// What lies there, where it is a file.
+fn left(partial: &Path) -> io::Result<File> {
+    if !fs::symlink_metadata(partial)?.is_file() {
+        return Err(io::Error::other("exists, and is no file"));
+    }
+    OpenOptions::new().write(true).open(partial)
+}
+
+/// Whether this is the file of that name.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(why) => Err(why),
+    }
 }
 
 fn refused(path: &Path, why: &str) -> Error {

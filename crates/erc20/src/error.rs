@@ -110,7 +110,8 @@ pub enum Error {
 impl Error {
     /// Whether an endpoint of which this is true may be the right one all the same: it is behind
     /// where the token was made, or was set up anew.
-    pub(crate) const fn may_pass(&self) -> bool {
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
         matches!(self, Self::NoCode { .. })
     }
 }

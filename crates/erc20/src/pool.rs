@@ -195,7 +195,10 @@ impl Pool {
                 let refusal = Refusal::lie(error.to_string());
                 self.strike(endpoint, &refusal);
                 let mut misfit = self.misfit.lock().unwrap_or_else(PoisonError::into_inner);
-                misfit.get_or_insert(error);
+                // One that stays is told before one that may pass.
+                if misfit.as_ref().is_none_or(|told| told.may_pass() && !error.may_pass()) {
+                    *misfit = Some(error);
+                }
                 Err(refusal)
             }
         }

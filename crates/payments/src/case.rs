@@ -317,6 +317,13 @@ pub fn is_same_person(one: &str, other: &str) -> bool {
     person(one) == person(other)
 }
 
+/// Whether two recorded names are spelled as one: what was recorded as two persons' words stays
+/// that, however like each other the two look.
+#[must_use]
+pub fn is_same_spelling(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
 /// Who is named where a later fact decided a case.
 pub(crate) const ITSELF: &str = "bursar";
 

@@ -75,12 +75,19 @@ impl Desk {
 
     /// Explains what was judged before anybody recorded that it was sent for a refund. Where the
     /// money went is booked as it would have been.
-    pub(crate) fn explain_refund(&mut self, rules: &ChainRules, refunds: &Sent, refunded: &Case) {
+    pub(crate) fn explain_refund(
+        &mut self,
+        rules: &ChainRules,
+        refunds: &Sent,
+        (refunded, newest): (&Case, Option<u64>),
+    ) {
         for at in 0..self.outflows.all.len() {
             let Some(outflow) = self.outflows.all.get(at).cloned() else { continue };
             let judged = matches!(outflow.state, OutflowState::Booked | OutflowState::Waiting);
             let open = judged && outflow.explained.is_none();
-            let here = outflow.id.chain == refunded.chain;
+            // What left before there was anything to give back gave nothing back.
+            let here = outflow.id.chain == refunded.chain
+                && newest.is_none_or(|height| outflow.block.height > height);
             if !(open && here && self.outflows.pays_refund(&outflow, refunds, rules.decimals)) {
                 continue;
             }
@@ -211,10 +218,16 @@ impl Desk {
         for work in self.works.values() {
             let before = snapshot.dossiers.get(&work.dossier.order.id);
             let before = before.map(|dossier| dossier.deposits.as_slice()).unwrap_or_default();
-            arrived.add(chain, work.fresh_journals(), before, &work.dossier.deposits);
+            let deposits = &work.dossier.deposits;
+            arrived.add(chain, work.fresh_journals(), before, deposits);
+            // What is worth more than the books hold may never be judged.
+            if !work.dossier.may_exceed_the_books() {
+                arrived.await_judgement(chain, deposits);
+            }
         }
         let (journals, deposits) = (self.loose.fresh_journals(), self.loose.deposits());
         arrived.add(chain, journals, &snapshot.unassigned, deposits);
+        arrived.await_judgement(chain, deposits);
         arrived
     }
 }
@@ -261,9 +274,13 @@ impl Arrived {
                 *nothing = nothing.saturating_add(1);
             }
         }
+    }
+
+    /// Adds deposits that are seen and not judged yet.
+    fn await_judgement(&mut self, chain: &ChainName, deposits: &[Deposit]) {
         let waits =
             |deposit: &&Deposit| deposit.state == State::Pending && deposit.id.chain == *chain;
-        for deposit in after.iter().filter(waits) {
+        for deposit in deposits.iter().filter(waits) {
             let lowest = self.undecided.entry(deposit.to).or_insert(u64::MAX);
             *lowest = (*lowest).min(deposit.block.height);
         }

@@ -154,9 +154,9 @@ impl Status {
 }
 
 /// The payment that an open order, and one that credits what is above its due, must be able to
-/// credit: far above any that a shop gets. At the highest price that this leaves, 92,233 credits
-/// for 1 USDT, the books also hold the sum of what is credited for as much.
-pub const MOST: Usdt = match Usdt::from_micro(100_000_000_000_000) {
+/// credit: above any that a shop gets. The highest price that this leaves is 9,223,372 credits for
+/// 1 USDT.
+pub const MOST: Usdt = match Usdt::from_micro(1_000_000_000_000) {
     Some(most) => most,
     None => Usdt::MAX,
 };
@@ -183,6 +183,15 @@ pub struct Dossier {
 }
 
 impl Dossier {
+    /// Whether all that is recorded of it may be worth more than the books hold; then what is, is
+    /// not judged.
+    #[must_use]
+    pub fn may_exceed_the_books(&self) -> bool {
+        let mut amounts = self.deposits.iter().map(|deposit| deposit.amount);
+        let sum = amounts.try_fold(self.order.due.unwrap_or_default(), Usdt::plus);
+        sum.is_none_or(|sum| self.order.price.credits(sum, self.order.due).is_none())
+    }
+
     /// The cases that nobody has decided about.
     pub fn open_cases(&self) -> impl Iterator<Item = &Case> {
         self.cases.iter().filter(|case| case.decision.is_none())

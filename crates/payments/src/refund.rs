@@ -99,12 +99,17 @@ fn judge(
     if !mined.succeeded {
         return Answer::Wrong("the transaction failed: nothing was sent".to_owned());
     }
-    let kept = snapshot.dossiers.values().flat_map(|dossier| &dossier.deposits);
-    let mut about = kept.chain(&snapshot.unassigned).filter(|d| case.deposits.contains(&d.id));
-    if about.any(|deposit| deposit.block.height >= mined.block.height) {
+    if newest_of(snapshot, case).is_some_and(|height| height >= mined.block.height) {
         return Answer::Wrong("it was mined before the deposit it is to give back".to_owned());
     }
     pays(rules, snapshot, refund, mined)
+}
+
+/// The height of the newest deposit that a case is about.
+fn newest_of(snapshot: &Snapshot, case: &Case) -> Option<u64> {
+    let kept = snapshot.dossiers.values().flat_map(|dossier| &dossier.deposits);
+    let about = kept.chain(&snapshot.unassigned).filter(|d| case.deposits.contains(&d.id));
+    about.map(|deposit| deposit.block.height).max()
 }
 
 fn pays(rules: &ChainRules, snapshot: &Snapshot, refund: &Refund, mined: &Mined) -> Answer {
@@ -194,7 +199,7 @@ fn sent(
     *one = one.saturating_add(1);
     // Of a chain that the config has no more nothing is explained.
     if let Some(rules) = rules.get(&case.chain) {
-        desk.explain_refund(rules, &refunds, case);
+        desk.explain_refund(rules, &refunds, (case, newest_of(snapshot, case)));
     }
     Ok(in_turn(snapshot, case, desk.finish()))
 }

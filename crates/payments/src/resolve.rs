@@ -12,6 +12,7 @@ use crate::address::Address;
 use crate::amount::Usdt;
 use crate::case::{
     Case, CaseId, CaseKind, Decision, ITSELF, Resolution, Step, StepKind, is_same_person,
+    is_same_spelling,
 };
 use crate::chain::Cursor;
 use crate::changes::{Changes, CursorMove, Rules, Snapshot};
@@ -285,7 +286,7 @@ pub(crate) fn could_be_taken(
         Some((proposed, step)) if proposed != said.resolution => {
             Err(Refusal::Proposed(Box::new(step.clone()), proposed.terms()))
         }
-        Some((_, step)) if is_same_person(&step.by, said.by) => Err(alone(said)),
+        Some((_, step)) if is_same_spelling(&step.by, said.by) => Err(alone(said)),
         None if goes_elsewhere(order, case, said.resolution) => Err(alone(said)),
         _ => Ok(()),
     }

@@ -29,7 +29,7 @@ impl Work {
     /// Judges every deposit that is final, in the order they were first recorded, those after the
     /// expiry last, and expires the order where its time is over.
     pub(crate) fn settle(&mut self, view: &View<'_>) -> Result<(), PlanError> {
-        let (mut waiting, near) = (false, self.is_near_the_end());
+        let (mut waiting, near) = (false, self.dossier.may_exceed_the_books());
         for at in self.turns() {
             let deposit = self.deposit(at)?;
             let on_its_chain = self.may_count(&deposit);
@@ -50,14 +50,6 @@ impl Work {
         }
         self.expire(view)?;
         self.settle_rest(view)
-    }
-
-    /// Whether all that is recorded of the order may be worth more than the books hold.
-    fn is_near_the_end(&self) -> bool {
-        let order = &self.dossier.order;
-        let mut amounts = self.dossier.deposits.iter().map(|deposit| deposit.amount);
-        let sum = amounts.try_fold(order.due.unwrap_or_default(), Usdt::plus);
-        sum.is_none_or(|sum| order.price.credits(sum, order.due).is_none())
     }
 
     /// Judges a deposit, unless what it is worth is beyond the books: it stays as it was seen, and

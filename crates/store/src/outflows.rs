@@ -331,6 +331,14 @@ pub(crate) async fn fill(
     let sent = seen.left(snapshot).filter(|left| left.way == Way::Transfer);
     let txs: BTreeSet<TxHash> = txs.chain(sent.map(|left| left.tx)).collect();
     snapshot.refunds = cases::sent(link, chain, &Vec::from_iter(txs)).await?;
+    // A refund explains one transfer: the others of its transaction are counted with it.
+    let paying: BTreeSet<TxHash> = snapshot.refunds.keys().map(|(tx, _, _)| *tx).collect();
+    for tx in paying {
+        let beside = of_tx(link, chain, &tx).await?.into_values();
+        let is_new = |one: &Outflow| !snapshot.outflows.iter().any(|known| known.id == one.id);
+        let beside: Vec<Outflow> = beside.filter(is_new).collect();
+        snapshot.outflows.extend(beside);
+    }
     let known = snapshot.outflows.iter().map(|outflow| (outflow.from, outflow.block.height));
     let left = seen.left(snapshot).map(|left| (left.from, left.height));
     let places: Vec<(Address, u64)> = known.chain(left).collect();

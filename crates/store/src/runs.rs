@@ -61,6 +61,8 @@ pub struct Discrepancy {
     pub code: Code,
     /// What it is about.
     pub key: String,
+    /// Whether that is a case of the books.
+    pub of_case: bool,
     /// How bad it was in the last run that found it.
     pub severity: Severity,
     /// What that run said.
@@ -217,7 +219,8 @@ impl Store {
     }
 
     /// The last run that ended, was begun with these options and missed nothing of `chain`,
-    /// whatever it found there, or could not read elsewhere.
+    /// whatever it found there, or could not read elsewhere. Where endpoints tell different things,
+    /// what the first left out is missed, until a person has said which of them is right.
     ///
     /// # Errors
     /// As [`Self::begin_run`].
@@ -225,10 +228,11 @@ impl Store {
         let mut connection = self.reader().await?;
         let only = "WHERE state = 'done' AND options = $1 AND NOT EXISTS (SELECT 1 \
             FROM sightings AS s JOIN discrepancies AS d ON d.id = s.id \
-            WHERE s.run = runs.seq AND d.code = $2 AND d.chain = $3) ORDER BY seq DESC LIMIT 1";
+            WHERE s.run = runs.seq AND d.chain = $3 \
+            AND (d.code = $2 OR (d.code = $4 AND d.state = 'open'))) ORDER BY seq DESC LIMIT 1";
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{RUN} {only}")));
         let query = query.bind(options.to_owned()).bind(Code::CoverageGap.word());
-        let query = query.bind(chain.to_owned());
+        let query = query.bind(chain.to_owned()).bind(Code::EndpointsDisagree.word());
         query.fetch_optional(&mut *connection).await?.as_ref().map(run).transpose()
     }
 
@@ -394,7 +398,7 @@ const SIGHTING: &str = "INSERT INTO sightings (id, run, severity, amount, what) 
 pub(crate) const RUN: &str = "SELECT seq, began, options, ended, as_of, code, summary FROM runs";
 const DISCREPANCY: &str = "SELECT id, code, key, severity, what, amount, first_run, first_as_of, \
     last_run, last_as_of, state, at_severity, marked_by, why, \
-    at_amount FROM discrepancies";
+    at_amount, case_id FROM discrepancies";
 const FOUND: &str = "INSERT INTO discrepancies (id, code, key, chain, order_id, deposit, case_id, \
     amount, since, severity, what, first_run, first_as_of, last_run, last_as_of, state) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $13, 'open') \
@@ -435,6 +439,7 @@ fn discrepancy(row: &AnyRow) -> Result<Discrepancy, Error> {
         id: FindingId::parse(&id).ok_or_else(|| broken("id"))?,
         code: Code::parse(&text(1)?).ok_or_else(|| broken("code"))?,
         key: text(2)?,
+        of_case: row.try_get::<Option<String>, _>(15)?.is_some(),
         severity: Severity::parse(&text(3)?).ok_or_else(|| broken("severity"))?,
         what: text(4)?,
         amount: text(5)?.parse().map_err(|_| broken("amount"))?,

@@ -122,7 +122,8 @@ pub enum Error {
 impl Error {
     /// Whether an endpoint of which this is true may be the right one all the same: a proxy answers
     /// 404 for a node behind it that is away, and one that was set up anew has no contract yet.
-    pub(crate) const fn may_pass(&self) -> bool {
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
         matches!(self, Self::NoContract { .. } | Self::NoSolidity { .. })
     }
 }

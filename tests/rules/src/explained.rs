@@ -61,6 +61,23 @@ fn what_else_left_by_that_transaction_is_still_unexplained() {
     assert_eq!((outflow(&world, 1).explained, open(&world)), (None, 1));
 }
 
+/// What left before there was anything to give back gave nothing back, whoever says so.
+#[test]
+fn what_left_before_the_deposit_is_not_its_refund() {
+    let mut world = World::new();
+    world.order("A", |order| order.refund_to = Some(address("back")));
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    world.mine("ethereum", &[pay("t3", "back", "99.20").from("A")]);
+    world.mine("ethereum", &[pay("t2", "A", "100")]);
+    world.all_final("ethereum");
+    let case = of("duplicate", "ethereum", "t2");
+    world.says("ann", &case, refund("back", "0.80")).unwrap();
+    world.sent(&case, "t3").unwrap();
+    assert_eq!((outflow(&world, 0).explained, open(&world)), (None, 1));
+    world.seen(&case, ("t3", 2), |_| {}).unwrap();
+    assert!(world.news().contains("refund.failed"), "{}", world.news());
+}
+
 #[test]
 fn another_transaction_explains_nothing() {
     let (mut world, case) = sent_first(&[pay("t3", "back", "99.20").from("A")]);

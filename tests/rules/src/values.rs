@@ -161,6 +161,24 @@ fn credits_beyond_the_books_hold_up_their_order_and_no_other() {
     assert!(world.state("A").contains("t2:0 9300.00 pending"), "{}", world.state("A"));
 }
 
+/// A payment that nobody can judge does not hide what is taken from its address.
+#[test]
+fn what_leaves_beside_credits_beyond_the_books_is_asked_about() {
+    let mut world = World::new();
+    recorded(&mut world, "A", |order| {
+        (order.due, order.price) = (None, Price::Rate { num: 1_000_000_000, den: 1 });
+    });
+    world.mine("ethereum", &[pay("t1", "A", "9300")]);
+    world.mine("ethereum", &[pay("t2", "thief", "9300").from("A")]);
+    world.all_final("ethereum");
+    says(
+        &world.state("A"),
+        "confirming
+        ethereum:t1:0 9300.00 pending
+        case unexplained_outflow:ethereum:t2:0 0.00: open",
+    );
+}
+
 #[test]
 fn sums_beyond_the_books_hold_up_their_order_and_no_other() {
     let mut world = World::new();

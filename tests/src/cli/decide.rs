@@ -113,13 +113,14 @@ async fn nobody_agrees_to_what_they_did_not_type() {
     }
     // Nor does the same person by another spelling of the name.
     let whole = ["refund", "--to", THERE, "--fee=90"];
-    let marks = ["\u{200b}", "\u{200d}", "\u{feff}", "\u{ad}", "\u{202e}", "\u{2066}", "\u{e0041}"];
+    let marks = ["\u{200b}", "\u{200e}", "\u{feff}", "\u{ad}", "\u{202e}", "\u{2066}", "\u{e0041}"];
     for mark in marks {
         let by = format!("--by=an{mark}n");
         let refused = counter.refused(&resolve(id, &whole, &[&by, "--why=x"])).await;
         assert!(refused.starts_with("--by: holds U+"), "{refused}");
     }
-    for by in ["--by=Ann", "--by= ann\u{a0}"] {
+    // A joiner spells a name in some scripts, and makes no other one of it.
+    for by in ["--by=Ann", "--by= ann\u{a0}", "--by=an\u{200c}n", "--by=an\u{200d}n"] {
         let again = counter.json(&resolve(id, &whole, &[by, "--why=x"])).await;
         assert_eq!(again["changed"], false, "{by}");
     }

@@ -113,7 +113,8 @@ async fn money_at_an_imported_address_stands_in_suspense() {
     assert_eq!(asked["balances"][0]["account"], "suspense:unassigned");
     assert_eq!(asked["balances"][0]["balance"], "7.00");
     let told = counter.good(&["explain", address]).await;
-    assert!(told.contains("an imported address that no order has taken"), "{told}");
+    let watched = "is watched, and no order of these books has it: it was imported";
+    assert!(told.contains(watched), "{told}");
     assert!(told.contains("7.00 USDT reached"), "{told}");
     std::fs::write(counter.path("list"), "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAee\n").expect("");
     let said = counter.refused(&["address", "import", "list"]).await;

@@ -51,13 +51,23 @@ async fn what_is_there_is_overwritten_only_where_that_is_said() {
         std::fs::write(counter.path("file"), "older, and longer than nothing").expect("written");
         counter.good(&out(command, "file", &["--force"])).await;
         assert_eq!(counter.read("file"), first);
-        // Somebody writes it, or did.
-        std::fs::write(counter.path("file.partial"), "half").expect("written");
+        // Somebody writes it.
+        let partial = std::fs::File::create(counter.path("file.partial")).expect("made");
+        partial.lock().expect("locked");
         let refused = counter.refused(&out(command, "file", &["--force"])).await;
-        assert!(refused.starts_with("--out: file.partial exists: another command"), "{refused}");
-        for name in ["file", "file.partial"] {
-            std::fs::remove_file(counter.path(name)).expect("removed");
-        }
+        assert_eq!(refused, "--out: file.partial: another command writes it");
+        // It was killed.
+        drop(partial);
+        let half = first.repeat(2);
+        std::fs::write(counter.path("file.partial"), half).expect("written");
+        counter.good(&out(command, "file", &["--force"])).await;
+        assert_eq!(counter.read("file"), first);
+        std::fs::remove_file(counter.path("file")).expect("removed");
+        // What lies under that name may be the way to another file.
+        std::os::unix::fs::symlink("books.db", counter.path("file.partial")).expect("a link");
+        let refused = counter.refused(&out(command, "file", &[])).await;
+        assert_eq!(refused, "--out: file.partial: exists, and is no file");
+        std::fs::remove_file(counter.path("file.partial")).expect("removed");
     }
     let refused = counter.run(&["ledger", "export", "--format=csv", "--force"]).await;
     assert_eq!(refused.code, 2, "{refused:?}");

@@ -47,6 +47,11 @@ async fn a_chain_that_nobody_records_is_not_called_watched() {
         let text = counter.good(asked).await;
         assert!(text.contains(&words) && text.contains("does the daemon run?"), "{text}");
     }
+    // What comes late for a closed order is to be seen as well.
+    let canceled = counter.json(&["order", "cancel", "A-1"]).await;
+    assert_eq!(canceled["status"], "cancelled", "{canceled}");
+    let told = counter.json(&["explain", "A-1"]).await;
+    assert!(fits(&told["story"][0]["next"]), "{told}");
     // A chain may be silent for as long as its config bears it.
     counter.write_with("decimals = 6\n", "decimals = 6\nsilent_after = \"never\"\n");
     let status = counter.json(&["status"]).await;

@@ -177,6 +177,12 @@ async fn a_restored_backup_hands_out_no_imported_address_again() {
     let addresses = "imported = true".to_owned();
     let shop = Shop::with(Setup { addresses, ..Setup::new(Engine::Sqlite) }).await;
     let [first, second, third] = FRESH_ADDRESSES;
+    // One that somebody else gave out is watched, and no order gets it.
+    let other = alloy::primitives::Address::repeat_byte(0x5b).to_string();
+    std::fs::write(shop.folder.path().join("list"), &other).expect("a list");
+    let done = shop.bursar(&["address", "import", "--watch-only", "list"]).await;
+    assert_eq!(done["imported"].as_u64(), Some(1), "{done}");
+    assert!(shop.bursar(&["explain", &other]).await.to_string().contains("address"));
     std::fs::write(shop.folder.path().join("list"), FRESH_ADDRESSES.join("\n")).expect("a list");
     let done = shop.bursar(&["address", "import", "list"]).await;
     assert_eq!(done["imported"].as_u64(), Some(3), "{done}");

@@ -369,4 +369,13 @@ async fn what_became_of_a_refund_is_found(place: Place) {
         ],
     )
     .await;
+    // Two names that look alike were two persons' once, and what they decided stands.
+    for statement in [
+        "UPDATE events SET data = replace(data, '\"bob\"', '\"an\u{200b}n\"') \
+         WHERE kind = 'case.resolved' AND order_id = 'A'",
+        "UPDATE cases SET decided_by = 'an\u{200b}n' WHERE order_id = 'A'",
+    ] {
+        assert_eq!(run(&place.url, statement).await.unwrap(), 1, "{statement}");
+    }
+    assert_eq!(replayed(store).await, Vec::<String>::new());
 }

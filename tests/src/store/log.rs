@@ -1,14 +1,16 @@
 //! The log of journals: what it holds, who is told, and what it shows.
 
 use payments::Update;
+use payments::address::Address;
+use payments::chain::Transfer;
 use payments::leaf::leaf;
 use payments::ledger::{Account, Asset, Entry, Journal};
 use payments::merkle::{Frontier, TreeHead};
 use payments::name::CustomerId;
 use payments::time::Time;
-use store::{Engine, Store};
+use store::{Engine, OutflowFilter, Store};
 
-use super::shop::{address, opened, order, record, scan};
+use super::shop::{address, header, opened, order, record, scan, transfer};
 use super::{Place, on_both, run};
 
 on_both!(
@@ -16,6 +18,7 @@ on_both!(
     the_database_refuses_another_head,
     a_tail_that_was_cut_off_is_seen,
     a_journal_that_nothing_leads_to_is_seen,
+    a_journal_that_an_outflow_seems_to_lead_to_is_seen,
 );
 
 /// The heads that the feed of events tells, in order.
@@ -125,6 +128,28 @@ async fn a_tail_that_was_cut_off_is_seen(place: Place) {
 /// way. That no payment leads to it remains.
 async fn a_journal_that_nothing_leads_to_is_seen(place: Place) {
     grown(&place).await;
+    forged(&place, "paid:X").await;
+}
+
+/// An outflow's id can be read in more spellings than it has.
+async fn a_journal_that_an_outflow_seems_to_lead_to_is_seen(place: Place) {
+    let store = &place.store;
+    opened(store).await;
+    let to = Address([0x99; 20]);
+    let head = header(3, 0);
+    let left = Transfer { from: address("A"), ..transfer(&head, 0, to, "10") };
+    let tx = left.tx;
+    let mut scan = scan(3..=3, 0, &[], Some(3));
+    let Update::Scan(seen) = &mut scan else { panic!("a scan") };
+    seen.transfers.push(left);
+    record(store, &scan).await.unwrap();
+    let outflow = store.outflows(&OutflowFilter::default(), 0, 9).await.unwrap();
+    assert_eq!(outflow.len(), 1, "{outflow:?}");
+    forged(&place, &format!("sweep:ethereum:{tx}:00")).await;
+}
+
+/// Somebody with the database's password books himself credits by a journal of that key.
+async fn forged(place: &Place, key: &str) {
     let mut log = Frontier::default();
     let journals = place.store.journals(0, u32::MAX).await.unwrap();
     for (seq, journal) in &journals {
@@ -134,7 +159,7 @@ async fn a_journal_that_nothing_leads_to_is_seen(place: Place) {
     let customer = Account::Customer(CustomerId::new("mallory").unwrap());
     let given = Entry { asset: Asset::Credit, debit: Account::Issued, credit: customer, amount: 9 };
     let forged = Journal {
-        key: "paid:X".to_owned(),
+        key: key.to_owned(),
         order: None,
         deposit: None,
         effective: Time(1),
@@ -145,7 +170,7 @@ async fn a_journal_that_nothing_leads_to_is_seen(place: Place) {
     log.push(leaf(seq, &forged));
     let text = format!(
         "BEGIN; UPDATE counters SET journals = journals + 1, events = events + 1; \
-         INSERT INTO journals SELECT journals, 'paid:X', NULL, NULL, 1, 1, 0, 1 FROM counters; \
+         INSERT INTO journals SELECT journals, '{key}', NULL, NULL, 1, 1, 0, 1 FROM counters; \
          INSERT INTO entries SELECT journals, 0, 'CREDIT', 'issued', 'customer:mallory', 9 \
          FROM counters; \
          INSERT INTO events SELECT events, 'credits.granted', 1, NULL, NULL, NULL, NULL, '{{}}' \
@@ -159,7 +184,7 @@ async fn a_journal_that_nothing_leads_to_is_seen(place: Place) {
     let findings = place.store.verify().await.unwrap();
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!(finding.name, "journal_astray");
-    assert!(finding.detail.contains("paid:X"), "{findings:?}");
+    assert!(finding.detail.contains(key), "{findings:?}");
 }
 
 /// Root and peaks of the log of the first `size` journals.

@@ -17,6 +17,7 @@ mod left;
 mod log;
 mod nobodys;
 mod questions;
+mod runs;
 mod schema;
 mod sealed;
 mod shadowed;

@@ -47,6 +47,23 @@ async fn a_spare_that_has_no_solidity_node_for_now_is_not_needed() {
     assert!(health[0].last_error.as_ref().unwrap().contains("no solidity node"), "{health:?}");
 }
 
+/// What may pass does not hide what stays: that one endpoint is of another network is told.
+#[tokio::test]
+async fn what_stays_is_told_before_what_may_pass() {
+    let chain = chain();
+    let (first, spare) = (node(&chain).await, node(&chain).await);
+    let other = Chain::new(ChainSpec { genesis: Genesis::Own(3), ..ChainSpec::tron() });
+    let stranger = node(&other).await;
+    let own = Some(at(&chain, 0).hash);
+    let mut all = Config { genesis: own, ..config(&[&stranger, &first]) };
+    // It answers last: of the two that are wrong, the one that may pass is heard first.
+    stranger.fault(Fault::Delay { ms: 300 });
+    let alone = EndpointConfig::one_host("spare", &spare.url(), None).unwrap();
+    all.endpoints.insert(0, alone);
+    let error = Source::connect(all).await.err().unwrap();
+    assert!(matches!(error, Error::WrongGenesis { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn the_network_is_known_by_its_genesis() {
     let chain = chain();

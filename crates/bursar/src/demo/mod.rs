@@ -35,7 +35,13 @@ pub async fn run(
         Some(folder) => empty_folder(folder)?,
     };
     let mut stage = Stage::set(&folder, options.fast, output.json).await?;
-    let wanted = scenes::play(&mut stage, options.serve).await?;
+    let wanted = tokio::select! {
+        biased;
+        _ = stopped.wait_for(|stopped| *stopped) => {
+            return Err(Error::Failed("stopped before its end".to_owned()));
+        }
+        wanted = scenes::play(&mut stage, options.serve) => wanted?,
+    };
     let (books, nodes) = stage.close().await?;
     let mut wrong = Vec::new();
     let mut ended = Vec::new();

@@ -82,7 +82,9 @@ async fn look(
         let whose = match (ours, cursor.last()) {
             (false, _) => "not an address of ours".to_owned(),
             (true, Some(last)) if last.id.height < block => {
-                format!("ours; scanned to {}, it will be recorded", last.id.height)
+                let silence = opened.view.silence(&cursor);
+                let silence = silence.map_or_else(String::new, |s| format!("; {}", s.words()));
+                format!("ours; scanned to {}, it will be recorded{silence}", last.id.height)
             }
             (true, None) => "ours; the chain was not scanned yet".to_owned(),
             (true, Some(_)) if transfer.raw.is_zero() => "ours, but nothing was sent".to_owned(),

@@ -55,7 +55,12 @@ pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Erro
             story.tell_found(opened, (term, found), &mut told).await?;
         }
         story.tell_outflows(opened, &left);
-        let value = json!({ "term": term, "kind": kind, "story": story.json });
+        let value = json!({
+            "term": term,
+            "kind": kind,
+            "story": story.json,
+            "more_outflows": story.more_outflows,
+        });
         return output.print(&value, || story.text);
     }
     if let Some(hash) = TxHash::parse(term) {

@@ -15,6 +15,11 @@ use crate::view::View;
 /// Nothing of what is recorded pays it.
 const NOTHING: &str = "nothing has arrived";
 
+/// What arrived buys more than an account can hold, so no rule can judge it.
+const BEYOND: &str = "a person has to settle it with the customer: at the price of this order, what \
+    arrived may buy more credits than the books can hold, so it stays as it was seen. Make no \
+    further order at that price.";
+
 /// What is to be done about an order; `cursors` are those of all chains.
 pub(super) fn next_step(view: &View, dossier: &Dossier, cursors: &[Cursor]) -> String {
     if let Some(asked) = to_decide(dossier) {
@@ -86,7 +91,8 @@ fn waits_for(view: &View, dossier: &Dossier, cursors: &[Cursor]) -> String {
     let said = on_its_chain(dossier, cursors);
     let chain = &dossier.order.chain;
     let home = cursors.iter().find(|cursor| cursor.chain == *chain);
-    let waits = !dossier.is_closed() && dossier.paid.is_none()
+    // A closed order waits as well: what comes late counts, or asks a person.
+    let waits = dossier.paid.is_none()
         || dossier.order.due.is_none()
         || dossier.deposits.iter().any(|deposit| deposit.state == State::Pending);
     let silence = home.and_then(|cursor| view.silence(cursor)).filter(|_| waits);
@@ -114,6 +120,10 @@ fn on_its_chain(dossier: &Dossier, cursors: &[Cursor]) -> String {
             "crediting on {chain} is paused: {why}. Nothing is lost; a person has to find out why, \
              and then lets it go on with `bursar chain resume {chain}`."
         );
+    }
+    let pending = |deposit: &Deposit| deposit.state == State::Pending;
+    if arriving && dossier.may_exceed_the_books() && dossier.deposits.iter().any(pending) {
+        return BEYOND.to_owned();
     }
     let may_come = dossier.paid.is_none() || order.due.is_none() || arriving;
     let stalled = home.and_then(|cursor| cursor.stalled.as_deref());

@@ -28,6 +28,8 @@ use super::reason::{reason, settled};
 pub(super) struct Story {
     pub(super) text: String,
     pub(super) json: Vec<Value>,
+    /// How many outflows are not told.
+    pub(super) more_outflows: u64,
 }
 
 impl Story {
@@ -50,7 +52,10 @@ impl Story {
             }
             Found::Address(address, None) => {
                 // In the spelling that was typed: it may be paid on any chain.
-                self.line(&format!("{term} is an imported address that no order has taken."));
+                self.line(&format!(
+                    "{term} is watched, and no order of these books has it: it was imported, or \
+                     handed out before the books were put back from a backup."
+                ));
                 for deposit in opened.books.store.deposits_to(address).await? {
                     self.tell_unassigned(opened, &deposit).await?;
                 }
@@ -169,7 +174,7 @@ impl Story {
         }
         if let Some(rest) = left.rest() {
             self.line(&rest);
-            self.json.push(json!({ "more_outflows": left.more }));
+            self.more_outflows = self.more_outflows.saturating_add(left.more);
         }
     }
 

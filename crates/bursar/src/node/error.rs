@@ -41,6 +41,15 @@ impl NodeError {
             Self::Tron(error) => tron(error),
         }
     }
+
+    /// Whether an endpoint of which this is true may be the right one all the same.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Evm(error) => error.may_pass(),
+            Self::Tron(error) => error.may_pass(),
+        }
+    }
 }
 
 const fn evm(error: &erc20::Error) -> Meaning {

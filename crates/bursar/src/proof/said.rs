@@ -4,9 +4,14 @@
 //! Never: a field left out because it is likely to be right. Why: what is only said is as good as
 //! who says it.
 
+use payments::case::is_unseen;
+
 use super::books::Told;
 use super::report::{Chain, Count, Report};
 use crate::verify::NOT_PROVED;
+
+/// Characters that are shown of one field.
+const LONGEST: usize = 500;
 
 /// A field, and its value in a few words.
 pub(super) type Said = (&'static str, String);
@@ -36,7 +41,21 @@ pub(super) fn said(report: &Report, told: Option<&Told>) -> Vec<Said> {
         }
     }
     said.sort_unstable();
+    for (_, value) in &mut said {
+        *value = plain(value);
+    }
     said
+}
+
+/// A text of the report as a terminal may be shown it: whoever wrote the report chose its letters,
+/// and some of them move what stands above.
+pub(super) fn plain(text: &str) -> String {
+    let cleaned = text.chars().map(|letter| if is_unseen(letter) { '\u{fffd}' } else { letter });
+    let mut shown: String = cleaned.clone().take(LONGEST).collect();
+    if cleaned.count() > LONGEST {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Sums that agree with each other, and paths that lead to a root, may be those of any books.

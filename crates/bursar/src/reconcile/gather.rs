@@ -269,6 +269,10 @@ impl Gather<'_> {
                 }
                 Err(why) => {
                     below = None;
+                    // What the first endpoint shows is what is compared.
+                    if number == 0 {
+                        seen.unread.push((from, to));
+                    }
                     seen.gaps.push(Gap { subject, why: format!("{endpoint}: {why}") });
                 }
             }

@@ -9,6 +9,7 @@ use store::{Discrepancy, Mark, Said, Sighting};
 use super::diff;
 use super::options::{Command, MarkOptions};
 use super::print::short;
+use crate::chains::words;
 use crate::clock::rfc3339;
 use crate::error::{Error, input};
 use crate::open::Opened;
@@ -66,14 +67,10 @@ async fn mark(
     mark: Mark,
     output: Output,
 ) -> Result<(), Error> {
-    for (field, text) in [("--by", &options.by), ("--why", &options.why)] {
-        if text.trim().is_empty() || text.len() > 1000 {
-            return Err(input(field, "must be 1 to 1000 characters"));
-        }
-    }
+    let (by, why) = (words("--by", &options.by)?, words("--why", &options.why)?);
     let known = find(opened, &options.id).await?;
     let (now, store) = (opened.books.clock.now(), &opened.books.store);
-    store.mark(&known.id, mark, &options.by, &options.why, now).await?;
+    store.mark(&known.id, mark, &by, &why, now).await?;
     show(opened, &find(opened, &known.id.to_string()).await?, output).await
 }
 

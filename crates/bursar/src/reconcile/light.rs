@@ -4,13 +4,13 @@
 //! Never: the watcher held up, a second run beside one that a person began, a repair.
 //! Why: a discrepancy is found within the hour and not at the next audit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use payments::Update;
 use payments::name::ChainName;
 use payments::reconcile::{Code, Finding, FindingId, Report, Severity};
-use store::{Discrepancy, Sighting};
+use store::{Discrepancy, Mark, Sighting};
 use tokio::sync::watch;
 
 use super::run::{Asked, is_acknowledged, judge, look, marked, remember};
@@ -63,7 +63,7 @@ async fn once(opened: &Opened) -> Result<(), Error> {
     let asked = Asked { above, light: true, ..Asked::default() };
     let report = look(opened, &asked).await?;
     let known = marked(opened).await?;
-    let (mut code, why) = judge(&report, &known, FAIL_ON);
+    let (mut code, mut why) = judge(&report, &known, FAIL_ON);
     if report.cuts.is_empty() && report.findings.is_empty() {
         // Before the first order there is nothing to compare.
         code = 0;
@@ -72,6 +72,11 @@ async fn once(opened: &Opened) -> Result<(), Error> {
         // Before the run is remembered: killed in between, it tells again, and not never.
         let update = Update::ReconcileFailed { run: number, why: why.clone() };
         opened.books.record(&update).await?;
+    }
+    if code == 0
+        && let Some(open) = still_open(&known)
+    {
+        (code, why) = (1, open);
     }
     remember(opened, number, &report, code, false).await?;
     drop(lock);
@@ -83,7 +88,22 @@ async fn once(opened: &Opened) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a look ended worse than the one before it, or found what that one had not.
+/// What earlier looks found in blocks that this one did not read again, and nobody has settled.
+fn still_open(known: &BTreeMap<FindingId, Discrepancy>) -> Option<String> {
+    let open = |known: &&Discrepancy| {
+        let is_found_again = !known.code.is_of_blocks() || known.of_case;
+        known.mark == Mark::Open && known.severity >= FAIL_ON && !is_found_again
+    };
+    let word = FAIL_ON.word();
+    match known.values().filter(open).count() {
+        0 => None,
+        1 => Some(format!("1 discrepancy at or above {word}, found before, is still open")),
+        many => Some(format!("{many} discrepancies at or above {word}, found before, are open")),
+    }
+}
+
+/// Whether a look ended worse than the one before it, or found what that one had not, or not as
+/// bad.
 async fn is_news(
     opened: &Opened,
     report: &Report,
@@ -100,8 +120,16 @@ async fn is_news(
     };
     let before = store.found_by(last.seq).await?;
     let before: Vec<Finding> = before.into_iter().map(as_found).collect();
-    let before: BTreeSet<_> = before.iter().filter(counts).map(subject).collect();
-    Ok(report.findings.iter().filter(counts).any(|found| !before.contains(&subject(found))))
+    let before: BTreeMap<_, _> =
+        before.iter().filter(counts).map(|found| (subject(found), found)).collect();
+    let is_known = |found: &Finding| {
+        let as_bad = |before: &&Finding| {
+            found.severity <= before.severity
+                && found.amount.unsigned_abs() <= before.amount.unsigned_abs()
+        };
+        before.get(&subject(found)).is_some_and(as_bad)
+    };
+    Ok(report.findings.iter().filter(counts).any(|found| !is_known(found)))
 }
 
 /// A finding as bad as a run found it.

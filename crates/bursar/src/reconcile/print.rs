@@ -46,7 +46,7 @@ impl Folder {
     pub(super) fn begin(path: &Path) -> Result<Self, Error> {
         let wrong = |why| input("--out", format!("{}: {why}", path.display()));
         std::fs::create_dir_all(path).map_err(wrong)?;
-        let begin = |name: &str| Whole::begin(&path.join(name), Existing::Ours);
+        let begin = |name: &str| Whole::begin(&path.join(name), Existing::Replaced);
         let files = FILES.into_iter().map(begin).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { path: path.to_owned(), files })
     }

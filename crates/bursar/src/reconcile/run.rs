@@ -56,11 +56,16 @@ pub(super) async fn run(
     output: Output,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
+    let mut repaired = Repaired::default();
     let done = tokio::select! {
         biased;
-        _ = told(stopped) => Err(Error::Exit { code: INCOMPLETE, why: "stopped before its end".to_owned() }),
-        done = whole(opened, options, output) => done,
+        () = told(stopped) => {
+            Err(Error::Exit { code: INCOMPLETE, why: "stopped before its end".to_owned() })
+        }
+        done = whole(opened, options, output, &mut repaired) => done,
     };
+    // What was ingested stays, so it is told whatever came after it.
+    repaired.told.iter().for_each(|line| say(&format!("{line}\n")));
     done.map_err(internal)
 }
 
@@ -79,7 +84,13 @@ async fn told(mut stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn whole(opened: &Opened, options: &Run, output: Output) -> Result<(), Error> {
+/// The whole of it; what was repaired is left in `repaired` where the report does not tell it.
+async fn whole(
+    opened: &Opened,
+    options: &Run,
+    output: Output,
+    repaired: &mut Repaired,
+) -> Result<(), Error> {
     possible(options.from.as_deref(), options.to.as_deref())?;
     let store = &opened.books.store;
     let Some(lock) = store.lock_runs().await? else {
@@ -98,12 +109,9 @@ async fn whole(opened: &Opened, options: &Run, output: Output) -> Result<(), Err
     }
     let asked = Asked { run: number, ..asked };
     let mut report = look(opened, &asked).await?;
-    let mut repaired = Repaired::default();
-    let ended = repair_and_judge(opened, &asked, options, (&mut report, &mut repaired)).await;
-    // What was ingested stays, so it is told whatever came after it.
-    let told = repaired.told;
-    let ended = ended.inspect_err(|_| told.iter().for_each(|line| say(&format!("{line}\n"))));
-    let (known, code, why) = ended?;
+    let (known, code, why) =
+        repair_and_judge(opened, &asked, options, (&mut report, repaired)).await?;
+    let told = std::mem::take(&mut repaired.told);
     let format = if output.json { Format::Json } else { options.format };
     let page = print::Page { view: &opened.view, report: &report, known: &known, repaired: told };
     let printed = page.print(format);
@@ -282,8 +290,10 @@ async fn one_chain<'a>(
         return Ok(None);
     }
     // Who asked can change what was typed. On the daemon's schedule an endpoint that is another one
-    // for a moment is evidence that is missing: the watchers go on.
-    let typed = |error: &Error| error.exit_code() == 2 && !asked.light;
+    // for a moment is evidence that is missing: the watchers go on. So it is for everybody where it
+    // only lacks something for now.
+    let lacks = |error: &Error| matches!(error, Error::Chain { source, .. } if source.may_pass());
+    let typed = |error: &Error| error.exit_code() == 2 && !asked.light && !lacks(error);
     let nodes = match connect(opened, name, chain, asked).await {
         Ok(nodes) => nodes,
         Err(error) if typed(&error) => return Err(error),

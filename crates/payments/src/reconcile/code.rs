@@ -221,6 +221,24 @@ impl Code {
         matches!(self, Self::CoverageGap)
     }
 
+    /// Whether the blocks it was seen in show it and nothing else does, so that a look at later
+    /// ones does not find it again though it stands.
+    #[must_use]
+    pub const fn is_of_blocks(self) -> bool {
+        matches!(
+            self,
+            Self::ChainOnly
+                | Self::DepositOnly
+                | Self::AmountDiffers
+                | Self::TokenNotAllowed
+                | Self::ExecutionFailed
+                | Self::EndpointsDisagree
+                | Self::BalanceDiffers
+                | Self::UnexplainedOutflow
+                | Self::TokenAdmin
+        )
+    }
+
     /// What an open case of this kind is.
     #[must_use]
     pub const fn of_case(kind: CaseKind) -> Self {

@@ -58,7 +58,7 @@ pub(super) struct Held {
     pub(super) booked: i128,
     /// What deposits and outflows make of it.
     pub(super) expected: i128,
-    /// Base units that were there below the first height that was read.
+    /// Base units that came where nothing was read, by the books.
     pub(super) opening: U256,
     /// And those that had left.
     pub(super) left: U256,
@@ -217,8 +217,9 @@ impl<'a> Comparison<'a> {
 
     fn deposit(&mut self, group: Group<'_>, deposit: &Deposit, booked: &Booked<'_>) {
         let line = self.report.lines.len();
-        let outside =
-            self.chains.get(&deposit.id.chain).is_none_or(|at| deposit.block.height < at.seen.from);
+        let height = deposit.block.height;
+        let index = self.chains.get(&deposit.id.chain);
+        let outside = index.is_none_or(|index| index.seen.leaves_to_the_books(height));
         let on_chain = self.on_chain(deposit, line);
         let in_ledger = self.in_ledger(deposit, booked);
         let stuck = self.stuck(group, deposit);
@@ -253,7 +254,8 @@ impl<'a> Comparison<'a> {
 
     /// What a deposit adds to its address.
     fn account(&mut self, deposit: &Deposit) {
-        let from = self.chains.get(&deposit.id.chain).map(|index| index.seen.from);
+        let (height, index) = (deposit.block.height, self.chains.get(&deposit.id.chain));
+        let unread = index.is_some_and(|index| index.seen.leaves_to_the_books(height));
         if deposit.id.other_token.is_some() || !deposit.state.is_on_chain() {
             return;
         }
@@ -264,7 +266,7 @@ impl<'a> Comparison<'a> {
         if is_booked(deposit) {
             held.expected = held.expected.saturating_add(i128::from(deposit.amount.micro()));
         }
-        if from.is_some_and(|from| deposit.block.height < from) {
+        if unread {
             held.opening = held.opening.saturating_add(deposit.raw);
         }
     }

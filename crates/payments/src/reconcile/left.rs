@@ -27,10 +27,11 @@ struct Shown {
 }
 
 impl Comparison<'_> {
-    /// An outflow of the books, once their journals are known: below the first height that was read
-    /// it is known by them alone.
+    /// An outflow of the books, once their journals are known: where nothing was read it is known
+    /// by them alone.
     pub fn outflow(&mut self, outflow: &Outflow) {
-        let from = self.chains.get(&outflow.id.chain).map(|index| index.seen.from);
+        let (height, index) = (outflow.block.height, self.chains.get(&outflow.id.chain));
+        let unread = index.is_some_and(|index| index.seen.leaves_to_the_books(height));
         // Of less than a millionth nothing may be booked, so no journal need say it.
         if let Some(index) = self.chains.get_mut(&outflow.id.chain)
             && outflow.state.is_on_chain()
@@ -41,7 +42,7 @@ impl Comparison<'_> {
         if matches!(outflow.state, OutflowState::Pending | OutflowState::Waiting) {
             self.unbooked.insert(outflow.id.to_string(), outflow.clone());
         }
-        if outflow.state.is_on_chain() && from.is_some_and(|from| outflow.block.height < from) {
+        if outflow.state.is_on_chain() && unread {
             let held = self.held.entry((outflow.id.chain.clone(), outflow.from)).or_default();
             held.left = held.left.saturating_add(outflow.raw);
         }

@@ -47,6 +47,8 @@ pub struct Seen {
     pub token_events: Vec<TokenEvent>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+    /// The blocks among them, from the first to the last of each stretch.
+    pub unread: Vec<(u64, u64)>,
     /// What two endpoints tell differently.
     pub disagreements: Vec<Disagreement>,
 }
@@ -66,14 +68,23 @@ impl Seen {
             balances: BTreeMap::new(),
             token_events: Vec::new(),
             gaps: Vec::new(),
+            unread: Vec::new(),
             disagreements: Vec::new(),
         }
     }
 
     /// Whether a block at `height` was read.
     #[must_use]
-    pub const fn covers(&self, height: u64) -> bool {
-        height >= self.from && height <= self.cut.height
+    pub fn covers(&self, height: u64) -> bool {
+        height <= self.cut.height && !self.leaves_to_the_books(height)
+    }
+
+    /// Whether what happened at `height`, which is not above the cut-off, is known by the books
+    /// alone: it is below the first height that was read, or could not be read.
+    #[must_use]
+    pub fn leaves_to_the_books(&self, height: u64) -> bool {
+        let unread = self.unread.iter().any(|(from, to)| (*from..=*to).contains(&height));
+        height < self.from || unread
     }
 }
 

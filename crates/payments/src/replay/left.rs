@@ -10,8 +10,8 @@ use crate::ledger::Journal;
 use crate::outflow::{Outflow, OutflowId, OutflowState};
 
 /// Rounds that are looked at: how often a transaction was mined is for the chain to say, and how
-/// much is read here is not.
-const ROUNDS: usize = 4;
+/// much is read here is not. A journal of an older one has nothing that leads to it.
+const ROUNDS: usize = 64;
 
 /// The keys of the journals that the last rounds of an outflow may have, the newest first.
 #[must_use]
@@ -21,15 +21,12 @@ pub fn keys_of(outflow: &Outflow) -> Vec<String> {
     keys.flat_map(|key| [key.clone(), reverse(&key)]).collect()
 }
 
-/// The outflow and the round of it that a journal's key names; `None` of any other key.
+/// The outflow that a journal's key may be of, which [`keys_of`] decides: an id has more than one
+/// spelling that can be read. `None` of any other key.
 #[must_use]
-pub fn outflow_of(key: &str) -> Option<(OutflowId, u32)> {
+pub fn outflow_of(key: &str) -> Option<OutflowId> {
     let booked = key.strip_prefix("reverse:").unwrap_or(key).strip_prefix("sweep:")?;
-    let (id, round) = match booked.split_once('#') {
-        Some((id, round)) => (id, round.parse().ok().filter(|round| *round > 1)?),
-        None => (booked, 1),
-    };
-    Some((OutflowId::parse(id)?, round))
+    OutflowId::parse(booked.split('#').next()?)
 }
 
 fn reverse(key: &str) -> String {

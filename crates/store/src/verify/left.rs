@@ -29,16 +29,15 @@ pub(super) async fn strays(
     let (mut after, mut shown) = (0, 0);
     while let Some((journals, last)) = reading.strays(after).await? {
         after = last;
-        let named = |journal: &Journal| outflow_of(&journal.key).map(|(id, _)| id);
+        let named = |journal: &Journal| outflow_of(&journal.key);
         let ids: Vec<OutflowId> = journals.iter().filter_map(named).collect();
         let found = outflows::of_ids(&mut reading.link(), &ids).await?;
         let found: BTreeMap<&OutflowId, &Outflow> =
             found.values().map(|outflow| (&outflow.id, outflow)).collect();
         let is_led_to = |journal: &Journal| {
-            outflow_of(&journal.key).is_some_and(|(id, round)| {
-                let is_its = found.get(&id).is_some_and(|outflow| round <= outflow.round);
-                is_its && journal.order.is_none() && journal.deposit.is_none()
-            })
+            let its = named(journal).and_then(|id| found.get(&id).copied());
+            let is_its = its.is_some_and(|outflow| keys_of(outflow).contains(&journal.key));
+            is_its && journal.order.is_none() && journal.deposit.is_none()
         };
         let strays = journals.iter().filter(|journal| !is_led_to(journal));
         for journal in strays.take(SHOWN.saturating_sub(shown)) {

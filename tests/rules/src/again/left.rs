@@ -85,9 +85,9 @@ fn what_was_taken_back_stays_beside_what_is_booked_again() {
 }
 
 #[test]
-fn the_last_four_rounds_are_asked_for() {
+fn the_last_sixty_four_rounds_are_asked_for() {
     let (outflow, _) = stored(&booked());
-    let keys = keys_of(&Outflow { round: 9, ..outflow });
-    assert_eq!(keys.len(), 8);
-    assert!(keys[0].ends_with("#9") && keys[7].ends_with("#6"), "{keys:?}");
+    let keys = keys_of(&Outflow { round: 100, ..outflow });
+    assert_eq!(keys.len(), 128);
+    assert!(keys[0].ends_with("#100") && keys[127].ends_with("#37"), "{keys:?}");
 }

@@ -10,7 +10,7 @@ use payments::ledger::{Account, Journal};
 use payments::lookup::Transaction;
 use payments::notice::What;
 use payments::outflow::{Outflow, OutflowState};
-use payments::reconcile::TokenEvent;
+use payments::reconcile::{Gap, TokenEvent};
 use payments::time::Time;
 use ruint::aliases::U256;
 
@@ -331,4 +331,19 @@ fn what_was_destroyed_by_a_transfer_left_once() {
     // Other money of the same transaction is another matter.
     sides.seen("ethereum").token_events[0].taken += U256::ONE;
     assert_eq!(sides.report().findings[0].code.word(), "B501");
+}
+
+/// What could not be read is missing, and no discrepancy of each thing that lies in it.
+#[test]
+fn what_could_not_be_read_is_known_by_the_books_alone() {
+    let unread = |s: &mut Sides| {
+        s.lose("t5", None);
+        let seen = s.seen("ethereum");
+        seen.unread.push((4, 4));
+        seen.gaps.push(Gap { subject: "blocks:4-4".to_owned(), why: "it is down".to_owned() });
+    };
+    says(
+        &beyond(unread),
+        "C108 critical 0.00 [ethereum - - - -] ethereum:blocks:4-4: blocks:4-4: it is down",
+    );
 }

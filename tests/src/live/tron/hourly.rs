@@ -5,15 +5,17 @@
 //! Why: a discrepancy stays open for days, and a look an hour is to cost what an hour brings.
 
 use lab::evm::Fault;
-use lab::tron::Tx;
+use lab::tron::{self, Tx};
 use store::{OpenMode, Store};
 
 use super::morning::{address_of, looked};
-use super::{Engine, Shop, list, on_both_engines, text};
+use super::reconcile::FORGETFUL;
+use super::{Engine, Shop, list, on_both_engines, payment, text};
 use crate::live::daemon::Daemon;
 
 on_both_engines!(
     what_was_compared_is_not_read_again_though_something_was_found,
+    what_a_look_found_stays_open_though_later_ones_do_not_read_it,
     a_chain_that_was_away_is_read_on_from_where_it_was,
 );
 
@@ -59,11 +61,44 @@ async fn what_was_compared_is_not_read_again_though_something_was_found(engine: 
     looked(&mut daemon, DIFFER).await;
     // It stays as it is for some looks.
     daemon.said_times(DIFFER, daemon.said(DIFFER) + 3).await;
-    daemon.stop().await;
-    assert_eq!(shop.known().await, ["B501"]);
     let told = shop.told_of_looks().await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("1 open discrepancy"), "{told:?}");
+    // More of the same is news.
+    shop.hide(Tx::transfer(ours, thief, 40_000_000));
+    shop.all_final(&mut daemon).await;
+    daemon.said_times(DIFFER, daemon.said(DIFFER) + 3).await;
+    daemon.stop().await;
+    assert_eq!(shop.known().await, ["B501"]);
+    let told = shop.told_of_looks().await;
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+async fn what_a_look_found_stays_open_though_later_ones_do_not_read_it(engine: Engine) {
+    let shop = Shop::open(engine, FORGETFUL).await;
+    let mut daemon = shop.looking().await;
+    let lost = shop.order("T-2", "tron", "50").await;
+    let block = shop.chain.mine(vec![payment(lost, 50).tagged(2)]);
+    shop.node.fault(tron::Fault::LostRows { tx: shop.chain.transactions(block.height)[0] });
+    shop.all_final(&mut daemon).await;
+    looked(&mut daemon, DIFFER).await;
+    let agreed = daemon.said(AGREE);
+    daemon.said_times(DIFFER, daemon.said(DIFFER) + 3).await;
+    assert_eq!(daemon.said(AGREE), agreed, "a look that did not read the block says it is right");
+    daemon.stop().await;
+    assert_eq!(shop.known().await, ["C101"]);
+    let status = shop.bursar(&["status"]).await;
+    assert_eq!(status["last_reconcile"]["exit"], 1, "{status:#}");
+    let told = shop.told_of_looks().await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    shop.ethereum_node.heal();
+    let (code, report) = shop.reconcile(&["--repair"]).await;
+    assert_eq!(code, 0, "{report:#}");
+    let mut daemon = shop.daemon();
+    looked(&mut daemon, AGREE).await;
+    daemon.stop().await;
+    let told = shop.told_of_looks().await;
+    assert_eq!(told.len(), 1, "{told:?}");
 }
 
 async fn a_chain_that_was_away_is_read_on_from_where_it_was(engine: Engine) {

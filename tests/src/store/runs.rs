@@ -1,0 +1,45 @@
+//! Reconciliations as they are remembered, and from where the next one may go on.
+
+use payments::name::ChainName;
+use payments::reconcile::{Code, Finding};
+use payments::time::Time;
+use store::{Ended, Mark, Store};
+
+use super::{Place, on_both};
+
+on_both!(what_a_run_missed_is_read_again);
+
+const LIGHT: &str = "{\"light\":true}";
+
+async fn ended(store: &Store, found: &[Finding]) -> u64 {
+    let number = store.begin_run(LIGHT, Time(1)).await.unwrap();
+    let ended =
+        Ended { at: Time(2), as_of: None, ledger_seq: 0, code: 1, summary: "{}", whole: false };
+    store.end_run(number, found, &ended).await.unwrap();
+    number
+}
+
+/// A gap is missed, and so is what an endpoint may have left out, until a person has said which of
+/// two is right. Whatever else is found was seen.
+async fn what_a_run_missed_is_read_again(place: Place) {
+    let store = &place.store;
+    let on = |name: &str| ChainName::new(name).unwrap();
+    let of = |code, key: &str| {
+        let chain = Some(on("ethereum"));
+        Finding { chain, ..Finding::new(code, key.to_owned(), "found".to_owned()) }
+    };
+    let last =
+        async |name: &str| store.last_without_gap(LIGHT, name).await.unwrap().map(|run| run.seq);
+    assert_eq!(last("ethereum").await, None);
+    let first = ended(store, &[of(Code::ChainOnly, "ethereum:a")]).await;
+    assert_eq!(last("ethereum").await, Some(first));
+    let gap = ended(store, &[of(Code::CoverageGap, "ethereum:blocks:1-2")]).await;
+    assert_eq!((last("ethereum").await, last("tron").await), (Some(first), Some(gap)));
+    let lie = of(Code::EndpointsDisagree, "ethereum:b");
+    let other = ended(store, std::slice::from_ref(&lie)).await;
+    assert_eq!((last("ethereum").await, last("tron").await), (Some(first), Some(other)));
+    assert!(
+        store.mark(&lie.id, Mark::Acknowledged, "ann", "the spare lies", Time(3)).await.unwrap()
+    );
+    assert_eq!(last("ethereum").await, Some(other));
+}
