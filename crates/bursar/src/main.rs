@@ -91,7 +91,7 @@ fn begin_log(cli: &Cli) {
     let usual = match &cli.command {
         Command::Run | Command::Rescan(_) | Command::Record(_) => "info",
         // It may find addresses that were forgotten, and nobody would be told later.
-        Command::Order(Order::Create(_)) => "warn",
+        Command::Order(Order::Create(_)) => "error,bursar::recall=warn,bursar::address=warn",
         _ => "error",
     };
     let asked = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new(usual));

@@ -6,7 +6,7 @@ use std::path::Path;
 use futures_util::future::join_all;
 
 use super::shop::{
-    Engine, FRESH_ADDRESSES, KNOWN, Setup, Shop, USDT, deposits, on_both_engines, text,
+    Engine, FRESH_ADDRESSES, KNOWN, Setup, Shop, USDT, deposits, on_both_engines, run, text,
 };
 
 on_both_engines!(
@@ -133,7 +133,11 @@ async fn an_order_made_first_hides_nothing_that_was_forgotten() {
     copy_books(shop.folder.path(), backup.path());
     let lost = shop.order("LOST", "100").await;
     copy_books(backup.path(), shop.folder.path());
-    shop.order("AFTER", "100").await;
+    // Nothing of it is to be seen later, so it is told now.
+    let made = ["order", "create", "--id=AFTER", "--customer=AFTER", "--chain=ethereum"];
+    let made = run(shop.folder.path(), &[&made[..], &["--amount=100"]].concat()).await;
+    assert_eq!(made.0, Some(0), "{made:?}");
+    assert!(made.2.contains("handed out before, and the books did not have them"), "{made:?}");
     let mut daemon = shop.watching().await;
     shop.pay(lost, 100 * USDT).await;
     shop.anvil.mine(1).await;
