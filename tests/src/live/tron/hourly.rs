@@ -83,6 +83,8 @@ async fn what_a_look_found_stays_open_though_later_ones_do_not_read_it(engine: E
     shop.all_final(&mut daemon).await;
     looked(&mut daemon, DIFFER).await;
     let agreed = daemon.said(AGREE);
+    // Above it, so that no look reads its block any more.
+    shop.all_final(&mut daemon).await;
     daemon.said_times(DIFFER, daemon.said(DIFFER) + 3).await;
     assert_eq!(daemon.said(AGREE), agreed, "a look that did not read the block says it is right");
     daemon.stop().await;
