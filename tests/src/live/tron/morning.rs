@@ -193,6 +193,12 @@ async fn a_run_with_a_second_endpoint_is_resumed_with_it() {
     let (code, said) = shop.fails(&["reconcile", "--second-endpoint", &url]).await;
     assert_eq!(code, 2);
     assert!(said.contains("--chain"), "{said}");
+    // What an endpoint lacks for now is evidence that is missing, and nobody's mistake.
+    let spare = lab::tron::Node::start(shop.chain.clone()).await.expect("a port");
+    let second = ["--chain", "tron", "--second-endpoint", &spare.url()];
+    let (code, report) = shop.reconcile(&second).await;
+    assert_eq!((code, codes(&report)), (3, vec!["C108"]), "{report:#}");
+    assert!(text(&report["discrepancies"][0]["what"]).contains("solidity"), "{report:#}");
 }
 
 /// Every so often the daemon looks by itself; what it finds is an event, and no discrepancy of the
