@@ -65,8 +65,11 @@ impl Whole {
         let mut partial = target.clone().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file = create(&partial, found.as_ref()).map_err(|why| match why.kind() {
-            io::ErrorKind::AlreadyExists => refused(&partial, ": another command writes it"),
+        let file = create(&partial, existing, found.as_ref()).map_err(|why| match why.kind() {
+            io::ErrorKind::AlreadyExists => refused(
+                &partial,
+                " exists: another command writes it, or one was killed, and --force replaces it",
+            ),
             _ => failed(&partial, why),
         })?;
         Ok(Self { target, partial, out: BufWriter::new(file), existing, is_placed: false })
@@ -116,7 +119,7 @@ impl Drop for Whole {
 }
 
 /// Makes the file, and locks it: one that nobody has locked was left by a command that was killed.
-fn create(partial: &Path, like: Option<&Metadata>) -> io::Result<File> {
+fn create(partial: &Path, existing: Existing, like: Option<&Metadata>) -> io::Result<File> {
     loop {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -124,7 +127,12 @@ fn create(partial: &Path, like: Option<&Metadata>) -> io::Result<File> {
             options.mode(like.mode());
         }
         let (file, is_new) = match options.open(partial) {
-            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => (left(partial)?, false),
+            // It may be another program's, which locks nothing.
+            Err(why)
+                if why.kind() == io::ErrorKind::AlreadyExists && existing == Existing::Replaced =>
+            {
+                (left(partial)?, false)
+            }
             made => (made?, true),
         };
         match file.try_lock() {

@@ -154,9 +154,9 @@ impl Status {
 }
 
 /// The payment that an open order, and one that credits what is above its due, must be able to
-/// credit: above any that a shop gets. The highest price that this leaves is 9,223,372 credits for
-/// 1 USDT.
-pub const MOST: Usdt = match Usdt::from_micro(1_000_000_000_000) {
+/// credit: far above any that a shop gets. At the highest price that this leaves, 92,233 credits
+/// for 1 USDT, the books also hold the sum of what is credited for as much, over all orders.
+pub const MOST: Usdt = match Usdt::from_micro(100_000_000_000_000) {
     Some(most) => most,
     None => Usdt::MAX,
 };

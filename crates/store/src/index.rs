@@ -77,8 +77,9 @@ impl Store {
         self.list(addresses, false).await
     }
 
-    /// Watches addresses from now on that somebody was shown, as nobody's: no order gets one. Those
-    /// that are known already change nothing. The number of new ones.
+    /// Watches addresses from now on that somebody was shown, as nobody's: no order gets one, also
+    /// where it was in the imported pool. Others that are known already change nothing. The number
+    /// of those that changed.
     ///
     /// # Errors
     /// What the engine says; nothing is written then.
@@ -160,5 +161,6 @@ static IMPORT: LazyLock<Bulk> = LazyLock::new(|| Bulk {
     head: "WITH v (seq, address, taken) AS (VALUES".to_owned(),
     columns: 3,
     tail: ") INSERT INTO addresses (seq, address, taken) SELECT v.seq, v.address, v.taken FROM v \
-        WHERE TRUE ON CONFLICT (address) DO NOTHING",
+        WHERE TRUE ON CONFLICT (address) DO UPDATE SET taken = 1 \
+        WHERE excluded.taken > addresses.taken",
 });

@@ -220,7 +220,7 @@ impl Store {
 
     /// The last run that ended, was begun with these options and missed nothing of `chain`,
     /// whatever it found there, or could not read elsewhere. Where endpoints tell different things,
-    /// what the first left out is missed, until a person has said which of them is right.
+    /// what the first left out of its blocks is missed, until a person has said which is right.
     ///
     /// # Errors
     /// As [`Self::begin_run`].
@@ -229,7 +229,8 @@ impl Store {
         let only = "WHERE state = 'done' AND options = $1 AND NOT EXISTS (SELECT 1 \
             FROM sightings AS s JOIN discrepancies AS d ON d.id = s.id \
             WHERE s.run = runs.seq AND d.chain = $3 \
-            AND (d.code = $2 OR (d.code = $4 AND d.state = 'open'))) ORDER BY seq DESC LIMIT 1";
+            AND (d.code = $2 OR (d.code = $4 AND d.state = 'open' \
+            AND d.key NOT LIKE $3 || ':balance:%'))) ORDER BY seq DESC LIMIT 1";
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{RUN} {only}")));
         let query = query.bind(options.to_owned()).bind(Code::CoverageGap.word());
         let query = query.bind(chain.to_owned()).bind(Code::EndpointsDisagree.word());

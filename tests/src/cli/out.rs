@@ -14,6 +14,8 @@ use super::counter::{Counter, pay};
 use crate::binary;
 
 const EXPORT: [&str; 4] = ["ledger", "export", "--format=csv", "--out"];
+const PARTIAL: &str = "--out: file.partial exists: another command writes it, or one was killed, and \
+    --force replaces it";
 const PROOF: [&str; 4] = ["reconcile", "proof", "make", "--out"];
 
 fn out<'a>(command: &[&'a str], path: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -55,9 +57,12 @@ async fn what_is_there_is_overwritten_only_where_that_is_said() {
         let partial = std::fs::File::create(counter.path("file.partial")).expect("made");
         partial.lock().expect("locked");
         let refused = counter.refused(&out(command, "file", &["--force"])).await;
-        assert_eq!(refused, "--out: file.partial: another command writes it");
-        // It was killed.
+        assert_eq!(refused, PARTIAL);
+        // It was killed, or is no command of ours.
         drop(partial);
+        std::fs::rename(counter.path("file"), counter.path("kept")).expect("renamed");
+        assert_eq!(counter.refused(&out(command, "file", &[])).await, PARTIAL);
+        std::fs::rename(counter.path("kept"), counter.path("file")).expect("renamed");
         let half = first.repeat(2);
         std::fs::write(counter.path("file.partial"), half).expect("written");
         counter.good(&out(command, "file", &["--force"])).await;
@@ -65,7 +70,8 @@ async fn what_is_there_is_overwritten_only_where_that_is_said() {
         std::fs::remove_file(counter.path("file")).expect("removed");
         // What lies under that name may be the way to another file.
         std::os::unix::fs::symlink("books.db", counter.path("file.partial")).expect("a link");
-        let refused = counter.refused(&out(command, "file", &[])).await;
+        assert_eq!(counter.refused(&out(command, "file", &[])).await, PARTIAL);
+        let refused = counter.refused(&out(command, "file", &["--force"])).await;
         assert_eq!(refused, "--out: file.partial: exists, and is no file");
         std::fs::remove_file(counter.path("file.partial")).expect("removed");
     }

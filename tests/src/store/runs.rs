@@ -42,4 +42,8 @@ async fn what_a_run_missed_is_read_again(place: Place) {
         store.mark(&lie.id, Mark::Acknowledged, "ann", "the spare lies", Time(3)).await.unwrap()
     );
     assert_eq!(last("ethereum").await, Some(other));
+    // A balance is asked again at each look, whatever blocks it reads.
+    let lie = of(Code::EndpointsDisagree, "ethereum:balance:0x1");
+    let balance = ended(store, &[lie]).await;
+    assert_eq!(last("ethereum").await, Some(balance));
 }

@@ -121,14 +121,16 @@ fn on_its_chain(dossier: &Dossier, cursors: &[Cursor]) -> String {
              and then lets it go on with `bursar chain resume {chain}`."
         );
     }
-    let pending = |deposit: &Deposit| deposit.state == State::Pending;
-    if arriving && dossier.may_exceed_the_books() && dossier.deposits.iter().any(pending) {
-        return BEYOND.to_owned();
-    }
     let may_come = dossier.paid.is_none() || order.due.is_none() || arriving;
     let stalled = home.and_then(|cursor| cursor.stalled.as_deref());
     if let Some(why) = stalled.filter(|_| may_come) {
         return format!("{chain} does not go on: {why}. Nothing is lost; it is tried again.");
+    }
+    let finalized = home.and_then(|cursor| cursor.finalized).map(|block| block.height);
+    let is_held =
+        |deposit: &Deposit| is_coming(dossier, deposit) && Some(deposit.block.height) <= finalized;
+    if dossier.may_exceed_the_books() && dossier.deposits.iter().any(is_held) {
+        return BEYOND.to_owned();
     }
     let said = by_status(dossier, arriving);
     let open = dossier.paid.is_none() && !dossier.is_closed();

@@ -76,6 +76,14 @@ pub(super) struct Gather<'a> {
     pub(super) progress: &'a (dyn Fn(&str) + Sync),
 }
 
+/// What one endpoint shows of the blocks, and the stretches of them that it could not.
+#[derive(Default)]
+struct Shown {
+    transfers: Vec<Transfer>,
+    notices: Vec<Notice>,
+    unread: Vec<(u64, u64)>,
+}
+
 /// The last height wanted, and the first.
 pub(super) struct Bounds {
     pub(super) from: u64,
@@ -106,7 +114,7 @@ impl Gather<'_> {
             seen.gaps.push(Gap { subject: "books".to_owned(), why });
         }
         for (number, (endpoint, node)) in self.nodes.iter().enumerate() {
-            let (transfers, notices) =
+            let Shown { transfers, notices, unread } =
                 self.blocks(&mut seen, number, endpoint, node, pin, &known).await?;
             // What either of them shows of the issuer is worth a look.
             for event in notices.iter().filter_map(admin) {
@@ -115,11 +123,11 @@ impl Gather<'_> {
                 }
             }
             if number == 0 {
-                seen.transfers = transfers;
+                (seen.transfers, seen.unread) = (transfers, unread);
             } else {
                 let name = &self.nodes.first().map(|(name, _)| name.clone()).unwrap_or_default();
                 let spell = |address: Address| address.spell(self.spelling);
-                compare(&mut seen, (name, endpoint), &transfers, spell);
+                compare(&mut seen, (name, endpoint), (&transfers, &unread), spell);
             }
         }
         for transfer in &seen.transfers {
@@ -227,7 +235,7 @@ impl Gather<'_> {
         node: &Node,
         pin: Pin,
         known: &BTreeMap<String, String>,
-    ) -> Result<(Vec<Transfer>, Vec<Notice>), Error> {
+    ) -> Result<Shown, Error> {
         let mut pieces = Vec::new();
         let mut from = pin.from;
         while from <= pin.block.height {
@@ -249,7 +257,7 @@ impl Gather<'_> {
         });
         let mut read = stream::iter(read).buffered(IN_FLIGHT);
         let (mut below, mut done) = (None::<BlockHash>, 0usize);
-        let (mut transfers, mut notices) = (Vec::new(), Vec::new());
+        let mut shown = Shown::default();
         while let Some(piece) = read.next().await {
             let (from, to, stretch) = piece?;
             done = done.saturating_add(1);
@@ -264,15 +272,12 @@ impl Gather<'_> {
                         seen.gaps.push(Gap { subject, why });
                     }
                     below = Some(stretch.last);
-                    transfers.extend(stretch.transfers);
-                    notices.extend(stretch.notices);
+                    shown.transfers.extend(stretch.transfers);
+                    shown.notices.extend(stretch.notices);
                 }
                 Err(why) => {
                     below = None;
-                    // What the first endpoint shows is what is compared.
-                    if number == 0 {
-                        seen.unread.push((from, to));
-                    }
+                    shown.unread.push((from, to));
                     seen.gaps.push(Gap { subject, why: format!("{endpoint}: {why}") });
                 }
             }
@@ -281,7 +286,7 @@ impl Gather<'_> {
             let why = format!("{endpoint}: they do not lead to the cut-off block");
             seen.gaps.push(Gap { subject: "blocks".to_owned(), why });
         }
-        Ok((transfers, notices))
+        Ok(shown)
     }
 
     /// One piece, window by window.
@@ -526,16 +531,19 @@ fn back(later: &[Transfer], address: Address, at: trc20::Balance, cut: u64) -> O
     Some(raw)
 }
 
-/// What two endpoints tell of the same blocks.
+/// What two endpoints tell of the same blocks: of those that both could read.
 fn compare(
     seen: &mut Seen,
     (one, other): (&str, &str),
-    told: &[Transfer],
+    (told, unread): (&[Transfer], &[(u64, u64)]),
     spell: impl Fn(Address) -> String,
 ) {
+    let missed: Vec<(u64, u64)> = seen.unread.iter().chain(unread).copied().collect();
+    let is_read =
+        |t: &&Transfer| !missed.iter().any(|(from, to)| (*from..=*to).contains(&t.block.height));
     let place = |t: &Transfer| (t.tx, t.n, t.token, t.block, t.to, t.from, t.raw);
-    let first: BTreeSet<_> = seen.transfers.iter().map(place).collect();
-    let second: BTreeSet<_> = told.iter().map(place).collect();
+    let first: BTreeSet<_> = seen.transfers.iter().filter(is_read).map(place).collect();
+    let second: BTreeSet<_> = told.iter().filter(is_read).map(place).collect();
     for (only, by) in [(first.difference(&second), one), (second.difference(&first), other)] {
         for (tx, n, _, block, to, ..) in only {
             let (to, height) = (spell(*to), block.height);

@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use payments::Update;
+use payments::address::Address;
+use payments::deposit::DepositId;
 use payments::name::ChainName;
+use payments::outflow::{OutflowId, OutflowState};
 use payments::reconcile::{Code, Finding, FindingId, Report, Severity};
-use store::{Discrepancy, Mark, Sighting};
+use store::{Discrepancy, Mark, OutflowFilter, Sighting};
 use tokio::sync::watch;
 
 use super::run::{Asked, is_acknowledged, judge, look, marked, remember};
@@ -74,7 +77,7 @@ async fn once(opened: &Opened) -> Result<(), Error> {
         opened.books.record(&update).await?;
     }
     if code == 0
-        && let Some(open) = still_open(&known)
+        && let Some(open) = still_open(opened, &known).await?
     {
         (code, why) = (1, open);
     }
@@ -89,16 +92,59 @@ async fn once(opened: &Opened) -> Result<(), Error> {
 }
 
 /// What earlier looks found in blocks that this one did not read again, and nobody has settled.
-fn still_open(known: &BTreeMap<FindingId, Discrepancy>) -> Option<String> {
-    let open = |known: &&Discrepancy| {
+async fn still_open(
+    opened: &Opened,
+    known: &BTreeMap<FindingId, Discrepancy>,
+) -> Result<Option<String>, Error> {
+    let mut open = 0u64;
+    for known in known.values() {
         let is_found_again = !known.code.is_of_blocks() || known.of_case;
-        known.mark == Mark::Open && known.severity >= FAIL_ON && !is_found_again
-    };
+        if known.mark == Mark::Open
+            && known.severity >= FAIL_ON
+            && !is_found_again
+            && !is_settled(opened, known).await?
+        {
+            open = open.saturating_add(1);
+        }
+    }
+    let how = "`bursar reconcile list` names what is; a run of all ends what is over";
     let word = FAIL_ON.word();
-    match known.values().filter(open).count() {
+    Ok(match open {
         0 => None,
-        1 => Some(format!("1 discrepancy at or above {word}, found before, is still open")),
-        many => Some(format!("{many} discrepancies at or above {word}, found before, are open")),
+        1 => Some(format!("1 discrepancy at or above {word}, found before, is open: {how}")),
+        many => {
+            Some(format!("{many} discrepancies at or above {word}, found before, are open: {how}"))
+        }
+    })
+}
+
+/// Whether the books have by now what they did not have, or this look would have found it again.
+async fn is_settled(opened: &Opened, known: &Discrepancy) -> Result<bool, Error> {
+    let store = &opened.books.store;
+    match known.code {
+        Code::ChainOnly => {
+            let Some(id) = DepositId::parse(&known.key) else { return Ok(false) };
+            let deposits = store.deposits_of_tx(&id.tx).await?;
+            Ok(deposits.iter().any(|own| own.id == id && own.state.is_on_chain()))
+        }
+        Code::UnexplainedOutflow => {
+            let Some(id) = OutflowId::parse(&known.key) else { return Ok(false) };
+            let filter = OutflowFilter { id: Some(id), ..OutflowFilter::default() };
+            let found = store.outflows(&filter, 0, 1).await?;
+            Ok(found.iter().any(|(_, own)| own.state == OutflowState::Booked))
+        }
+        Code::BalanceDiffers => {
+            // It is asked again at each look where the books have anything of the address.
+            let Some((chain, address)) = known.key.split_once(':') else { return Ok(false) };
+            let (Ok(chain), Ok(address)) = (ChainName::new(chain), Address::parse(address)) else {
+                return Ok(false);
+            };
+            let mut reading = store.read().await?;
+            let holders = reading.holders(&chain).await?;
+            reading.end().await?;
+            Ok(holders.contains(&address))
+        }
+        _ => Ok(false),
     }
 }
 

@@ -93,9 +93,9 @@ async fn what_a_look_found_stays_open_though_later_ones_do_not_read_it(engine: E
     assert_eq!(status["last_reconcile"]["exit"], 1, "{status:#}");
     let told = shop.told_of_looks().await;
     assert_eq!(told.len(), 1, "{told:?}");
-    shop.ethereum_node.heal();
-    let (code, report) = shop.reconcile(&["--repair"]).await;
-    assert_eq!(code, 0, "{report:#}");
+    // What the books have by now is over, though no run looked at all.
+    let tx = shop.chain.transactions(block.height)[0].to_string();
+    shop.bursar(&["rescan", "--chain", "tron", "--tx", &tx]).await;
     let mut daemon = shop.daemon();
     looked(&mut daemon, AGREE).await;
     daemon.stop().await;

@@ -190,6 +190,13 @@ async fn a_run_with_a_second_endpoint_is_resumed_with_it() {
     let (code, report) = shop.reconcile(&resumed).await;
     assert_eq!((code, list(&report["cut_offs"]).len()), (0, 1), "{report:#}");
     assert!(other.requests().total() > before, "the second endpoint was not asked");
+    // Of what one of the two cannot read, neither says that the other left it out.
+    other.fault(lab::evm::Fault::Gap { heights: 1..=shop.ethereum.tip().height - 6 });
+    let second = ["--chain", "ethereum", "--second-endpoint", &url];
+    let (code, report) = shop.reconcile(&second).await;
+    let found = codes(&report);
+    assert!(code == 3 && found.iter().all(|code| *code == "C108"), "{report:#}");
+    other.heal();
     let (code, said) = shop.fails(&["reconcile", "--second-endpoint", &url]).await;
     assert_eq!(code, 2);
     assert!(said.contains("--chain"), "{said}");
