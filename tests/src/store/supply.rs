@@ -46,13 +46,14 @@ async fn what_somebody_was_shown_is_watched_and_given_to_nobody(place: Place) {
     let shown: Vec<Address> = (0..3).map(|n| Address([n; 20])).collect();
     store.import(&shown[..1]).await.unwrap();
     assert_eq!(store.unknown(&shown).await.unwrap(), shown[1..]);
-    assert_eq!(store.recall(&shown).await.unwrap(), 2);
+    assert_eq!(store.recall(&shown).await.unwrap(), 3);
+    assert_eq!(store.recall(&shown).await.unwrap(), 0);
     assert_eq!(store.unknown(&shown).await.unwrap(), []);
     let mut state = WatchState::default();
     let watched = store.watch(&mut state).await.unwrap();
     assert!(shown.iter().all(|address| watched.contains(address)));
-    // What was in the pool is still to be had, the others are not.
-    assert_eq!(store.take_imported().await.unwrap(), Some(shown[0]));
+    // Also what was in the pool is nobody's to have, and does not come back to it.
+    assert_eq!(store.import(&shown).await.unwrap(), 0);
     assert_eq!(store.take_imported().await.unwrap(), None);
     assert_eq!(store.next_index("key-a").await.unwrap(), 0);
     store.reserve_index("key-a", 7).await.unwrap();
