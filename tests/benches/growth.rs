@@ -14,12 +14,7 @@ use bursar::books::Books;
 use bursar::clock::Clock;
 use lab::evm::{Chain, ChainSpec, Node, Tx};
 use payments::Update;
-use payments::address::Address;
-use payments::amount::{Credits, Usdt};
 use payments::changes::{Finality, FinalityRule};
-use payments::name::{CustomerId, OrderId};
-use payments::order::{Order, Policy, Price, Terms};
-use payments::time::Time;
 use store::{OpenMode, Store};
 
 /// As the program has it.
@@ -82,7 +77,7 @@ async fn measured(
     let (mut turns, mut made) = (Vec::new(), Vec::new());
     for n in 0..blocks {
         let start = Instant::now();
-        books.record(&Update::Create(order(unpaid.end + n))).await.unwrap();
+        books.record(&Update::Create(rig::order("ethereum", unpaid.end + n))).await.unwrap();
         made.push(start.elapsed());
         // Somebody's among all orders, mostly one of which nothing is in any cache.
         let payer = n * 7_919 % (unpaid.end - unpaid.start) + unpaid.start;
@@ -95,28 +90,4 @@ async fn measured(
     }
     store.close().await;
     (rig::spread(turns), rig::spread(made))
-}
-
-fn order(n: u64) -> Order {
-    Order {
-        id: OrderId::new(&rig::order_id(n)).unwrap(),
-        customer: CustomerId::new("customer-1").unwrap(),
-        chain: rig::chain_name(),
-        due: Usdt::parse("25.00").ok(),
-        price: Price::Fixed(Credits::parse("2500").unwrap()),
-        created_at: Time(1),
-        expires_at: Some(Time(4_000_000_000_000)),
-        address: Address(rig::address(n)),
-        address_index: None,
-        refund_to: None,
-        metadata: None,
-        terms: Terms {
-            tolerance: Usdt::parse("0.10").unwrap(),
-            dust: Usdt::parse("0.10").unwrap(),
-            late_window: 86_400_000,
-            underpaid: Policy::Hold,
-            overpaid: Policy::Hold,
-            late: Policy::Hold,
-        },
-    }
 }

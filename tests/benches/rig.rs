@@ -18,13 +18,16 @@ use bursar::watch::Watcher;
 use bytes::Bytes;
 use lab::evm::ChainSpec;
 use payments::address::{Address, lower_hex};
-use payments::amount::Usdt;
-use payments::changes::{Bounds, ChainRules, FinalityRule, Rules};
-use payments::name::ChainName;
+use payments::amount::{Credits, Usdt};
+use payments::changes::{Bounds, ChainRules, Changes, FinalityRule, Rules};
+use payments::event::{Event, EventKind};
+use payments::name::{ChainName, CustomerId, OrderId};
+use payments::order::{Order, Policy, Price, Terms};
+use payments::time::Time;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
-use store::{Store, WatchState};
+use store::{OpenMode, Store, WatchState};
 use tokio::sync::Mutex;
 
 /// The numbers a benchmark may be asked with.
@@ -159,8 +162,37 @@ pub(crate) fn order_id(n: u64) -> String {
     format!("{n:08}-{}", lower_hex(&Sha256::digest((!n).to_be_bytes())[..6]))
 }
 
-/// The orders `from..to` over 25.00 USDT, each with its own address, written past the books' own
-/// way in: one commit each would take minutes.
+/// Order `n` on this chain, over 25.00 USDT, with an address of its own.
+pub(crate) fn order(chain: &str, n: u64) -> Order {
+    Order {
+        id: OrderId::new(&order_id(n)).unwrap(),
+        customer: CustomerId::new(&customer(n)).unwrap(),
+        chain: ChainName::new(chain).unwrap(),
+        due: Usdt::parse("25.00").ok(),
+        price: Price::Fixed(Credits::parse("2500").unwrap()),
+        created_at: Time(1),
+        expires_at: Some(Time(4_000_000_000_000)),
+        address: Address(address(n)),
+        address_index: None,
+        refund_to: None,
+        metadata: None,
+        terms: Terms {
+            tolerance: Usdt::parse("0.10").unwrap(),
+            dust: Usdt::parse("0.10").unwrap(),
+            late_window: 86_400_000,
+            underpaid: Policy::Hold,
+            overpaid: Policy::Hold,
+            late: Policy::Hold,
+        },
+    }
+}
+
+fn customer(n: u64) -> String {
+    format!("customer-{}", n % 50_000)
+}
+
+/// The orders `from..to`. Their rows are written past the books' own way in, as one commit each
+/// would take minutes; what is told of them goes through it.
 pub(crate) async fn orders(url: &str, from: u64, to: u64) {
     orders_on("ethereum", url, from, to).await;
 }
@@ -186,7 +218,7 @@ pub(crate) async fn orders_on(chain: &str, url: &str, from: u64, to: u64) {
         let mut query = sqlx::query(AssertSqlSafe(text));
         for n in done..done + now {
             query = query.bind(i64::try_from(n).unwrap() + 1).bind(order_id(n));
-            query = query.bind(format!("customer-{}", n % 50_000)).bind(text_of(n));
+            query = query.bind(customer(n)).bind(text_of(n));
         }
         query.execute(&mut *transaction).await.unwrap();
         let text = format!(
@@ -204,6 +236,27 @@ pub(crate) async fn orders_on(chain: &str, url: &str, from: u64, to: u64) {
     sqlx::query(AssertSqlSafe(counters)).execute(&mut *transaction).await.unwrap();
     transaction.commit().await.unwrap();
     connection.close().await.unwrap();
+    announce(chain, url, from, to).await;
+}
+
+/// Tells of the orders as making them does.
+async fn announce(chain: &str, url: &str, from: u64, to: u64) {
+    let store = Store::open(url, OpenMode::Use).await.unwrap();
+    let told = |order: Order| Event {
+        kind: EventKind::OrderCreated,
+        at: order.created_at,
+        data: order.announcement(),
+        chain: Some(order.chain),
+        order: Some(order.id),
+        deposit: None,
+        case: None,
+    };
+    let orders: Vec<u64> = (from..to).collect();
+    for part in orders.chunks(20_000) {
+        let events = part.iter().map(|n| told(order(chain, *n))).collect();
+        store.commit(&Changes { events, ..Changes::default() }).await.unwrap();
+    }
+    store.close().await;
 }
 
 fn text_of(n: u64) -> String {

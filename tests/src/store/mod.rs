@@ -8,6 +8,7 @@ mod ahead;
 mod altered;
 mod astray;
 mod away;
+mod bulk;
 mod commits;
 mod cut;
 mod decisions;
