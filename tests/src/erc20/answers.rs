@@ -216,3 +216,27 @@ async fn a_plans_requests_per_second_are_kept() {
     let least = Duration::from_millis((asked - 10) * 5);
     assert!(begun.elapsed() >= least, "{asked} requests in {:?}", begun.elapsed());
 }
+
+/// A node that refuses every call has said nothing of the contract.
+#[tokio::test]
+async fn a_node_that_refuses_calls_is_not_taken_for_a_contract_without_methods() {
+    let chain = chain();
+    chain.mine_empty(1);
+    let node = node(&chain).await;
+    let follower = Follower::new(&[&node]).await;
+    let at = follower.source.header(1).await.unwrap().unwrap();
+    assert_eq!(follower.source.answers(&[], at).await.unwrap().block, at.id);
+    for code in [-32602, -32000] {
+        let refused = node.fault(Fault::Error {
+            methods: Methods::only(&["eth_call"]),
+            http_status: 200,
+            body: format!(
+                r#"{{"jsonrpc":"2.0","id":$ID,"error":{{"code":{code},"message":"not here"}}}}"#
+            ),
+            times: None,
+        });
+        let error = follower.source.answers(&[], at).await.unwrap_err();
+        assert!(error.to_string().contains("not here"), "{error}");
+        node.heal_one(refused);
+    }
+}
