@@ -281,7 +281,10 @@ impl CaseStory {
         let effect = if net.is_zero() {
             format!("the usual fee of {fee} leaves nothing; state a smaller --fee")
         } else {
-            format!("sends back {sum} USDT to {whom}{}", self.bound(opened))
+            format!(
+                "owes {sum} USDT to {whom}{}; whoever holds the key sends it",
+                self.bound(opened)
+            )
         };
         let command = format!("{start}{to} --by NAME --why TEXT");
         Way { resolution: "refund", command, effect }

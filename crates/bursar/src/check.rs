@@ -3,6 +3,7 @@
 //! In: the config. Out: a line for every thing tried: config, database, addresses, endpoints.
 //! Never: stops at the first; never writes. Why: an installer wants the whole list at once.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
         findings.push(addresses(store.as_ref(), name, chain).await);
         findings.append(&mut treasury(store.as_ref(), name.as_str(), chain).await);
         findings.push(token(&config, store.as_ref(), name, chain).await);
-        findings.append(&mut endpoints(store.as_ref(), name.as_str(), chain).await);
+        findings.append(&mut endpoints(&config, store.as_ref(), name.as_str(), chain).await);
     }
     if let Some(store) = store {
         store.close().await;
@@ -165,11 +166,16 @@ async fn token(
     finding(format!("{name} token"), said)
 }
 
-async fn endpoints(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Finding> {
+async fn endpoints(
+    config: &Config,
+    store: Option<&Store>,
+    name: &str,
+    chain: &Chain,
+) -> Vec<Finding> {
     let failed =
         |why: String| vec![finding(format!("{name} endpoints"), Err(why.replace('\n', " ")))];
     match &chain.node {
-        config::Node::Evm(config) => match erc20::Source::inspect(config).await {
+        config::Node::Evm(evm_node) => match erc20::Source::inspect(evm_node).await {
             Ok(reports) => reports.iter().flat_map(|report| evm(name, report)).collect(),
             Err(why) => failed(lines(&why)),
         },
@@ -178,7 +184,8 @@ async fn endpoints(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Find
                 Ok(reports) => reports.iter().flat_map(|report| self::tron(name, report)).collect(),
                 Err(why) => failed(lines(&why)),
             };
-            findings.append(&mut budget(store, name, chain, tron).await);
+            let is_compared = !config.reconcile.every.is_zero();
+            findings.append(&mut budget(store, (name, chain), tron, is_compared).await);
             findings
         }
     }
@@ -244,7 +251,12 @@ fn endpoint<'a>(
 }
 
 /// What a TRON endpoint will be asked in a day, beside what its plan allows.
-async fn budget(store: Option<&Store>, name: &str, chain: &Chain, tron: &TronNode) -> Vec<Finding> {
+async fn budget(
+    store: Option<&Store>,
+    (name, chain): (&str, &Chain),
+    tron: &TronNode,
+    is_compared: bool,
+) -> Vec<Finding> {
     let way = match tron.way {
         Way::Blocks => trc20::Way::Blocks,
         Way::Accounts { at_most, linger, behind } => {
@@ -263,7 +275,11 @@ async fn budget(store: Option<&Store>, name: &str, chain: &Chain, tron: &TronNod
             }
         }
     };
-    let habits = trc20::Habits { poll: chain.poll_interval, way };
+    let compared = match is_compared {
+        true => chain.node.alone().into_iter().map(|(name, _)| name).collect(),
+        false => BTreeSet::new(),
+    };
+    let habits = trc20::Habits { poll: chain.poll_interval, way, compared };
     let budgets = tron.source.budget(&habits);
     budgets.iter().map(|budget| allowance(name, &habits, budget)).collect()
 }
@@ -276,6 +292,7 @@ fn allowance(name: &str, habits: &trc20::Habits, budget: &trc20::Budget) -> Find
         (budget.blocks, "for blocks or headers"),
         (budget.infos, "for transaction infos"),
         (budget.accounts, "for accounts"),
+        (budget.compared, "to compare it with the books"),
     ];
     let parts = parts.iter().filter(|(requests, _)| *requests > 0);
     let parts: Vec<String> = parts.map(|(n, what)| format!("{n} {what}")).collect();

@@ -76,14 +76,15 @@ pub enum Command {
     /// Look at the double-entry books
     #[command(subcommand)]
     Ledger(Ledger),
-    /// Compare the chains with the books, line by line; exit 0 only where nothing is open
+    /// Compare the chains with the books, line by line; exit 0 where nothing open is as bad as asked for
     Reconcile(Box<Reconcile>),
-    /// What the billing service was told
+    /// Keep what the billing service says it was told
     #[command(subcommand)]
     Events(Events),
-    /// Tell the whole story of an order, a transaction, an address or a case
+    /// Tell the whole story of an order, a transaction, an address, a case or a customer
     Explain {
-        /// An order id, a transaction hash, an address or a case id
+        /// An order id, a transaction hash, an address, a case id or a customer; customer:NAME where
+        /// an order has that name
         term: String,
     },
     /// Read blocks again that were read before, and record what was missed
@@ -168,10 +169,11 @@ pub struct OrderCreate {
     /// An open order: any amount, credited at the config's rate
     #[arg(long)]
     pub top_up: bool,
-    /// How long it waits for its payment, such as 30m; the config's expires_after otherwise
+    /// How long it waits for its payment, such as 30m; otherwise as the config's expires_after
+    /// says, and a --top-up for ever
     #[arg(long, value_name = "DURATION")]
     pub expires_after: Option<String>,
-    /// Where a refund may go without a second person
+    /// Where a refund may go without a second person, up to cases.two_person_above
     #[arg(long, value_name = "ADDRESS")]
     pub refund_to: Option<String>,
     /// Your own words about it, as JSON, up to 4 KiB
@@ -219,7 +221,7 @@ pub enum CaseCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "What each does:\n  \
     credit    grant what it is worth; where it covers an order that is not paid, pay that order\n  \
-    refund    send it back, less a fee: to the order's refund address, or --to another\n  \
+    refund    owe it back, less a fee: to the order's refund address, or --to another\n  \
     reassign  count it for the order of --order, as if it had arrived there\n  \
     dismiss   keep it, credit nothing\n\n\
     `bursar case show CASE` lists what fits and works the fee out. A decision is for ever;\n\
@@ -541,7 +543,7 @@ pub struct Rescan {
 /// Options of `bursar record`.
 #[derive(Debug, Args)]
 pub struct Record {
-    /// The chain, as named in the config; its first endpoint is recorded
+    /// The chain, as named in the config; its first HTTP endpoint is recorded
     #[arg(long)]
     pub chain: String,
     /// The tape to write

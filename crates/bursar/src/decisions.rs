@@ -103,6 +103,7 @@ fn waits(opened: &Opened, case: &Case, (resolution, step): (&Resolution, &Step))
     let (id, by, terms) = (&case.id, &step.by, opened.view.terms(case, resolution));
     let typed = opened.view.arguments(case, resolution);
     let waits = format!("{id} waits for a second person: {by} proposed {terms}");
+    let typed = format!("bursar case resolve {id} {typed} --by NAME --why TEXT");
     input("case", format!("{waits}; confirm that with `{typed}`, or withdraw it"))
 }
 

@@ -13,7 +13,7 @@ use crate::cli::Init;
 use crate::error::{Error, input};
 use crate::output::Output;
 
-/// The config that is written: every setting with its default and what it is for.
+/// The config that is written: what can be set, and what it is for.
 pub const TEMPLATE: &str = include_str!("bursar.toml");
 
 /// Writes the template to `path`.

@@ -224,9 +224,9 @@ fn read_metadata(text: &str) -> Result<String, Error> {
 /// What is due and what it buys, from a plan, an amount or an open order.
 fn read_price(config: &Config, asked: &OrderCreate) -> Result<(Option<Usdt>, Price), Error> {
     let rate = || {
-        config.pricing.rate.ok_or_else(|| {
-            input("pricing.credits_per_usdt", "is not set; set it or state --credits")
-        })
+        let way = if asked.top_up { "a top-up needs it" } else { "set it or state --credits" };
+        let unset = || input("pricing.credits_per_usdt", format!("is not set; {way}"));
+        config.pricing.rate.ok_or_else(unset)
     };
     if let Some(plan) = &asked.plan {
         let known = config.pricing.plans.get(plan).ok_or_else(|| {

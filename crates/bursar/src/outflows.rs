@@ -236,7 +236,9 @@ fn words(left: &Left) -> String {
         OutflowState::Booked => what,
         OutflowState::Waiting => format!(
             "{what}; not in the books: they hold less there, so a deposit is missing. \
-             Read the blocks before it again with `bursar rescan`"
+             Read the blocks before it again with \
+             `bursar rescan --chain {} --from HEIGHT --to HEIGHT`",
+            left.outflow.id.chain
         ),
         OutflowState::Orphaned => {
             "its block is no longer part of the chain; nothing left".to_owned()

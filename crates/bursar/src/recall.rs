@@ -78,7 +78,7 @@ fn tell(name: &ChainName, recalled: u64, which: &str) {
             which,
             "handed out before, and the books did not have them: were they put back from a backup? \
              They are watched now, and what they get becomes a case; for blocks that are recorded \
-             already, run `bursar rescan`"
+             already, run `bursar rescan --chain {name} --from HEIGHT --to HEIGHT`"
         );
     }
 }

@@ -66,10 +66,13 @@ impl Whole {
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         let file = create(&partial, existing, found.as_ref()).map_err(|why| match why.kind() {
-            io::ErrorKind::AlreadyExists => refused(
-                &partial,
-                " exists: another command writes it, or one was killed, and --force replaces it",
-            ),
+            io::ErrorKind::AlreadyExists => {
+                let left = match existing {
+                    Existing::Kept => "if one was killed, --force replaces it",
+                    Existing::Replaced => "if none does, it was left behind: delete it",
+                };
+                refused(&partial, &format!(" exists: another command writes it; {left}"))
+            }
             _ => failed(&partial, why),
         })?;
         Ok(Self { target, partial, out: BufWriter::new(file), existing, is_placed: false })

@@ -1,4 +1,4 @@
-//! How the endpoints are: asked anew for `bursar check`, remembered for `bursar status`.
+//! How the endpoints are, asked one by one.
 //!
 //! In: the endpoints. Out: one report each, every failure with its reason. Never: a URL beyond
 //! its host; a failure that ends the check of the rest. Why: an operator sees what a poll sees

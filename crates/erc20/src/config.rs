@@ -46,7 +46,7 @@ pub struct Config {
     /// Which blocks' Transfers are proved by their receipts.
     pub prove: Prove,
     /// Whether Transfers of every contract are asked for, and not only the token's. It makes an
-    /// answer about three times as large; see the crate's README for the arithmetic.
+    /// answer three to five times as large; see the crate's README for the arithmetic.
     pub other_tokens: bool,
     /// How long an endpoint rests after a failure.
     pub rest: Rest,

@@ -160,7 +160,7 @@ pub struct Cursor {
     pub safe: Option<u64>,
     /// Why crediting is paused, where it is.
     pub paused: Option<String>,
-    /// Why the block above the last one cannot be read, where it cannot.
+    /// Why it does not go on as it should, where it does not.
     pub stalled: Option<String>,
     /// What the chain's hourly bounds ask for.
     pub recent: Recent,

@@ -80,9 +80,10 @@ kinds! {
     RefundVerified = "refund.verified",
     /// The transaction that was to pay a refund does not.
     RefundFailed = "refund.failed",
-    /// A block cannot be read whole; nothing above it is scanned.
+    /// A chain does not go on as it should: a block cannot be read whole and nothing above it is
+    /// scanned, nothing becomes final, or a look takes long. Its `why` says which.
     ChainStalled = "chain.stalled",
-    /// Scanning goes on.
+    /// It goes on again.
     ChainRecovered = "chain.recovered",
     /// Crediting waits for a person.
     ChainPaused = "chain.paused",

@@ -1,6 +1,6 @@
 //! What left an address of ours: swept, taken by the token, or nobody knows why.
 //!
-//! In: transfers whose sender is ours, how far their chain is final. Out: journals, cases, events.
+//! In: one transfer whose sender is ours. Out: its identity, its journal, what of it is booked.
 //! Never: booked by a number of confirmations, or beyond what the books held there at that height.
 //! Why: custody is the token's `balanceOf`; money that left and is still in the books is a hole.
 
@@ -18,7 +18,7 @@ use crate::time::Time;
 
 /// The most that the token contract lets its owner take of a transfer, in parts of 10,000.
 const MOST_POINTS: u8 = 20;
-/// And in USDT (`design/chains.md` 1.1, 1.2).
+/// And in USDT: `setParams` of TetherToken, on Ethereum and on TRON.
 const MOST_FEE: i64 = 50_000_000;
 
 /// How money left.

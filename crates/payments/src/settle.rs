@@ -2,7 +2,7 @@
 //!
 //! In: an order on the desk and how far its chain is known. Out: journals, cases, events.
 //! Never: relabels what was credited; a later discovery is judged after what came before it.
-//! Why: `design/domain.md`, "Which deposits of an order count", read from top to bottom.
+//! Why: what counts is decided once, in one order: token, chain, dust, covered, in time.
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 //!
 //! In: `payments::Changes`. Out: the sequence numbers of its journals and events.
 //! Never: a change over something that was changed since it was read.
-//! Why: two watchers, the API and an operator plan at the same time; the one who comes second
+//! Why: two watchers, commands and an operator plan at the same time; the one who comes second
 //! reads again.
 
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What commands and the API ask of the books.
+//! What commands ask of the books.
 //!
 //! In: an id, a filter, a page. Out: values, or `None` where there is nothing.
 //! Never: a list without a limit. Why: a support question must not stop the watcher.

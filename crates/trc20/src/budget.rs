@@ -4,6 +4,7 @@
 //! Why: a plan that is spent by noon watches nothing until midnight, and arithmetic says so
 //! before.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -11,16 +12,18 @@ use crate::source::Source;
 
 /// Milliseconds of a day.
 const DAY: u64 = 86_400_000;
-/// Milliseconds from one block to the next (`chains.md` 3.4). Missed ones make it fewer a day.
+/// Milliseconds from one block to the next. Missed ones make it fewer a day.
 const BLOCK: u64 = 3_000;
 
 /// How a chain is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Habits {
     /// How long between two polls.
     pub poll: Duration,
     /// What a poll reads.
     pub way: Way,
+    /// The names of the endpoints that a scheduled comparison asks for every block once more.
+    pub compared: BTreeSet<String>,
 }
 
 /// What a poll reads.
@@ -47,6 +50,8 @@ pub struct Budget {
     pub infos: u64,
     /// For accounts. A transaction that is found costs three more.
     pub accounts: u64,
+    /// For blocks and infos once more, to compare them with the books. Balances cost one each.
+    pub compared: u64,
     /// What its plan allows a day, where it has a limit.
     pub allowed: Option<u64>,
     /// How many times faster than the chain a catch-up reads within its rate; none where the rate
@@ -59,7 +64,7 @@ impl Budget {
     #[must_use]
     pub const fn total(&self) -> u64 {
         let chain = self.ends.saturating_add(self.blocks).saturating_add(self.infos);
-        chain.saturating_add(self.accounts)
+        chain.saturating_add(self.accounts).saturating_add(self.compared)
     }
 
     /// Whether the plan allows it.
@@ -89,12 +94,14 @@ impl Config {
         let each = self.endpoints.iter().enumerate().map(|(place, endpoint)| {
             let (first, limit) = (place == 0, endpoint.requests_per_day);
             let only_first = |requests: u64| if first { requests } else { 0 };
+            let compared = habits.compared.contains(&endpoint.name);
             Budget {
                 name: endpoint.name.clone(),
                 ends: polls.saturating_mul(2),
                 blocks: only_first(blocks),
                 infos: only_first(infos),
                 accounts: only_first(accounts.saturating_mul(polls)),
+                compared: if compared { all.saturating_add(behind) } else { 0 },
                 allowed: (limit > 0).then_some(limit),
                 catch_up: catch_up(endpoint.requests_per_second, window),
             }

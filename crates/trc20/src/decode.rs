@@ -3,7 +3,7 @@
 //! In: what `getblockbynum` and `gettransactioninfobyblocknum` answered. Out: headers whose id was
 //! recomputed, and every Transfer of the token. Never: an id believed because it stands beside
 //! the fields; a Transfer from calldata or `contractResult`; infos of another fork.
-//! Why: the header binds the transactions and says nothing of their logs (`chains.md` 4.2), so
+//! Why: the header binds the transactions and says nothing of their logs, so
 //! all that can be checked of the logs is whose block and transaction they belong to.
 
 use std::collections::BTreeMap;
@@ -363,8 +363,8 @@ impl Reader {
             }
             match succeeded {
                 [true, true, true] => {}
-                // A transaction that ran out of time keeps the logs it had made by then
-                // (`chains.md` 3.2): nothing of them happened.
+                // A transaction that ran out of time keeps the logs it had made by then:
+                // nothing of them happened.
                 [false, false, false] => continue,
                 _ => return lie(height, "contradict the block about what succeeded"),
             }

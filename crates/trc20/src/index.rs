@@ -2,8 +2,8 @@
 //!
 //! In: an account. Out: the ids of transactions that may have paid it. Never: an amount, a
 //! receiver or a place taken from a row; `links.next` followed (it may lead to another host, and
-//! the key with it); pages without end. Why: rows come twice, in any order, late or not at all
-//! (`chains.md` 7), and name neither block nor place.
+//! the key with it); pages without end. Why: rows come twice, in any order, late or not at all,
+//! and name neither block nor place.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

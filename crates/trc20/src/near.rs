@@ -4,7 +4,7 @@
 //! recorded one the two share. Never: a block by number whose place in the chain was not shown
 //! by its child; a walk below the lowest recorded block; a shorter chain taken for another one.
 //! Why: above the solidified height a height names several blocks, an id names one, and a node
-//! that restarts throws away everything above it (`chains.md` 7.3).
+//! that restarts throws away everything above it.
 
 use std::collections::BTreeMap;
 

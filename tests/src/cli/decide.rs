@@ -35,7 +35,7 @@ async fn a_case_tells_what_can_be_typed() {
     for words in [
         "paid first:",
         "paid again:",
-        "sends back 100.00 - 0.80 = 99.20 USDT",
+        "owes 100.00 - 0.80 = 99.20 USDT",
         "grants acme 10000 credits",
         &format!("bursar case resolve {id} refund --to ADDRESS --by NAME --why TEXT"),
         &format!("bursar case resolve {id} dismiss --by NAME --why TEXT"),
@@ -68,8 +68,9 @@ async fn a_refund_to_a_stated_address_takes_two_persons() {
     assert_eq!(again["changed"], false);
     // Who agrees has typed where to, and for what fee where that is not the usual one.
     let proposed = format!(
-        "ann proposed refund 100.00 - 0.80 = 99.20 USDT to {THERE}; confirm that with `refund --to \
-         {THERE} --fee 0.80`, or withdraw it"
+        "ann proposed refund 100.00 - 0.80 = 99.20 USDT to {THERE}; confirm that with \
+         `bursar case resolve {id} refund --to {THERE} --fee 0.80 --by NAME --why TEXT`, or \
+         withdraw it"
     );
     for what in
         [&["refund"][..], &["refund", "--fee=0.80"], &["refund", "--to", THERE, "--fee=0.70"]]

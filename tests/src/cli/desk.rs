@@ -71,7 +71,7 @@ async fn a_paused_chain_credits_nothing_until_it_is_resumed() {
     assert!(shown.contains(standstill), "{shown}");
     assert!(order["standstill"].as_str().is_some_and(|words| words.starts_with(standstill)));
     let told = counter.good(&["explain", "A-1"]).await;
-    assert!(told.contains("`bursar chain resume ethereum`"), "{told}");
+    assert!(told.contains("`bursar chain resume ethereum --by NAME --why TEXT`"), "{told}");
     let mark = ["--by", "bob", "--why", "it is over"];
     let resumed = counter.json(&[&["chain", "resume", "ethereum"], &mark[..]].concat()).await;
     assert_eq!(resumed["chains"][0]["state"], "good");

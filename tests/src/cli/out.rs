@@ -14,7 +14,7 @@ use super::counter::{Counter, pay};
 use crate::binary;
 
 const EXPORT: [&str; 4] = ["ledger", "export", "--format=csv", "--out"];
-const PARTIAL: &str = "--out: file.partial exists: another command writes it, or one was killed, and \
+const PARTIAL: &str = "--out: file.partial exists: another command writes it; if one was killed, \
     --force replaces it";
 const PROOF: [&str; 4] = ["reconcile", "proof", "make", "--out"];
 

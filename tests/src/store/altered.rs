@@ -187,6 +187,17 @@ async fn what_was_decided_before_is_found(place: Place) {
                 "UPDATE cases SET opened_at = opened_at + 1 WHERE order_id = 'A'",
                 "case duplicate:",
             ),
+            // Which deposits a case is about: no trigger keeps it, as the rules change it.
+            (
+                "UPDATE case_deposits SET deposit = 1 WHERE deposit = 2",
+                "UPDATE case_deposits SET deposit = 2 WHERE deposit = 1",
+                "case duplicate:",
+            ),
+            (
+                "DELETE FROM case_deposits WHERE deposit = 2",
+                "INSERT INTO case_deposits (case_seq, place, deposit) SELECT seq, 0, 2 FROM cases",
+                "case duplicate:",
+            ),
             // A grant of the rules' own, with its balances raised as well: every sum agrees.
             (
                 "UPDATE entries SET amount = amount + 5 WHERE asset = 'CREDIT' AND journal = 2;\

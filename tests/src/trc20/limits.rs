@@ -256,18 +256,27 @@ async fn the_budget_is_what_is_really_asked() {
     first.requests_per_second = 15;
     first.requests_per_day = 100_000;
     let plan = Config { endpoints: vec![first], window: 20, ..config(&[&node]) };
-    let habits = |poll, way| Habits { poll: Duration::from_secs(poll), way };
-    for (poll, way, total, fits) in [
-        (3, Way::Blocks, 115_200, false),
-        (6, Way::Blocks, 72_000, true),
-        (60, Way::Blocks, 33_120, true),
-        (30, Way::Accounts(5), 28_800 + 2_880 * 7, true),
-        (30, Way::Accounts(20), 28_800 + 2_880 * 22, true),
-        (30, Way::Accounts(30), 28_800 + 2_880 * 32, false),
-        (60, Way::AccountsAndBlocks(20), 28_800 + 1_440 * 22 + 30_240, true),
+    let habits = |poll, way, compared: &[&str]| {
+        let compared = compared.iter().map(|name| (*name).to_owned()).collect();
+        Habits { poll: Duration::from_secs(poll), way, compared }
+    };
+    let (alone, compared) = (&[][..], &["first"][..]);
+    for (poll, way, also, total, fits) in [
+        (3, Way::Blocks, alone, 115_200, false),
+        (6, Way::Blocks, alone, 72_000, true),
+        (6, Way::Blocks, compared, 72_000 + 30_240, false),
+        (8, Way::Blocks, compared, 61_200 + 30_240, true),
+        (60, Way::Blocks, alone, 33_120, true),
+        (60, Way::Blocks, &["second"], 33_120, true),
+        (30, Way::Accounts(5), alone, 28_800 + 2_880 * 7, true),
+        (30, Way::Accounts(20), alone, 28_800 + 2_880 * 22, true),
+        (30, Way::Accounts(20), compared, 28_800 + 2_880 * 22 + 30_240, false),
+        (30, Way::Accounts(30), alone, 28_800 + 2_880 * 32, false),
+        (60, Way::AccountsAndBlocks(20), alone, 28_800 + 1_440 * 22 + 30_240, true),
+        (60, Way::AccountsAndBlocks(20), compared, 28_800 + 1_440 * 22 + 60_480, false),
     ] {
-        let budget = &plan.budget(&habits(poll, way))[0];
-        assert_eq!((budget.total(), budget.fits()), (total, fits), "{poll} {way:?}");
+        let budget = &plan.budget(&habits(poll, way, also))[0];
+        assert_eq!((budget.total(), budget.fits()), (total, fits), "{poll} {way:?} {also:?}");
         assert_eq!(budget.catch_up, Some(42));
     }
 

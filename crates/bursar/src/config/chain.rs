@@ -35,8 +35,9 @@ pub(super) fn read_chain(
     let field = |what: &str| format!("chains.{name}.{what}");
     let (spelling, pace) = match chain.kind {
         file::Kind::Evm => (Spelling::Evm, Duration::from_secs(4)),
-        // Polled at every block, TRON would cost more than a free key of TronGrid allows a day.
-        file::Kind::Tron => (Spelling::Tron, Duration::from_secs(5)),
+        // Polled more often, and compared every hour, TRON would cost more than a free key of
+        // TronGrid allows a day.
+        file::Kind::Tron => (Spelling::Tron, Duration::from_secs(10)),
     };
     let token =
         Address::parse_as(&chain.token, spelling).map_err(|why| input(&field("token"), why))?;

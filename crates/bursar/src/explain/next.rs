@@ -118,7 +118,7 @@ fn on_its_chain(dossier: &Dossier, cursors: &[Cursor]) -> String {
     if let Some(why) = paused.filter(|_| arriving) {
         return format!(
             "crediting on {chain} is paused: {why}. Nothing is lost; a person has to find out why, \
-             and then lets it go on with `bursar chain resume {chain}`."
+             and then lets it go on with `bursar chain resume {chain} --by NAME --why TEXT`."
         );
     }
     let may_come = dossier.paid.is_none() || order.due.is_none() || arriving;

@@ -194,7 +194,7 @@ impl Gather<'_> {
                     "{endpoint} has {found} at the final height {height}, the books {recorded}"
                 ));
             }
-            behind = behind.or_else(|| far_below(endpoint, &newest, &header));
+            behind = behind.or_else(|| far_below(self.name, endpoint, &newest, &header));
             match pin {
                 Some(first) if first.block != header.id => {
                     return Err(format!(
@@ -466,14 +466,14 @@ impl Gather<'_> {
 }
 
 /// Why books that end at `end` are too far behind what an endpoint calls final.
-fn far_below(endpoint: &str, newest: &Header, end: &Header) -> Option<String> {
+fn far_below(chain: &ChainName, endpoint: &str, newest: &Header, end: &Header) -> Option<String> {
     let behind = newest.time.since(end.time);
     let (minutes, end, newest) = (behind.as_secs().div_euclid(60), end.id.height, newest.id.height);
     (behind > BEHIND).then(|| {
         format!(
             "they end at height {end}, {minutes} minutes below the newest final block of \
              {endpoint}, {newest}: does the daemon run? `bursar status` says how far it is; \
-             --to {end} compares what they have"
+             --chain {chain} --to {end} compares what they have"
         )
     })
 }
