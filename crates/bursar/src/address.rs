@@ -111,8 +111,8 @@ async fn derive_unused(
             index,
             %address,
             "the chain knows this address already, passed over; if the books were put back from a \
-             backup, somebody may have been shown it: `bursar address import --watch-only FILE` has \
-             it watched"
+             backup, somebody may have been shown it: \
+             `bursar address import --watch-only FILE` has it watched"
         );
         used = used.saturating_add(1);
     }

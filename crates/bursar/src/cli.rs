@@ -76,15 +76,15 @@ pub enum Command {
     /// Look at the double-entry books
     #[command(subcommand)]
     Ledger(Ledger),
-    /// Compare the chains with the books, line by line; exit 0 where nothing open is as bad as asked for
+    /// Compare the chains with the books, line by line, and say what differs
     Reconcile(Box<Reconcile>),
     /// Keep what the billing service says it was told
     #[command(subcommand)]
     Events(Events),
     /// Tell the whole story of an order, a transaction, an address, a case or a customer
     Explain {
-        /// An order id, a transaction hash, an address, a case id or a customer; customer:NAME where
-        /// an order has that name
+        /// An order id, a transaction hash, an address, a case id or a customer; customer:NAME
+        /// where an order has that name
         term: String,
     },
     /// Read blocks again that were read before, and record what was missed

@@ -2,7 +2,8 @@
 //!
 //! In: a plan's daily limit. Out: whether one more fits, or when it will. Never: more than the
 //! limit in any 24 hours of one connection, whenever the provider's day begins. What was asked
-//! before a restart, or by another connection, is not known. Why: a spent plan answers nothing for the rest of the day.
+//! before a restart, or by another connection, is not known. Why: a spent plan answers nothing for
+//! the rest of the day.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

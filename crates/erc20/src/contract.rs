@@ -32,8 +32,8 @@ const REFUSED: [&str; 5] =
 
 impl Source {
     /// What the token's contract answers after the block `at`: up to eight calls, and one for each
-    /// of `accounts`, these in batches. What it has no method for is unknown. The node learns which accounts
-    /// are meant.
+    /// of `accounts`, these in batches. What it has no method for is unknown. The node learns which
+    /// accounts are meant.
     ///
     /// # Errors
     /// [`Error`] where no endpoint answers, or all have forgotten the state of that block.

@@ -43,8 +43,8 @@ pub enum What {
 }
 
 /// The first topics of these logs, each with what its log says: the hash of a signature whose
-/// arguments some tokens index and others do not. TetherToken has these on Ethereum and on TRON; the
-/// last three are how USDT0 spells the blacklist.
+/// arguments some tokens index and others do not. TetherToken has these on Ethereum and on TRON;
+/// the last three are how USDT0 spells the blacklist.
 pub const TOPICS: [[u8; 32]; 10] = [
     // Pause()
     hex("6985a02210a168e66602d3235cb6db0e70f92b3ba4d376a33c0f3d9434bff625"),

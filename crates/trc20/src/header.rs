@@ -2,8 +2,8 @@
 //!
 //! In: the header's fields as a node writes them. Out: the header, its id recomputed. Never: an
 //! id believed because it stands beside the fields.
-//! Why: the id binds the parent, the time and the transactions (java-tron, `BlockHeader.raw`). A fork
-//! that adds a field unknown here fails the same way as a lie, and must: fail closed.
+//! Why: the id binds the parent, the time and the transactions (java-tron, `BlockHeader.raw`). A
+//! fork that adds a field unknown here fails the same way as a lie, and must: fail closed.
 
 use payments::chain::{BlockHash, Header};
 use payments::time::Time;

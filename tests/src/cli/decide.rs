@@ -110,7 +110,10 @@ async fn nobody_agrees_to_what_they_did_not_type() {
     counter.good(&resolve(id, &["refund", "--to", THERE, "--fee=90"], &WHO)).await;
     for what in [&["refund"][..], &["refund", "--to", THERE]] {
         let refused = counter.refused(&resolve(id, what, &BOB)).await;
-        assert!(refused.contains(&format!("`refund --to {THERE} --fee 90.00`")), "{refused}");
+        assert!(
+            refused.contains(&format!(" refund --to {THERE} --fee 90.00 --by NAME")),
+            "{refused}"
+        );
     }
     // Nor does the same person by another spelling of the name.
     let whole = ["refund", "--to", THERE, "--fee=90"];

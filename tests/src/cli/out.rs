@@ -16,6 +16,8 @@ use crate::binary;
 const EXPORT: [&str; 4] = ["ledger", "export", "--format=csv", "--out"];
 const PARTIAL: &str = "--out: file.partial exists: another command writes it; if one was killed, \
     --force replaces it";
+const LOCKED: &str = "--out: file.partial exists: another command writes it; if none does, it was \
+    left behind: delete it";
 const PROOF: [&str; 4] = ["reconcile", "proof", "make", "--out"];
 
 fn out<'a>(command: &[&'a str], path: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -57,7 +59,7 @@ async fn what_is_there_is_overwritten_only_where_that_is_said() {
         let partial = std::fs::File::create(counter.path("file.partial")).expect("made");
         partial.lock().expect("locked");
         let refused = counter.refused(&out(command, "file", &["--force"])).await;
-        assert_eq!(refused, PARTIAL);
+        assert_eq!(refused, LOCKED);
         // It was killed, or is no command of ours.
         drop(partial);
         std::fs::rename(counter.path("file"), counter.path("kept")).expect("renamed");

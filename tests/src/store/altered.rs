@@ -152,6 +152,22 @@ async fn what_was_decided_before_is_found(place: Place) {
     credited(&place.store).await;
     let deposits = place.store.order(&id("A")).await.unwrap().unwrap().deposits;
     assert_eq!([deposits[0].state, deposits[1].state], [State::Credited, State::Granted]);
+    let about = {
+        use sqlx::Connection;
+        let mut connection = sqlx::AnyConnection::connect(&place.url).await.unwrap();
+        let query = "SELECT x.deposit FROM case_deposits AS x JOIN cases AS c ON c.seq = x.case_seq \
+            WHERE c.order_id = 'A'";
+        let query = sqlx::query_scalar(query);
+        let about: i64 = query.fetch_one(&mut connection).await.unwrap();
+        about
+    };
+    let another = format!("UPDATE case_deposits SET deposit = 1 WHERE deposit = {about}");
+    let itself = format!("UPDATE case_deposits SET deposit = {about} WHERE deposit = 1");
+    let none = format!("DELETE FROM case_deposits WHERE deposit = {about}");
+    let again = format!(
+        "INSERT INTO case_deposits (case_seq, place, deposit) \
+         SELECT seq, 0, {about} FROM cases WHERE order_id = 'A'"
+    );
     each_is_found(
         &place,
         &[
@@ -188,16 +204,8 @@ async fn what_was_decided_before_is_found(place: Place) {
                 "case duplicate:",
             ),
             // Which deposits a case is about: no trigger keeps it, as the rules change it.
-            (
-                "UPDATE case_deposits SET deposit = 1 WHERE deposit = 2",
-                "UPDATE case_deposits SET deposit = 2 WHERE deposit = 1",
-                "case duplicate:",
-            ),
-            (
-                "DELETE FROM case_deposits WHERE deposit = 2",
-                "INSERT INTO case_deposits (case_seq, place, deposit) SELECT seq, 0, 2 FROM cases",
-                "case duplicate:",
-            ),
+            (&another, &itself, "case duplicate:"),
+            (&none, &again, "case duplicate:"),
             // A grant of the rules' own, with its balances raised as well: every sum agrees.
             (
                 "UPDATE entries SET amount = amount + 5 WHERE asset = 'CREDIT' AND journal = 2;\

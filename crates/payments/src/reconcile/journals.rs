@@ -1,6 +1,7 @@
 //! The side of the ledger: journals, their causes, and what they make of each account.
 //!
-//! In: the journals of a group. Out: what each deposit has in the ledger; findings L303, L306 and L307.
+//! In: the journals of a group. Out: what each deposit has in the ledger; findings L303, L306 and
+//! L307.
 //! Never: a balance taken from anywhere but entries. Why: a sum that was stored can have been
 //! changed; the lines that make it up cannot, without being seen.
 
