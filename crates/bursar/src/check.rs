@@ -292,7 +292,7 @@ fn allowance(name: &str, habits: &trc20::Habits, budget: &trc20::Budget) -> Find
         (budget.blocks, "for blocks or headers"),
         (budget.infos, "for transaction infos"),
         (budget.accounts, "for accounts"),
-        (budget.compared, "to compare it with the books"),
+        (budget.compared, "to compare it with the books, balances apart"),
     ];
     let parts = parts.iter().filter(|(requests, _)| *requests > 0);
     let parts: Vec<String> = parts.map(|(n, what)| format!("{n} {what}")).collect();
@@ -307,7 +307,10 @@ fn allowance(name: &str, habits: &trc20::Habits, budget: &trc20::Budget) -> Find
     match budget.allowed {
         Some(allowed) if !budget.fits() => finding(
             what,
-            Err(format!("{text}: its plan allows {allowed}; poll less often, or read accounts")),
+            Err(format!(
+                "{text}: its plan allows {allowed}; poll less often, read accounts, or let \
+                 reconcile.every be \"never\""
+            )),
         ),
         Some(allowed) => finding(what, Ok(format!("{text} of {allowed} allowed"))),
         None => finding(what, Ok(format!("{text}; no requests_per_day is set"))),

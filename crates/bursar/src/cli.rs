@@ -173,7 +173,7 @@ pub struct OrderCreate {
     /// says, and a --top-up for ever
     #[arg(long, value_name = "DURATION")]
     pub expires_after: Option<String>,
-    /// Where a refund may go without a second person, up to cases.two_person_above
+    /// Where a refund on this chain may go without a second person, up to cases.two_person_above
     #[arg(long, value_name = "ADDRESS")]
     pub refund_to: Option<String>,
     /// Your own words about it, as JSON, up to 4 KiB

@@ -31,9 +31,9 @@ const REFUSED: [&str; 5] =
     ["revert", "invalid opcode", "invalid jump", "vm exception", "vm execution error"];
 
 impl Source {
-    /// What the token's contract answers after the block `at`: up to eight calls, and one for each
-    /// of `accounts`, these in batches. What it has no method for is unknown. The node learns which
-    /// accounts are meant.
+    /// What the token's contract answers after the block `at`: its decimals, up to eight calls, and
+    /// one for each of `accounts`, these in batches. What it has no method for is unknown. The node
+    /// learns which accounts are meant.
     ///
     /// # Errors
     /// [`Error`] where no endpoint answers, or all have forgotten the state of that block.
@@ -42,8 +42,10 @@ impl Source {
         let asked = self.pool.ask(Some(at.id.height), |endpoint| async move {
             let by_hash = json!({"blockHash": at.id.hash.to_string(), "requireCanonical": true});
             let probe = verify::call(&endpoint, facts, verify::DECIMALS, &by_hash).await;
-            let by_hash_fails =
-                matches!(&probe, Err(Refusal { class: Class::Unknown | Class::Caller, .. }));
+            let by_hash_fails = matches!(
+                &probe,
+                Err(Refusal { class: Class::Unknown | Class::Caller | Class::Unsupported, .. })
+            );
             if !by_hash_fails {
                 probe?;
                 return Contract { endpoint: &endpoint, facts, at: &by_hash }
@@ -51,7 +53,9 @@ impl Source {
                     .await;
             }
             let by_height = json!(format!("{:#x}", at.id.height));
-            verify::call(&endpoint, facts, verify::DECIMALS, &by_height).await?;
+            verify::call(&endpoint, facts, verify::DECIMALS, &by_height)
+                .await
+                .map_err(offers_none)?;
             let contract = Contract { endpoint: &endpoint, facts, at: &by_height };
             let answers = contract.answers(accounts, at).await?;
             match endpoint.block_at(at.id.height, facts).await? {
@@ -126,6 +130,15 @@ impl Contract<'_> {
             Err(refusal) if is_the_contracts(&refusal) => Ok(None),
             Err(refusal) => Err(refusal),
         }
+    }
+}
+
+/// A node may know its contracts as they are now and no more, and say so in words of its own: it
+/// need not rest for that, and reads blocks as well as before.
+fn offers_none(refusal: Refusal) -> Refusal {
+    match refusal.class {
+        Class::Unknown => Refusal::new(Class::Unsupported, refusal.why),
+        _ => refusal,
     }
 }
 

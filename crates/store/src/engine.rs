@@ -37,11 +37,11 @@ pub(crate) const CONNECTIONS: u32 = 6;
 
 /// Run on every new connection. WAL and FULL make a commit durable; without recursive triggers
 /// `INSERT OR REPLACE` walks past the triggers that refuse a delete. The log is written back to
-/// the file behind a large commit (`write_back`), and by the writer itself at 400 MB: keys that are
-/// hashes touch a page each, and a page that many commits touch is then written back once. What a
-/// statement may have to undo, and what a commit has not yet written, stays in memory. Pages of
-/// 8 KiB, half as many as usual, are a tenth quicker on a long way; a file that has others keeps
-/// them, and in one whose mode is WAL they cannot be changed.
+/// the file behind a large commit (`write_back`), and by the writer itself at 400 MB (half of that
+/// where pages are the usual ones): keys that are hashes touch a page each, and a page that many
+/// commits touch is then written back once. What a statement may have to undo, and what a commit
+/// has not yet written, stays in memory. Pages of 8 KiB, twice the usual, are a tenth quicker on a
+/// long way; a file that has others keeps them, for in WAL mode they cannot be changed.
 const SQLITE_SETTINGS: &str = "PRAGMA page_size = 8192; \
     PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA busy_timeout = 10000; \

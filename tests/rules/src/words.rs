@@ -81,7 +81,7 @@ fn every_account_is_read_back() {
     }
 }
 
-/// `design/domain.md`, the accounts: these hold somebody's money, and no more than there is.
+/// These accounts hold somebody's money, and no more than there is.
 #[test]
 fn the_accounts_that_cannot_be_overdrawn() {
     let custody = Account::Custody(chain("tron"), address("A"));

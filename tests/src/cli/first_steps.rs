@@ -101,7 +101,26 @@ async fn init_writes_a_config_that_works_once_it_is_filled_in() {
     let checks = counter.json(&[&fresh[..], &["check"]].concat()).await;
     let checks = all(&checks);
     assert!(checks.iter().all(|(_, good, _)| *good), "{checks:?}");
-    assert!(checks.iter().any(|(what, ..)| *what == "tron trongrid budget"), "{checks:?}");
+    // 8,640 polls of three questions, 28,800 infos; and all of it once more to compare it.
+    let said = |checks: &[(&str, bool, &str)], key: &str| {
+        let budget = checks.iter().find(|(what, ..)| *what == format!("tron {key} budget"));
+        budget.map(|(_, _, text)| text.split(' ').next().map(str::to_owned)).flatten()
+    };
+    assert_eq!(said(&checks, "trongrid").as_deref(), Some("84960"), "{checks:?}");
+    // Not where that is never done; and a second key is another way to the same server.
+    let spare = second.split_once("[[chains.tron.endpoints]]").expect("an endpoint").1;
+    let spare = spare.replace("\"trongrid\"", "\"spare\"");
+    let two = format!("{first}\n{second}\n[[chains.tron.endpoints]]{spare}\n");
+    for (text, each) in [
+        (two.clone(), ["84960", "17280"]),
+        (two.replace("every = \"1h\"", "every = \"never\""), ["54720", "17280"]),
+    ] {
+        std::fs::write(counter.path("fresh.toml"), text).expect("written");
+        let checks = counter.json(&[&fresh[..], &["check"]].concat()).await;
+        let checks = all(&checks);
+        let found = ["trongrid", "spare"].map(|key| said(&checks, key));
+        assert_eq!(found, each.map(|count| Some(count.to_owned())), "{checks:?}");
+    }
     counter.good(&[&fresh[..], &["init", "--force"]].concat()).await;
     let again = std::fs::read_to_string(counter.path("fresh.toml")).expect("the template");
     assert_eq!(again, template);

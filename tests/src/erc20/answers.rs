@@ -217,7 +217,7 @@ async fn a_plans_requests_per_second_are_kept() {
     assert!(begun.elapsed() >= least, "{asked} requests in {:?}", begun.elapsed());
 }
 
-/// A node that refuses every call has said nothing of the contract.
+/// A node that refuses every call has said nothing of the contract, and reads blocks as any other.
 #[tokio::test]
 async fn a_node_that_refuses_calls_is_not_taken_for_a_contract_without_methods() {
     let chain = chain();
@@ -225,18 +225,28 @@ async fn a_node_that_refuses_calls_is_not_taken_for_a_contract_without_methods()
     let node = node(&chain).await;
     let follower = Follower::new(&[&node]).await;
     let at = follower.source.header(1).await.unwrap().unwrap();
-    assert_eq!(follower.source.answers(&[], at).await.unwrap().block, at.id);
-    for code in [-32602, -32000] {
-        let refused = node.fault(Fault::Error {
-            methods: Methods::only(&["eth_call"]),
-            http_status: 200,
-            body: format!(
-                r#"{{"jsonrpc":"2.0","id":$ID,"error":{{"code":{code},"message":"not here"}}}}"#
-            ),
-            times: None,
-        });
+    let refuse = |code: i64, message: &str, times| Fault::Error {
+        methods: Methods::only(&["eth_call"]),
+        http_status: 200,
+        body: format!(
+            r#"{{"jsonrpc":"2.0","id":$ID,"error":{{"code":{code},"message":"{message}"}}}}"#
+        ),
+        times,
+    };
+    for (code, message) in [
+        (-32602, "invalid params"),
+        (-32000, "only the newest state is here"),
+        (-32000, "blockHash is not supported"),
+    ] {
+        // Of the block by its hash alone.
+        node.fault(refuse(code, message, Some(1)));
+        let answers = follower.source.answers(&[], at).await.unwrap();
+        assert_eq!(answers.block, at.id, "{message}");
+        // And of its height as well.
+        let refused = node.fault(refuse(code, message, None));
         let error = follower.source.answers(&[], at).await.unwrap_err();
-        assert!(error.to_string().contains("not here"), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
+        assert_eq!(follower.source.health()[0].failed, 0, "{message}");
         node.heal_one(refused);
     }
 }

@@ -265,7 +265,7 @@ async fn the_budget_is_what_is_really_asked() {
         (3, Way::Blocks, alone, 115_200, false),
         (6, Way::Blocks, alone, 72_000, true),
         (6, Way::Blocks, compared, 72_000 + 30_240, false),
-        (8, Way::Blocks, compared, 61_200 + 30_240, true),
+        (7, Way::Blocks, compared, 65_829 + 30_240, true),
         (60, Way::Blocks, alone, 33_120, true),
         (60, Way::Blocks, &["second"], 33_120, true),
         (30, Way::Accounts(5), alone, 28_800 + 2_880 * 7, true),
@@ -274,6 +274,7 @@ async fn the_budget_is_what_is_really_asked() {
         (30, Way::Accounts(30), alone, 28_800 + 2_880 * 32, false),
         (60, Way::AccountsAndBlocks(20), alone, 28_800 + 1_440 * 22 + 30_240, true),
         (60, Way::AccountsAndBlocks(20), compared, 28_800 + 1_440 * 22 + 60_480, false),
+        (180, Way::AccountsAndBlocks(20), compared, 28_800 + 480 * 22 + 60_480, true),
     ] {
         let budget = &plan.budget(&habits(poll, way, also))[0];
         assert_eq!((budget.total(), budget.fits()), (total, fits), "{poll} {way:?} {also:?}");

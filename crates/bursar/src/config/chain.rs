@@ -4,7 +4,7 @@
 //! Never: an endpoint without a URL, a rule that can never be reached.
 //! Why: these are the fields that cost money when they are wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ pub(super) fn read_chain(
     let field = |what: &str| format!("chains.{name}.{what}");
     let (spelling, pace) = match chain.kind {
         file::Kind::Evm => (Spelling::Evm, Duration::from_secs(4)),
-        // Polled more often, and compared every hour, TRON would cost more than a free key of
-        // TronGrid allows a day.
+        // Polled every 6 s, and compared every hour, TRON would cost more than a free key of
+        // TronGrid allows a day; this leaves room for balances and commands.
         file::Kind::Tron => (Spelling::Tron, Duration::from_secs(10)),
     };
     let token =
@@ -159,6 +159,7 @@ pub(super) fn read_shared(
         let why = format!("none is given; write [[chains.{name}.endpoints]] with its url");
         return Err(input(&field("endpoints"), why));
     }
+    refuse_a_name_twice(name, &chain.endpoints)?;
     let deadline = chain.deadline.as_ref();
     let deadline = duration(&field("deadline"), deadline, Duration::from_secs(20))?;
     Ok(Shared { genesis, window, in_flight, deadline })
@@ -182,6 +183,19 @@ pub(super) fn read_begin(name: &ChainName, start: Option<&file::Start>) -> Resul
             Err(input(&format!("chains.{name}.start"), why))
         }
     }
+}
+
+/// Refuses two endpoints of one name: what is said of one would be taken for the other.
+fn refuse_a_name_twice(name: &ChainName, endpoints: &[file::Endpoint]) -> Result<(), Error> {
+    let mut known = BTreeSet::new();
+    for (at, endpoint) in endpoints.iter().enumerate() {
+        let given = endpoint_name(at, endpoint);
+        if !known.insert(given.clone()) {
+            let why = format!("`{given}` is the name of another endpoint of this chain");
+            return Err(input(&format!("chains.{name}.endpoints[{at}].name"), why));
+        }
+    }
+    Ok(())
 }
 
 /// An endpoint's name in logs: its own, or its place.

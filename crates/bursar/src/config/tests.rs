@@ -66,6 +66,12 @@ fn every_mistake_names_its_field() {
         ),
         (with("kind = \"evm\"", "kind = \"evm\"\nprove = \"never\""), "unknown variant `never`"),
         (refusal(&no_endpoint), "chains.ethereum.endpoints: none is given"),
+        (
+            refusal(&format!(
+                "{TRON}\n[[chains.tron.endpoints]]\nname = \"endpoint-1\"\nurl = \"http://x\""
+            )),
+            "chains.tron.endpoints[1].name: `endpoint-1` is the name of another endpoint",
+        ),
         (refusal("[orders]\nexpires_after = \"1h\"\n"), "chains: no chain"),
         (refusal(&format!("{GOOD}\n[orders]\nexpires_after = \"soon\"")), "orders.expires_after"),
         (
@@ -128,6 +134,7 @@ fn one_place_of_trongrid_is_enough_for_everything() {
     let config = parse(TRON).unwrap();
     assert!(!format!("{config:?}").contains("5555"), "a key is shown");
     let (_, chain) = config.chain("tron").unwrap();
+    assert_eq!(chain.poll_interval, Duration::from_secs(10));
     assert_eq!(chain.recovery_fee.to_string(), "0.80");
 }
 

@@ -267,8 +267,9 @@ impl Code {
             Self::TokenNotAllowed => "compare the token in the config with the contract's address",
             Self::Reanchored => "ask another node which block has it; the money is the same",
             Self::CoverageGap => {
-                "mend the endpoint, or put another before it in the config; --chain NAME \
-                 --second-endpoint URL stands in for the second one alone"
+                "where the books are behind or stalled, see to the daemon; else mend the endpoint, \
+                 or put another before it in the config (--chain NAME --second-endpoint URL \
+                 stands in for the second one alone)"
             }
             Self::EndpointsDisagree => "find out which endpoint lies and take it out of the config",
             Self::Unassigned

@@ -63,7 +63,7 @@ async fn a_payment_is_credited_when_it_is_solidified(engine: Engine) {
 }
 
 /// As seen on a real network: a payment with eight blocks on top was gone after a partition
-/// healed, for good (`design/chains.md` 7.2).
+/// healed, for good.
 async fn a_fork_switch_takes_a_payment_away(engine: Engine) {
     let shop = Shop::open(engine, "").await;
     let mut daemon = shop.watching().await;
@@ -91,7 +91,7 @@ async fn a_fork_switch_takes_a_payment_away(engine: Engine) {
     daemon.stop().await;
 }
 
-/// A node that restarts throws away all that is not solidified (`design/chains.md` 7.3).
+/// A node that restarts throws away all that is not solidified.
 async fn a_restarted_node_is_behind_for_a_while(engine: Engine) {
     let shop = Shop::open(engine, "").await;
     let mut daemon = shop.watching().await;
