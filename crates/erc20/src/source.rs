@@ -26,7 +26,7 @@ use crate::view::{self, View};
 
 /// Transfers of ours that one scan is meant to hold at most. The more, the more often a page of the
 /// books is written once for several of them; its commit keeps everybody else who writes waiting.
-const OURS: usize = 12_288;
+const OURS: usize = 24_576;
 
 /// How far below the newest block a rival is one that will not go away: near the tip honest nodes
 /// may differ for a moment, and a header proves that it is whole, not that it is the chain's.
