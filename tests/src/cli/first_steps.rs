@@ -104,7 +104,7 @@ async fn init_writes_a_config_that_works_once_it_is_filled_in() {
     // 8,640 polls of three questions, 28,800 infos; and all of it once more to compare it.
     let said = |checks: &[(&str, bool, &str)], key: &str| {
         let budget = checks.iter().find(|(what, ..)| *what == format!("tron {key} budget"));
-        budget.map(|(_, _, text)| text.split(' ').next().map(str::to_owned)).flatten()
+        budget.and_then(|(_, _, text)| text.split(' ').next().map(str::to_owned))
     };
     assert_eq!(said(&checks, "trongrid").as_deref(), Some("84960"), "{checks:?}");
     // Not where that is never done; and a second key is another way to the same server.
