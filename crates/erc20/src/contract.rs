@@ -42,11 +42,7 @@ impl Source {
         let asked = self.pool.ask(Some(at.id.height), |endpoint| async move {
             let by_hash = json!({"blockHash": at.id.hash.to_string(), "requireCanonical": true});
             let probe = verify::call(&endpoint, facts, verify::DECIMALS, &by_hash).await;
-            let by_hash_fails = matches!(
-                &probe,
-                Err(Refusal { class: Class::Unknown | Class::Caller | Class::Unsupported, .. })
-            );
-            if !by_hash_fails {
+            if !probe.as_ref().is_err_and(Refusal::is_of_the_question) {
                 probe?;
                 return Contract { endpoint: &endpoint, facts, at: &by_hash }
                     .answers(accounts, at)

@@ -24,7 +24,7 @@ use crate::decode::{Block, Row};
 use crate::endpoint::Endpoint;
 use crate::header::first_line;
 use crate::notice;
-use crate::refusal::{Class, Refusal};
+use crate::refusal::Refusal;
 use crate::token::{TRANSFER, Token};
 
 /// The type of the receipts of deposits on OP-stack chains, which carry two more fields.
@@ -95,7 +95,7 @@ async fn receipts(endpoint: &Endpoint, block: &Block) -> Result<Vec<Receipt>, Re
     let hash = block.header.id.hash.to_string();
     match endpoint.json("eth_getBlockReceipts", json!([hash])).await {
         Ok(list) => checked(list.get(), block),
-        Err(Refusal { class: Class::Unsupported | Class::Caller | Class::Unknown, .. }) => {
+        Err(refusal) if refusal.is_of_the_question() => {
             let list = one_by_one(endpoint, &hash).await?;
             checked(&list, block)
         }

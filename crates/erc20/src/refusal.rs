@@ -62,6 +62,12 @@ impl Refusal {
     pub(crate) fn behind(why: impl Into<String>) -> Self {
         Self::new(Class::Behind, why)
     }
+
+    /// Whether it may be the question itself that the node does not know or take: nodes say that
+    /// in words of their own.
+    pub(crate) const fn is_of_the_question(&self) -> bool {
+        matches!(self.class, Class::Unsupported | Class::Caller | Class::Unknown)
+    }
 }
 
 /// A refusal as it stands in an answer.

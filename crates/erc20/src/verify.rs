@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::pool::Facts;
-use crate::refusal::{Class, Refusal};
+use crate::refusal::Refusal;
 
 /// The first four bytes of `keccak256("decimals()")`.
 pub(crate) const DECIMALS: &str = "0x313ce567";
@@ -83,9 +83,7 @@ pub(crate) async fn genesis(endpoint: &Endpoint) -> Result<BlockHash, Refusal> {
 async fn is_syncing(endpoint: &Endpoint) -> Result<bool, Refusal> {
     match endpoint.json("eth_syncing", json!([])).await {
         Ok(answer) => Ok(answer.get().trim_start().starts_with('{')),
-        Err(Refusal { class: Class::Unsupported | Class::Caller | Class::Unknown, .. }) => {
-            Ok(false)
-        }
+        Err(refusal) if refusal.is_of_the_question() => Ok(false),
         Err(refusal) => Err(refusal),
     }
 }

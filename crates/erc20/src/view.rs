@@ -180,10 +180,7 @@ async fn one(endpoint: &Arc<Endpoint>, facts: &Facts, finality: Finality) -> Res
 /// the tag at all: neither is a failure.
 fn known(answer: Result<Option<Block>, Refusal>) -> Result<Option<Block>, Refusal> {
     match answer {
-        Err(Refusal {
-            class: Class::Behind | Class::Unsupported | Class::Caller | Class::Unknown,
-            ..
-        }) => Ok(None),
+        Err(refusal) if refusal.class == Class::Behind || refusal.is_of_the_question() => Ok(None),
         answer => answer,
     }
 }

@@ -15,7 +15,7 @@ use payments::name::OrderId;
 use store::{Engine, Store};
 
 use super::shop::{address, header, id, opened, order, record, scan, transfer};
-use super::{Place, on_both, run};
+use super::{Place, on_both, one, run};
 
 on_both!(
     what_an_order_was_made_with_is_found,
@@ -112,12 +112,7 @@ async fn what_an_order_was_made_with_is_found(place: Place) {
     let due = row.due.unwrap().micro();
     let customer = format!("UPDATE orders SET customer = '{}' WHERE id = 'C'", row.customer);
     let due = format!("UPDATE orders SET due = {due} WHERE id = 'C'");
-    let price: String = {
-        use sqlx::Connection;
-        let mut connection = sqlx::AnyConnection::connect(&place.url).await.unwrap();
-        let query = sqlx::query_scalar("SELECT price FROM orders WHERE id = 'C'");
-        query.fetch_one(&mut connection).await.unwrap()
-    };
+    let price: String = one(&place.url, "SELECT price FROM orders WHERE id = 'C'").await;
     let price = format!("UPDATE orders SET price = '{price}' WHERE id = 'C'");
     each_is_found(
         &place,
@@ -152,15 +147,9 @@ async fn what_was_decided_before_is_found(place: Place) {
     credited(&place.store).await;
     let deposits = place.store.order(&id("A")).await.unwrap().unwrap().deposits;
     assert_eq!([deposits[0].state, deposits[1].state], [State::Credited, State::Granted]);
-    let about = {
-        use sqlx::Connection;
-        let mut connection = sqlx::AnyConnection::connect(&place.url).await.unwrap();
-        let query = "SELECT x.deposit FROM case_deposits AS x JOIN cases AS c ON c.seq = x.case_seq \
-            WHERE c.order_id = 'A'";
-        let query = sqlx::query_scalar(query);
-        let about: i64 = query.fetch_one(&mut connection).await.unwrap();
-        about
-    };
+    let query = "SELECT x.deposit FROM case_deposits AS x JOIN cases AS c ON c.seq = x.case_seq \
+        WHERE c.order_id = 'A'";
+    let about: i64 = one(&place.url, query).await;
     let another = format!("UPDATE case_deposits SET deposit = 1 WHERE deposit = {about}");
     let itself = format!("UPDATE case_deposits SET deposit = {about} WHERE deposit = 1");
     let none = format!("DELETE FROM case_deposits WHERE deposit = {about}");

@@ -68,6 +68,19 @@ macro_rules! on_both {
 }
 use on_both;
 
+/// The one value of a query, asked past the store.
+async fn one<T>(url: &str, query: &'static str) -> T
+where
+    T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Any> + sqlx::Type<sqlx::Any>,
+{
+    use sqlx::Connection;
+    sqlx::any::install_default_drivers();
+    let mut connection = sqlx::AnyConnection::connect(url).await.unwrap();
+    let found = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    found
+}
+
 /// Runs a statement past the store.
 async fn run(url: &str, statement: &str) -> Result<u64, sqlx::Error> {
     use sqlx::Connection;

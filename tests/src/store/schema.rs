@@ -1,9 +1,8 @@
 //! Which books are opened, and which are not.
 
-use sqlx::{AnyConnection, Connection};
 use store::{Engine, Error, OpenMode, Store};
 
-use super::{Place, on_both, run};
+use super::{Place, on_both, one, run};
 
 on_both!(
     books_are_opened_again,
@@ -99,9 +98,7 @@ async fn new_sqlite_books_have_large_pages() {
         let store = Store::open(&url, OpenMode::Migrate).await.unwrap();
         assert_eq!(store.verify().await.unwrap(), []);
         store.close().await;
-        let mut connection = AnyConnection::connect(&url).await.unwrap();
-        let asked = sqlx::query_scalar("SELECT page_size FROM pragma_page_size");
-        let found: i64 = asked.fetch_one(&mut connection).await.unwrap();
+        let found: i64 = one(&url, "SELECT page_size FROM pragma_page_size").await;
         assert_eq!(found, expected, "{name}");
     }
 }
