@@ -13,6 +13,8 @@ mod cli;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod deny;
+#[cfg(test)]
 mod erc20;
 #[cfg(test)]
 mod lab_tron;

@@ -74,4 +74,12 @@ mod tests {
         assert!(rest(1) <= FIRST * 2);
         assert!(rest(1_000_000) >= CEILING / 3);
     }
+
+    /// Daemons that failed at the same moment do not all come back at the same moment.
+    #[test]
+    fn no_two_wait_alike() {
+        let waits: std::collections::BTreeSet<Duration> = (0..64).map(|_| rest(1)).collect();
+        assert!(waits.len() > 32, "{waits:?}");
+        assert!(waits.iter().all(|wait| *wait >= FIRST / 2 && *wait <= FIRST * 3 / 2), "{waits:?}");
+    }
 }

@@ -22,8 +22,7 @@ pub struct Requests {
     pub by_key: BTreeMap<String, u64>,
     /// HTTP posts; a batch is one.
     pub posts: u64,
-    /// The most requests that were under way at one time: come in, and not yet answered; TRON
-    /// nodes alone count them.
+    /// The most requests by HTTP that were under way at one time: come in, and not yet answered.
     pub most_at_once: u64,
     /// The latest calls, oldest first, at most 10,000.
     pub recent: VecDeque<Request>,

@@ -324,14 +324,40 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_single_letter_change_of_base58_is_refused() {
-        let good = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t";
-        for (at, c) in (0..good.len()).flat_map(|at| BASE58.chars().map(move |c| (at, c))) {
+    /// `good` with one character of `alphabet` at one place from `from` on, and that place, from 1.
+    fn typos(good: &str, from: usize, alphabet: &str) -> Vec<(String, usize)> {
+        let changed = |at: usize, c: char| {
             let mut text = good.to_owned();
             text.replace_range(at..=at, &c.to_string());
-            assert_eq!(Address::parse(&text).is_ok(), text == good, "{text}");
-        }
+            (text, at + 1)
+        };
+        let all = (from..good.len()).flat_map(|at| alphabet.chars().map(move |c| (at, c)));
+        all.map(|(at, c)| changed(at, c)).filter(|(text, _)| text != good).collect()
+    }
+
+    /// Where a single typo can be told from every other, it is; no other place is ever named.
+    #[test]
+    fn a_typo_anywhere_is_located_there() {
+        let places = |good, from, alphabet| {
+            let (mut located, mut missed) = (0, 0);
+            for (text, at) in typos(good, from, alphabet) {
+                match Address::parse(&text) {
+                    Err(AddressError::Checksum { position: Some(position), .. }) => {
+                        assert_eq!(position, at, "{text}");
+                        located += 1;
+                    }
+                    Err(AddressError::Checksum { position: None, .. }) => missed += 1,
+                    // A first letter that is another family's, which is named as such.
+                    Err(AddressError::Unrecognised(_)) => assert_eq!(at, 1, "{text}"),
+                    other => panic!("{text}: {other:?}"),
+                }
+            }
+            (located, missed)
+        };
+        assert_eq!(places("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", 0, BASE58), (33 * 57, 0));
+        let digits = "0123456789abcdefABCDEF";
+        let (located, missed) = places(EIP55[0], 2, digits);
+        assert!(located > 40 * missed, "{located} located, {missed} not");
     }
 
     /// Without the search for the letter that is meant, which makes a refusal slow.

@@ -1,7 +1,8 @@
-//! Places at which a test stops the process, to kill it there.
+//! Places at which a test stops the process, to kill it there, or tells it to stop.
 //!
 //! In: `BURSAR_POINT`, the path of a file that holds the name of a place. Out: where the process
-//! comes to it, it says so in its log and does nothing more.
+//! comes to it, it says so in its log and does nothing more; with `SIGTERM` behind the name it
+//! sends that to itself, once, and goes on.
 //! Never: a part of what is released: without the feature `points`, and in an optimised program
 //! even with it, a place is nothing at all.
 //! Why: a process may die between any two instructions, and the few between two things that last
@@ -20,15 +21,22 @@ macro_rules! point {
 #[inline(always)]
 pub const fn reach(_: &'static str) {}
 
-/// Stops for ever where a test waits for the process here. The file is read each time, so that a
+/// Stops for ever where a test waits for the process here, or tells it to stop. The file is read each time, so that a
 /// process that runs can be told where it is to end.
 #[cfg(all(feature = "points", debug_assertions))]
 pub fn reach(name: &'static str) {
     let Some(file) = std::env::var_os("BURSAR_POINT") else { return };
-    if std::fs::read_to_string(file).is_ok_and(|armed| armed.trim() == name) {
+    let Ok(armed) = std::fs::read_to_string(&file) else { return };
+    if armed.trim() == name {
         tracing::error!(point = name, "stopped at a point");
         loop {
             std::thread::park();
         }
+    }
+    if armed.trim().strip_suffix(" SIGTERM") == Some(name) {
+        tracing::warn!(point = name, "told to stop at a point");
+        let _ = std::fs::remove_file(file);
+        let process = std::process::id().to_string();
+        let _ = std::process::Command::new("kill").args(["-TERM", &process]).status();
     }
 }

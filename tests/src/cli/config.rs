@@ -2,7 +2,7 @@
 
 use lab::evm::Fault;
 
-use super::counter::{Counter, XPUB, create};
+use super::counter::{Counter, KEY, XPUB, create};
 
 /// Writes the config with one place changed, and what is said then.
 async fn said(counter: &Counter, from: &str, to: &str) -> String {
@@ -127,6 +127,14 @@ async fn a_secret_file_that_cannot_be_read_is_named() {
     {
         let said = said(&counter, &xpub, &format!("xpub_file = \"{file}\"")).await;
         assert!(said.starts_with(field) && said.contains(why), "{said}");
+    }
+    let url = format!("url = \"{}/v3/{KEY}\"", counter.node.http_url());
+    for (from, field) in [
+        (url.as_str(), "chains.ethereum.endpoints[0].url_file"),
+        ("url = \"sqlite:books.db\"", "database.url_file"),
+    ] {
+        let said = said(&counter, from, "url_file = \"absent\"").await;
+        assert!(said.starts_with(&format!("bursar.toml: {field}: cannot read absent: ")), "{said}");
     }
     let both = format!("{xpub}\nxpub_file = \"empty\"");
     assert!(said(&counter, &xpub, &both).await.ends_with("not both"));

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use lab::evm::{Fault, Node};
+use lab::evm::{Fault, Methods, Node};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::rig::{Follower, chain, config, node, traffic};
+use super::rig::{Follower, chain, config, node, noise, traffic};
 
 /// Far longer than a ring takes; a ring that does not come fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +39,31 @@ async fn it_rings_for_new_blocks_and_again_after_a_cut() {
     node.stop().await;
     node.restart().await.unwrap();
     rings(&bell, &node).await;
+}
+
+/// Some providers push the logs of a filter and no heads.
+#[tokio::test]
+async fn it_rings_for_the_tokens_logs_where_no_heads_are_pushed() {
+    let chain = chain();
+    let node = node(&chain).await;
+    let body = r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32601,"message":"no newHeads here"}}"#;
+    node.fault(Fault::Error {
+        methods: Methods::only(&["eth_subscribe"]),
+        http_status: 200,
+        body: body.to_owned(),
+        times: Some(1),
+    });
+    let follower = Follower::with(config(&[node.http_url(), node.ws_url()])).await;
+    let bell = follower.source.doorbell();
+    timeout(PATIENCE, bell.rung()).await.unwrap();
+    let requests = node.requests();
+    let subscribed = requests.recent.iter().filter(|call| call.method == "eth_subscribe");
+    let subscribed: Vec<&str> = subscribed.filter_map(|call| call.params[0].as_str()).collect();
+    assert_eq!(subscribed, ["newHeads", "logs"]);
+    for tag in 0..3 {
+        chain.mine(vec![noise(tag)]);
+        timeout(PATIENCE, bell.rung()).await.unwrap();
+    }
 }
 
 /// A provider that takes every subscription and ends it is asked less and less often.

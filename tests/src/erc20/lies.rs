@@ -9,6 +9,10 @@ use lab::evm::{BeyondTip, Fault, ForgeLog, LogSpec, Methods, Node, Tx};
 
 use super::rig::{Follower, account, at, chain, config, node, noise, pay, seen, traffic};
 
+/// What a node says of a method that it does not have.
+const NO_METHOD: &str =
+    r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32601,"message":"the method does not exist"}}"#;
+
 /// How often an endpoint was caught.
 fn caught(follower: &Follower, endpoint: usize) -> u64 {
     follower.source.health()[endpoint].failed
@@ -42,6 +46,33 @@ async fn receipts_are_proved_one_by_one_where_they_do_not_come_together() {
     follower.catch_up().await;
     assert_eq!(follower.seen(), paid);
     assert_eq!(node.requests().count("eth_getTransactionReceipt"), 3);
+}
+
+/// Where nobody has receipts, a log that another node shows is proof enough that silence is none.
+#[tokio::test]
+async fn where_nobody_proves_receipts_another_nodes_logs_end_the_silence() {
+    for finalized in [0, 12] {
+        let chain = chain();
+        let (liar, honest) = (node(&chain).await, node(&chain).await);
+        let paid = traffic(&chain, 12);
+        chain.finalize(finalized);
+        for node in [&liar, &honest] {
+            node.fault(Fault::Error {
+                methods: Methods::only(&["eth_getBlockReceipts", "eth_getTransactionReceipt"]),
+                http_status: 200,
+                body: NO_METHOD.to_owned(),
+                times: None,
+            });
+        }
+        liar.fault(Fault::EmptyLogs { heights: 10..=10 });
+        let mut config = config(&[liar.http_url(), honest.http_url()]);
+        // Whoever is caught is not asked again here: a range that it read is read anew.
+        config.rest = Arc::new(|_| Duration::from_secs(60));
+        let mut follower = Follower::with(config).await;
+        follower.catch_up_stubbornly(1).await;
+        assert_eq!(follower.seen(), paid);
+        assert!(caught(&follower, 0) > 0);
+    }
 }
 
 /// A list of transactions that nothing binds is not followed wherever it leads.

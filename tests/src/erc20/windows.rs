@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use erc20::Error;
+use erc20::{Config, Error};
 use lab::evm::{Fault, Methods, RangeDialect, ResultDialect};
 
 use super::rig::{Follower, at, chain, config, node, pay, seen, traffic};
@@ -83,6 +83,23 @@ async fn a_fork_that_became_final_while_nobody_looked_is_found() {
     follower.catch_up().await;
     follower.assert_at_tip(&chain);
     assert_eq!(follower.seen(), paid);
+}
+
+#[tokio::test]
+async fn windows_are_read_several_at_once_and_no_more_than_the_config_says() {
+    // A look at the chain's end asks for three blocks at once.
+    for in_flight in [4, 6] {
+        let chain = chain();
+        let node = node(&chain).await;
+        let paid = traffic(&chain, 500);
+        chain.finalize(500);
+        // An answer that takes its time lets as many requests gather as ever will.
+        node.fault(Fault::Delay { ms: 5 });
+        let mut follower = Follower::with(Config { in_flight, ..config(&[node.http_url()]) }).await;
+        follower.catch_up().await;
+        assert_eq!(follower.seen(), paid);
+        assert_eq!(node.requests().most_at_once, u64::try_from(in_flight).unwrap());
+    }
 }
 
 #[tokio::test]

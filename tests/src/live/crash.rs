@@ -11,7 +11,11 @@ use super::daemon::{Daemon, Line, heights};
 use super::dice::Dice;
 use super::shop::{Engine, Setup, Shop, USDT, deposits, on_both_engines, text};
 
-on_both_engines!(killed_at_any_moment_it_credits_once, two_daemons_on_one_database_credit_once,);
+on_both_engines!(
+    killed_at_any_moment_it_credits_once,
+    told_to_stop_inside_a_commit_it_finishes_it,
+    two_daemons_on_one_database_credit_once,
+);
 
 /// How often the daemon is killed.
 const KILLS: usize = 36;
@@ -47,6 +51,32 @@ async fn killed_at_any_moment_it_credits_once(engine: Engine) {
     let due: Vec<_> = script.orders.iter().map(|id| (id.as_str(), "10000.00")).collect();
     let events = shop.audit(&due).await;
     assert_each_told_once(&events, &script.moved);
+}
+
+/// SIGTERM between any two parts of a commit: what was being written is written whole.
+async fn told_to_stop_inside_a_commit_it_finishes_it(engine: Engine) {
+    let shop = Shop::with(Setup { confirmations: 1, ..Setup::new(engine) }).await;
+    let armed = shop.folder.path().join("armed");
+    let mut due = Vec::new();
+    for place in ["begun", "cursor", "touched", "recorded", "journals", "events", "sealed"] {
+        let address = shop.order(place, "100").await;
+        let mut daemon = Daemon::armed(shop.folder.path(), &["run"], &armed);
+        shop.anvil.mine(1).await;
+        daemon.recorded(shop.anvil.height().await).await;
+        std::fs::write(&armed, format!("commit.{place} SIGTERM")).expect("armed");
+        shop.pay(address, 100 * USDT).await;
+        shop.anvil.mine(1).await;
+        let (code, heard) = daemon.ended().await;
+        let told = heard.iter().position(|line| line.message() == "told to stop at a point");
+        let heard: Vec<String> = heard.iter().map(ToString::to_string).collect();
+        assert!(code == Some(0) && told.is_some(), "{place}: {code:?}\n{}", heard.join("\n"));
+        assert_eq!(deposits(&shop.show(place).await).len(), 1, "{place}");
+        due.push((place, "10000.00"));
+    }
+    let mut daemon = shop.daemon();
+    shop.settle(&mut daemon).await;
+    daemon.stop().await;
+    assert_told_once(&shop.audit(&due).await);
 }
 
 /// How many lines a daemon says from its start until the tip is recorded.

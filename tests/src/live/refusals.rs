@@ -1,5 +1,7 @@
 //! Nodes that are not what the config says: exit 2 and one line, before anything is recorded.
 
+use super::daemon::Daemon;
+use super::scripted::{BLOCKS, answer, scripted_node, scripted_nodes, started};
 use super::shop::{Engine, Shop, on_both_engines};
 
 on_both_engines!(a_node_that_is_not_what_the_config_says_is_refused);
@@ -31,6 +33,26 @@ async fn a_node_that_is_not_what_the_config_says_is_refused(engine: Engine) {
     let other = format!("chain_id = 31337\ngenesis = \"0x{:064}\"", 1);
     shop.write_config(&good.replace("chain_id = 31337", &other));
     assert_refused(&shop, "genesis").await;
+}
+
+/// Same chain id, same token, same decimals; no genesis in the config, so the books alone know.
+#[tokio::test]
+async fn a_chain_that_begins_otherwise_than_the_books_did_is_refused() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let (_chain, node) = scripted_node().await;
+    let (_other_chain, [other, _]) = scripted_nodes().await;
+    let mut daemon = started(folder.path(), &[&node], ["60s", "never"]).await;
+    daemon.recorded(BLOCKS).await;
+    daemon.stop().await;
+    let before = answer(folder.path(), &["chain", "show"]).await;
+    let path = folder.path().join("bursar.toml");
+    let config = std::fs::read_to_string(&path).expect("the config");
+    let elsewhere = config.replace(&node.http_url(), &other.http_url());
+    std::fs::write(&path, elsewhere).expect("the config");
+    let (code, heard) = Daemon::start(folder.path()).ended().await;
+    let last = heard.last().map(ToString::to_string).unwrap_or_default();
+    assert!(code == Some(2) && last.contains("genesis"), "{code:?} {last}");
+    assert_eq!(answer(folder.path(), &["chain", "show"]).await, before);
 }
 
 /// The daemon and a command end alike.

@@ -3,13 +3,11 @@
 //! In: a scripted node, since no real one fails on demand. Out: the marks in the events.
 //! Never: an alarm for what mends itself: a reorg between two requests looks just so.
 
-use std::path::Path;
-
 use alloy::primitives::Address;
-use lab::evm::{Chain, ChainSpec, Fault, Methods, Node, Tx};
-use store::{OpenMode, Store};
+use lab::evm::{Fault, Methods, Tx};
 
 use super::daemon::Daemon;
+use super::scripted::{marks, scripted_node, started};
 use crate::binary;
 
 /// How a turn that was not recorded is told.
@@ -19,7 +17,7 @@ const FAILED: &str = "this turn failed";
 async fn a_block_that_is_unreadable_for_a_moment_is_no_stall() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &node, ["60s", "never"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["60s", "never"]).await;
     daemon.recorded(12).await;
     node.fault(unknown_block(Some(1)));
     let block = chain.mine(vec![transfer()]);
@@ -33,7 +31,7 @@ async fn a_block_that_is_unreadable_for_a_moment_is_no_stall() {
 async fn a_block_that_stays_unreadable_is_a_stall_until_it_is_read() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &node, ["500ms", "never"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["500ms", "never"]).await;
     daemon.recorded(12).await;
     node.fault(unknown_block(None));
     let block = chain.mine(vec![transfer()]);
@@ -51,7 +49,7 @@ async fn a_block_that_stays_unreadable_is_a_stall_until_it_is_read() {
 async fn nodes_that_answer_and_stand_still_are_a_stall() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (_chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &node, ["60s", "1h"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["60s", "1h"]).await;
     daemon.said_times("chain.stalled", 1).await;
     daemon.stop().await;
     let shown = binary::run(folder.path(), &["chain", "show"]);
@@ -65,7 +63,7 @@ async fn nodes_that_answer_and_stand_still_are_a_stall() {
 async fn a_look_that_takes_long_is_a_stall_until_it_ends() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &node, ["500ms", "never"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["500ms", "never"]).await;
     daemon.recorded(12).await;
     node.fault(Fault::Hang { methods: Methods::only(&["eth_getLogs"]), times: None });
     let block = chain.mine(vec![transfer()]);
@@ -83,7 +81,7 @@ async fn a_look_that_takes_long_is_a_stall_until_it_ends() {
 async fn an_endpoint_that_is_wrong_for_a_moment_does_not_end_the_daemon() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &node, ["60s", "never"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["60s", "never"]).await;
     daemon.recorded(12).await;
     daemon.stop().await;
     let path = folder.path().join("bursar.toml");
@@ -108,21 +106,13 @@ async fn nodes_that_never_answered_are_a_stall_until_they_do() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (_chain, node) = scripted_node().await;
     node.stop().await;
-    let mut daemon = started(folder.path(), &node, ["500ms", "never"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["500ms", "never"]).await;
     daemon.said_times("no node yet", 5).await;
     assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
     node.restart().await.expect("up");
     daemon.recorded(12).await;
     daemon.stop().await;
     assert_eq!(marks(folder.path()).await, ["chain.stalled", "chain.recovered"]);
-}
-
-async fn scripted_node() -> (Chain, Node) {
-    let chain = Chain::new(ChainSpec::ethereum());
-    chain.finality_lag(4);
-    chain.mine_empty(12);
-    let node = Node::start(chain.clone()).await.expect("a node on loopback");
-    (chain, node)
 }
 
 /// What a node says of a block hash that a reorg has just taken out of its chain.
@@ -135,39 +125,4 @@ fn unknown_block(times: Option<u32>) -> Fault {
 /// Strangers among themselves: the block has to be read all the same.
 fn transfer() -> Tx {
     Tx::transfer(Address::repeat_byte(0xaa), Address::repeat_byte(0xbb), 7_000_000)
-}
-
-/// The daemon over fresh books, as patient as that with what is unreadable and with silence.
-async fn started(folder: &Path, node: &Node, patience: [&str; 2]) -> Daemon {
-    let [stalled_after, silent_after] = patience;
-    let ChainSpec { chain_id, token, .. } = ChainSpec::ethereum();
-    let (address, decimals, url) = (token.address, token.decimals, node.http_url());
-    let config = format!(
-        r#"
-[chains.ethereum]
-kind = "evm"
-chain_id = {chain_id}
-token = "{address}"
-decimals = {decimals}
-poll_interval = "100ms"
-stalled_after = "{stalled_after}"
-silent_after = "{silent_after}"
-
-[[chains.ethereum.endpoints]]
-url = "{url}"
-"#
-    );
-    std::fs::write(folder.join("bursar.toml"), config).expect("the config");
-    let migrated = binary::run(folder, &["migrate"]);
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-    Daemon::start(folder)
-}
-
-/// The events about the chain itself.
-async fn marks(folder: &Path) -> Vec<&'static str> {
-    let url = format!("sqlite:{}/bursar.db", folder.display());
-    let store = Store::open(&url, OpenMode::Use).await.expect("the books");
-    let events = store.events(0, 1_000).await.expect("events");
-    store.close().await;
-    events.iter().map(|event| event.kind.word()).filter(|kind| kind.starts_with("chain.")).collect()
 }

@@ -17,7 +17,8 @@ use crate::cli::Demo;
 use crate::error::Error;
 use crate::output::{Output, line, table};
 use crate::view::micro;
-use stage::Stage;
+use scenes::End;
+use stage::{Ended, Stage};
 
 /// Plays the demo.
 ///
@@ -43,23 +44,13 @@ pub async fn run(
         wanted = scenes::play(&mut stage, options.serve) => wanted?,
     };
     let (books, nodes) = stage.close().await?;
-    let mut wrong = Vec::new();
-    let mut ended = Vec::new();
-    for end in &wanted {
-        let dossier = books.order(end.order).await?;
-        if let Some(why) = end.differs(&dossier) {
-            wrong.push(format!("order {}: {why}", end.order));
-        }
-        ended.push(dossier);
-    }
-    let findings = books.store.verify().await?;
-    wrong.extend(findings.iter().map(|found| format!("ledger: {} {}", found.name, found.detail)));
+    let (ended, wrong) = judged(&books, &wanted).await?;
     if output.json {
         let orders: Vec<_> =
             ended.iter().map(|dossier| books.view.order_json(dossier, &[])).collect();
         output.print(&json!({ "orders": orders, "wrong": wrong }), String::new)?;
     } else {
-        line(&closing(&ended, &books.balances().await?, options.keep.as_deref()))?;
+        line(&closing(&ended, &wrong, &books.balances().await?, options.keep.as_deref()))?;
     }
     books.store.close().await;
     if options.serve && wrong.is_empty() {
@@ -68,6 +59,21 @@ pub async fn run(
     }
     nodes.stop().await;
     if wrong.is_empty() { Ok(()) } else { Err(Error::Failed(wrong.join("; "))) }
+}
+
+/// How the orders ended, and what is not as their script says or as the rules have it.
+async fn judged(books: &Ended, wanted: &[End]) -> Result<(Vec<Dossier>, Vec<String>), Error> {
+    let (mut ended, mut wrong) = (Vec::new(), Vec::new());
+    for end in wanted {
+        let dossier = books.order(end.order).await?;
+        if let Some(why) = end.differs(&dossier) {
+            wrong.push(format!("order {}: {why}", end.order));
+        }
+        ended.push(dossier);
+    }
+    let findings = books.store.verify().await?;
+    wrong.extend(findings.iter().map(|found| format!("ledger: {} {}", found.name, found.detail)));
+    Ok((ended, wrong))
 }
 
 fn empty_folder(folder: &Path) -> Result<PathBuf, Error> {
@@ -79,7 +85,12 @@ fn empty_folder(folder: &Path) -> Result<PathBuf, Error> {
     folder.canonicalize().map_err(failed)
 }
 
-fn closing(ended: &[Dossier], balances: &[(String, String, i128)], kept: Option<&Path>) -> String {
+fn closing(
+    ended: &[Dossier],
+    wrong: &[String],
+    balances: &[(String, String, i128)],
+    kept: Option<&Path>,
+) -> String {
     let rows: Vec<Vec<String>> = ended
         .iter()
         .map(|dossier| {
@@ -101,7 +112,11 @@ fn closing(ended: &[Dossier], balances: &[(String, String, i128)], kept: Option<
         .map(|(account, asset, net)| vec![account.clone(), asset.clone(), micro(*net)])
         .collect();
     text.push_str(&table(&["account", "asset", "balance"], &rows));
-    text.push_str("\nEvery journal balances, every order ended as its script says.\n\n");
+    if wrong.is_empty() {
+        text.push_str("\nEvery journal balances, every order ended as its script says.\n\n");
+    } else {
+        text.push_str(&format!("\nNot as the script says:\n  {}\n\n", wrong.join("\n  ")));
+    }
     if let Some(folder) = kept {
         let config = folder.join("bursar.toml");
         text.push_str(&format!(
@@ -121,4 +136,31 @@ fn closing(ended: &[Dossier], balances: &[(String, String, i128)], kept: Option<
          bursar run      starts the daemon\n",
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_order_that_ends_otherwise_is_named_and_no_success() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stage = Stage::set(folder.path(), true, true).await.unwrap();
+        let mut wanted = scenes::play(&mut stage, false).await.unwrap();
+        let (books, nodes) = stage.close().await.unwrap();
+        let told = async |wanted: &[End]| {
+            let (ended, wrong) = judged(&books, wanted).await.unwrap();
+            let text = closing(&ended, &wrong, &books.balances().await.unwrap(), None);
+            (wrong, text.contains("every order ended as its script says"))
+        };
+        assert_eq!(told(&wanted).await, (Vec::new(), true));
+        let (first, second) = (wanted[0].order, wanted[1].order);
+        (wanted[0].order, wanted[1].order) = (second, first);
+        let (wrong, well) = told(&wanted).await;
+        let named = [second, first].map(|order| format!("order {order}: "));
+        assert!(wrong.len() == 2 && !well, "{wrong:?}");
+        assert!(wrong.iter().zip(&named).all(|(why, named)| why.starts_with(named)), "{wrong:?}");
+        books.store.close().await;
+        nodes.stop().await;
+    }
 }

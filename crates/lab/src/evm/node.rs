@@ -145,6 +145,7 @@ impl Serve for Shared {
         let Incoming { method: Method::POST, body, .. } = incoming else {
             return Reply::only_posts();
         };
+        let _under_way = self.register.begins();
         self.register.post();
         match jsonrpc::parse(&body) {
             Err(refusal) => Reply::json(refusal),
