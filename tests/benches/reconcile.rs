@@ -92,19 +92,21 @@ async fn all(deposits: u64, block: u64) {
     println!("{filled} deposits on two chains of {blocks} blocks, load {}", load());
     let asked = || nodes.0.requests().total() + nodes.1.requests().total();
     let ports = [port(&nodes.0.http_url()), port(&nodes.1.url()), blocks.to_string()];
+    let mut floor = None;
     for (name, part) in [("bodies dropped", FLOOR), ("reconcile", RECONCILE), ("verify", VERIFY)] {
-        measured(name, part, folder.path(), &ports, &asked).await;
+        let took = measured(name, part, folder.path(), &ports, &asked).await;
+        println!("{:15} {:>6.1} x the bodies", "", took / *floor.get_or_insert(took));
     }
 }
 
-/// Runs a part in a process of its own.
+/// Runs a part in a process of its own; how long it took, in seconds.
 async fn measured(
     name: &str,
     part: u64,
     folder: &Path,
     ports: &[String; 3],
     asked: &impl Fn() -> u64,
-) {
+) -> f64 {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command.args(["--part", &part.to_string()]);
@@ -134,6 +136,7 @@ async fn measured(
         last - before,
         told.lines().last().unwrap_or_default()
     );
+    whole.as_secs_f64()
 }
 
 /// Every body that a reconciliation asks for but the balances, read and dropped.

@@ -329,7 +329,7 @@ mod tests {
         let changed = |at: usize, c: char| {
             let mut text = good.to_owned();
             text.replace_range(at..=at, &c.to_string());
-            (text, at + 1)
+            (text, at.saturating_add(1))
         };
         let all = (from..good.len()).flat_map(|at| alphabet.chars().map(move |c| (at, c)));
         all.map(|(at, c)| changed(at, c)).filter(|(text, _)| text != good).collect()

@@ -21,8 +21,8 @@ macro_rules! point {
 #[inline(always)]
 pub const fn reach(_: &'static str) {}
 
-/// Stops for ever where a test waits for the process here, or tells it to stop. The file is read each time, so that a
-/// process that runs can be told where it is to end.
+/// Stops for ever where a test waits for the process here, or tells it to stop. The file is read
+/// each time, so that a process that runs can be told where it is to end.
 #[cfg(all(feature = "points", debug_assertions))]
 pub fn reach(name: &'static str) {
     let Some(file) = std::env::var_os("BURSAR_POINT") else { return };

@@ -41,16 +41,20 @@ fn run(mut world: World, steps: u64) -> Result<End, Failure> {
     Ok(End { mutated: world.mutated, memory: world.memory, marks: world.marks })
 }
 
-/// A history in which everything is looked at after some steps, as its seed has it: after each of
-/// every so many histories, so that nothing hides behind what a step says it changed.
+/// A history in which everything is looked at after each of its first steps, and then after some.
+/// Of every so many histories one is looked at from the first row on after every step, so that
+/// nothing hides behind what a step says it changed.
 fn looked_at(seed: u64) -> World {
     let mut world = World::capped(seed);
+    world.attentive = ATTENTIVE;
     if setting("BURSAR_MODEL_WHOLE").is_some() || seed % WHOLE_SEEDS == WHOLE_SEEDS - 1 {
         world.gaze = Gaze::Every(1);
     }
     world
 }
 
+/// Steps of a history that are each followed by a look at everything.
+const ATTENTIVE: u64 = 500;
 /// Of so many histories one is looked at whole after every step.
 const WHOLE_SEEDS: u64 = 500;
 

@@ -82,6 +82,8 @@ pub(crate) struct World {
     pub(crate) past: Past,
     /// When all of the books is looked at, and not what a step changed alone.
     pub(crate) gaze: Gaze,
+    /// The first so many steps are each followed by a look at everything.
+    pub(crate) attentive: u64,
     steps: u64,
     /// Scans of an earlier moment.
     pub(crate) stale: Vec<Scan>,
@@ -153,6 +155,7 @@ impl World {
             overshot: None,
             past: Past::from(memory.clone()),
             gaze: Gaze::Every(WHOLE),
+            attentive: 0,
             steps: 0,
             memory,
             chains,
@@ -351,7 +354,7 @@ impl World {
             Gaze::Steps => self.check_news(update, changes),
             Gaze::Every(steps) => {
                 self.check_news(update, changes)?;
-                if self.steps.is_multiple_of(steps) {
+                if self.steps <= self.attentive || self.steps.is_multiple_of(steps) {
                     self.look_at_all(None, false)
                 } else {
                     Ok(())

@@ -3,8 +3,6 @@
 //! In: names of what is there already, commands that fail halfway. Out: what lies in the folder.
 //! Never: half of a file. Why: what was named by mistake may be the database.
 
-use std::time::Duration;
-
 use alloy::primitives::Address as Account;
 use lab::evm::Fault;
 use serde_json::Value;
@@ -148,7 +146,7 @@ async fn what_was_repaired_is_told_where_the_report_cannot_be_kept() {
     let running = tokio::spawn(async move { Command::from(command).output().await });
     while !counter.path("reports/deposits.csv.partial").exists() {
         assert!(!running.is_finished(), "it writes its files at the end only");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
     }
     std::fs::remove_dir_all(counter.path("reports")).expect("removed");
     let ended = running.await.expect("joined").expect("bursar runs");

@@ -1,7 +1,5 @@
 //! Far below the tip: windows in flight, mainnet's load, one block a time where it must be.
 
-use std::time::Instant;
-
 use lab::tron::{Asker, Chain, Fault, Limit, Paths, Spoil, Tx};
 
 use super::rig::{Follower, account, chain, grid, node, noise, pay, seen, traffic};
@@ -106,20 +104,16 @@ fn busy_block(chain: &Chain, height: u64) {
     chain.mine(txs);
 }
 
-/// The same load as mainnet's, twenty times as fast: 150 ms a block on what this machine has.
+/// As many transactions a block as mainnet has. How fast, `cargo bench --bench tron` says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mainnets_load_is_caught_up_with_fast_enough() {
+async fn mainnets_load_is_caught_up_with() {
     let chain = chain();
     let node = node(&chain).await;
     const BLOCKS: u64 = 60;
     (1..=BLOCKS).for_each(|height| busy_block(&chain, height));
     chain.mine_empty(20);
     let mut follower = Follower::new(&[&node]).await;
-    let began = Instant::now();
     follower.catch_up().await;
-    let took = began.elapsed();
     let expected: Vec<_> = (1..=BLOCKS).map(|height| seen(height, 4, height)).collect();
     assert_eq!(follower.seen(), expected);
-    let each = took.as_millis() / u128::from(BLOCKS);
-    println!("{BLOCKS} blocks of 600 transactions in {took:?}: {each} ms each, node included");
 }
