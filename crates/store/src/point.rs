@@ -2,11 +2,14 @@
 //!
 //! In: `BURSAR_POINT`, the path of a file that holds the name of a place. Out: where the process
 //! comes to it, it says so in its log and does nothing more; with `SIGTERM` behind the name it
-//! sends that to itself, once, and goes on.
+//! sends that to itself, once, and goes on when the file is gone.
 //! Never: a part of what is released: without the feature `points`, and in an optimised program
 //! even with it, a place is nothing at all.
 //! Why: a process may die between any two instructions, and the few between two things that last
 //! are those that a random moment rarely meets.
+
+#[cfg(all(feature = "points", debug_assertions))]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Names a place between two things that last.
 #[macro_export]
@@ -21,6 +24,10 @@ macro_rules! point {
 #[inline(always)]
 pub const fn reach(_: &'static str) {}
 
+/// Whether this process has told itself to stop.
+#[cfg(all(feature = "points", debug_assertions))]
+static TOLD: AtomicBool = AtomicBool::new(false);
+
 /// Stops for ever where a test waits for the process here, or tells it to stop. The file is read
 /// each time, so that a process that runs can be told where it is to end.
 #[cfg(all(feature = "points", debug_assertions))]
@@ -33,10 +40,12 @@ pub fn reach(name: &'static str) {
             std::thread::park();
         }
     }
-    if armed.trim().strip_suffix(" SIGTERM") == Some(name) {
-        tracing::warn!(point = name, "told to stop at a point");
-        let _ = std::fs::remove_file(file);
+    if armed.trim().strip_suffix(" SIGTERM") == Some(name) && !TOLD.swap(true, Ordering::AcqRel) {
         let process = std::process::id().to_string();
-        let _ = std::process::Command::new("kill").args(["-TERM", &process]).status();
+        let sent = std::process::Command::new("kill").args(["-TERM", &process]).status();
+        tracing::info!(point = name, ?sent, "told to stop at a point");
+        while std::path::Path::new(&file).exists() {
+            std::thread::yield_now();
+        }
     }
 }

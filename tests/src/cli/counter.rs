@@ -30,7 +30,7 @@ pub(super) const KEY: &str = "k3y0f7he0perat0r";
 /// An account without a coin on the node; its phrase is in every tutorial.
 pub(super) const XPUB: &str = "xpub6BuRy7ZmkGfP2RWhoor1kWB1w9DvrtmJbFBvnC1bQ4SB5NbCHTyQYCJSXZtxDbFyHTmC7wkU2he3nYYdpZ3Vf6qUAkXSnL6RPif4BDtDEKr";
 /// Longest wait for anything a command is to say or do; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 /// Blocks that are there before anything happens.
 const BLOCKS: u64 = 20;
 

@@ -8,7 +8,7 @@ use lab::evm::Fault;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::counter::{Counter, pay};
+use super::counter::{Counter, PATIENCE, pay};
 use crate::binary;
 
 const EXPORT: [&str; 4] = ["ledger", "export", "--format=csv", "--out"];
@@ -144,10 +144,13 @@ async fn what_was_repaired_is_told_where_the_report_cannot_be_kept() {
     let mut command = binary::command(counter.folder.path());
     command.args(["--json", "reconcile", "--repair", "--out", "reports"]);
     let running = tokio::spawn(async move { Command::from(command).output().await });
-    while !counter.path("reports/deposits.csv.partial").exists() {
-        assert!(!running.is_finished(), "it writes its files at the end only");
-        tokio::task::yield_now().await;
-    }
+    let begun = async {
+        while !counter.path("reports/deposits.csv.partial").exists() {
+            assert!(!running.is_finished(), "it writes its files at the end only");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, begun).await.expect("it writes its files");
     std::fs::remove_dir_all(counter.path("reports")).expect("removed");
     let ended = running.await.expect("joined").expect("bursar runs");
     let report: Value = serde_json::from_slice(&ended.stdout).expect("a report");

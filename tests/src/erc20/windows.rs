@@ -91,11 +91,12 @@ async fn windows_are_read_several_at_once_and_no_more_than_the_config_says() {
     for in_flight in [4, 6] {
         let chain = chain();
         let node = node(&chain).await;
-        let paid = traffic(&chain, 500);
-        chain.finalize(500);
+        let paid = traffic(&chain, 100);
+        chain.finalize(100);
         // An answer that takes its time lets as many requests gather as ever will.
         node.fault(Fault::Delay { ms: 5 });
-        let mut follower = Follower::with(Config { in_flight, ..config(&[node.http_url()]) }).await;
+        let config = Config { in_flight, window: 10, ..config(&[node.http_url()]) };
+        let mut follower = Follower::with(config).await;
         follower.catch_up().await;
         assert_eq!(follower.seen(), paid);
         assert_eq!(node.requests().most_at_once, u64::try_from(in_flight).unwrap());

@@ -10,10 +10,9 @@ use bursar::clock::Clock;
 use lab::evm::{Chain, ChainSpec, Node};
 use serde_json::Value;
 use store::{OpenMode, Store};
-use tokio::process::Command;
 
 use super::daemon::Daemon;
-use super::shop::FRESH;
+use super::shop::{FRESH, run};
 use crate::binary;
 
 /// Blocks that are there before anything happens.
@@ -82,13 +81,11 @@ xpub = "{FRESH}"
     Daemon::start(folder)
 }
 
-/// What a command answers with `--json`. The nodes are in this process, which must not wait for it.
+/// What a command answers with `--json`.
 pub(crate) async fn answer(folder: &Path, arguments: &[&str]) -> Value {
-    let mut command = Command::from(binary::command(folder));
-    let said = command.arg("--json").args(arguments).output().await.expect("bursar runs");
-    let told = String::from_utf8_lossy(&said.stderr);
-    assert!(said.status.success(), "{arguments:?}: {told}");
-    serde_json::from_slice(&said.stdout).expect("JSON")
+    let (code, out, err) = run(folder, arguments).await;
+    assert_eq!(code, Some(0), "{arguments:?}: {err}");
+    serde_json::from_str(&out).expect("JSON")
 }
 
 /// The events about the chain itself.

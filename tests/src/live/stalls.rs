@@ -31,7 +31,7 @@ async fn a_block_that_is_unreadable_for_a_moment_is_no_stall() {
 async fn a_block_that_stays_unreadable_is_a_stall_until_it_is_read() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &[&node], ["500ms", "never"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["1500ms", "never"]).await;
     daemon.recorded(12).await;
     node.fault(unknown_block(None));
     let block = chain.mine(vec![transfer()]);

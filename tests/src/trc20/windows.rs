@@ -104,7 +104,7 @@ fn busy_block(chain: &Chain, height: u64) {
     chain.mine(txs);
 }
 
-/// As many transactions a block as mainnet has. How fast, `cargo bench --bench tron` says.
+/// As many transactions a block as mainnet has. How fast, `cargo bench -p tests --bench tron` says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mainnets_load_is_caught_up_with() {
     let chain = chain();

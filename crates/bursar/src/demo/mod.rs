@@ -58,6 +58,10 @@ pub async fn run(
         let _ = stopped.wait_for(|stopped| *stopped).await;
     }
     nodes.stop().await;
+    verdict(&wrong)
+}
+
+fn verdict(wrong: &[String]) -> Result<(), Error> {
     if wrong.is_empty() { Ok(()) } else { Err(Error::Failed(wrong.join("; "))) }
 }
 
@@ -151,6 +155,8 @@ mod tests {
         let told = async |wanted: &[End]| {
             let (ended, wrong) = judged(&books, wanted).await.unwrap();
             let text = closing(&ended, &wrong, &books.balances().await.unwrap(), None);
+            assert!(wrong.iter().all(|why| text.contains(why)), "{text}");
+            assert_eq!(verdict(&wrong).is_ok(), wrong.is_empty());
             (wrong, text.contains("every order ended as its script says"))
         };
         assert_eq!(told(&wanted).await, (Vec::new(), true));
