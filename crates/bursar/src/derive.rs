@@ -151,6 +151,8 @@ fn refuse_secrets(text: &str) -> Result<(), KeyError> {
 
 #[cfg(test)]
 mod tests {
+    use payments::address::Spelling;
+
     use super::*;
 
     // BIP44 account keys of the public test phrases; computed facts.
@@ -165,6 +167,43 @@ mod tests {
         let account = Account::parse(TRON).unwrap();
         assert_eq!(account.address(0).unwrap().tron(), "TWer2Ygk5TEheHp3TPuYeqxmB6SsGZmaL6");
         assert_eq!(account.address(LAST_INDEX + 1), Err(KeyError::Index(LAST_INDEX + 1)));
+    }
+
+    /// The recordings are not part of the repository.
+    #[test]
+    fn recorded_accounts_and_addresses_are_as_recorded() {
+        let Some(folder) = std::env::var_os("BURSAR_RECORDINGS") else { return };
+        let read = |name: &str| -> serde_json::Value {
+            let path = std::path::Path::new(&folder).join("vectors").join(name);
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+        };
+        let texts = |value: &serde_json::Value| -> Vec<String> {
+            let list = value.as_array().unwrap().iter();
+            list.map(|text| text.as_str().unwrap().to_owned()).collect()
+        };
+        let accounts = read("bip44_watch_only.json");
+        let mut derived = 0;
+        for (of, spelling) in [("eth", Spelling::Evm), ("tron", Spelling::Tron)] {
+            for recorded in accounts.as_object().unwrap().values().filter_map(|all| all.get(of)) {
+                let account = Account::parse(recorded["account_xpub"].as_str().unwrap()).unwrap();
+                let wanted = texts(&recorded["addresses_external_0_9"]);
+                let address = |index| account.address(index).unwrap().spell(spelling);
+                assert_eq!((0..10).map(address).collect::<Vec<_>>(), wanted, "{of}");
+                derived += wanted.len();
+            }
+        }
+        assert!(derived >= 40, "{derived} addresses");
+        let addresses = read("addresses.json");
+        for text in texts(&addresses["eip55_valid"]) {
+            assert_eq!(Address::parse(&text).unwrap().evm(), text);
+        }
+        for pair in addresses["tron_base58check"].as_array().unwrap() {
+            let address = Address::parse(pair["base58"].as_str().unwrap()).unwrap();
+            assert_eq!(format!("41{}", lower_hex(&address.0)), pair["hex41"].as_str().unwrap());
+        }
+        for text in texts(&addresses["tron_invalid_checksum"]) {
+            assert!(Address::parse(&text).is_err(), "{text}");
+        }
     }
 
     #[test]
