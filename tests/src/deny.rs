@@ -5,11 +5,12 @@
 //! Why: a rule nobody checks is a wish, and a crate comes in with another one's update.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use spdx::{Expression, ParseMode};
 use toml::{Table, Value};
+
+use crate::tidy::top;
 
 /// The one source of crates, as cargo writes it.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -30,7 +31,7 @@ fn every_license_is_allowed_and_no_crate_is_banned() {
 
 #[test]
 fn every_crate_comes_from_where_all_do() {
-    let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("the lock");
+    let lock = std::fs::read_to_string(top().join("Cargo.lock")).expect("the lock");
     let lock: Table = toml::from_str(&lock).expect("TOML");
     let packages = lock["package"].as_array().expect("packages");
     let sources: BTreeSet<&str> =
@@ -81,7 +82,7 @@ fn built(target: &str) -> Vec<String> {
     let mut command = Command::new(cargo);
     command.args(["tree", "--workspace", "--locked", "--edges", "normal,build,dev"]);
     command.args(["--prefix", "none", "--format", "{p}|{l}|", "--target", target]);
-    let told = command.current_dir(root()).output().expect("cargo runs");
+    let told = command.current_dir(top()).output().expect("cargo runs");
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     let told = String::from_utf8(told.stdout).expect("UTF-8");
     // Behind the last bar cargo says that a crate was listed before.
@@ -91,7 +92,7 @@ fn built(target: &str) -> Vec<String> {
 }
 
 fn rules() -> Table {
-    let text = std::fs::read_to_string(root().join(".deny.toml")).expect("the rules");
+    let text = std::fs::read_to_string(top().join(".deny.toml")).expect("the rules");
     toml::from_str(&text).expect("TOML")
 }
 
@@ -103,8 +104,4 @@ fn list(rules: &Table, table: &str, key: &str) -> Vec<String> {
         name.expect("a name").to_owned()
     };
     entries.iter().map(name).collect()
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use lab::evm::{Fault, Methods, Node};
+use lab::evm::{Fault, Node};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -46,13 +46,7 @@ async fn it_rings_for_new_blocks_and_again_after_a_cut() {
 async fn it_rings_for_the_tokens_logs_where_no_heads_are_pushed() {
     let chain = chain();
     let node = node(&chain).await;
-    let body = r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32601,"message":"no newHeads here"}}"#;
-    node.fault(Fault::Error {
-        methods: Methods::only(&["eth_subscribe"]),
-        http_status: 200,
-        body: body.to_owned(),
-        times: Some(1),
-    });
+    node.fault(Fault::lacks(&["eth_subscribe"], Some(1)));
     let follower = Follower::with(config(&[node.http_url(), node.ws_url()])).await;
     let bell = follower.source.doorbell();
     timeout(PATIENCE, bell.rung()).await.unwrap();

@@ -9,10 +9,6 @@ use lab::evm::{BeyondTip, Fault, ForgeLog, LogSpec, Methods, Node, Tx};
 
 use super::rig::{Follower, account, at, chain, config, node, noise, pay, seen, traffic};
 
-/// What a node says of a method that it does not have.
-const NO_METHOD: &str =
-    r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32601,"message":"the method does not exist"}}"#;
-
 /// How often an endpoint was caught.
 fn caught(follower: &Follower, endpoint: usize) -> u64 {
     follower.source.health()[endpoint].failed
@@ -57,12 +53,8 @@ async fn where_nobody_proves_receipts_another_nodes_logs_end_the_silence() {
         let paid = traffic(&chain, 12);
         chain.finalize(finalized);
         for node in [&liar, &honest] {
-            node.fault(Fault::Error {
-                methods: Methods::only(&["eth_getBlockReceipts", "eth_getTransactionReceipt"]),
-                http_status: 200,
-                body: NO_METHOD.to_owned(),
-                times: None,
-            });
+            let receipts = ["eth_getBlockReceipts", "eth_getTransactionReceipt"];
+            node.fault(Fault::lacks(&receipts, None));
         }
         liar.fault(Fault::EmptyLogs { heights: 10..=10 });
         let mut config = config(&[liar.http_url(), honest.http_url()]);

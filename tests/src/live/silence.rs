@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use alloy::primitives::Address;
-use lab::evm::{Chain, Fault, Methods, Node, Tx};
+use lab::evm::{Chain, Fault, Node, Tx};
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
@@ -82,15 +82,7 @@ async fn paid(
     let address: Address = text(&made["address"]).parse().expect("an address");
     let height = BLOCKS + 1;
     liar.fault(Fault::EmptyLogs { heights: height..=height });
-    let unknown = json!({"jsonrpc": "2.0", "id": "$ID", "error": {
-        "code": -32601, "message": "the method does not exist"
-    }});
-    liar.fault(Fault::Error {
-        methods: Methods::only(&["eth_getBlockReceipts", "eth_getTransactionReceipt"]),
-        http_status: 200,
-        body: unknown.to_string().replace("\"$ID\"", "$ID"),
-        times: None,
-    });
+    liar.fault(Fault::lacks(&["eth_getBlockReceipts", "eth_getTransactionReceipt"], None));
     let pay = vec![Tx::transfer(Address::repeat_byte(0xaa), address, DUE)];
     if comes == Comes::Now {
         assert_eq!(chain.mine(pay).height, height);

@@ -7,7 +7,7 @@ use alloy::primitives::Address;
 use lab::evm::{Fault, Methods, Tx};
 
 use super::daemon::Daemon;
-use super::scripted::{marks, scripted_node, started};
+use super::scripted::{BLOCKS, marks, scripted_node, started};
 use crate::binary;
 
 /// How a turn that was not recorded is told.
@@ -18,7 +18,7 @@ async fn a_block_that_is_unreadable_for_a_moment_is_no_stall() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
     let mut daemon = started(folder.path(), &[&node], ["60s", "never"]).await;
-    daemon.recorded(12).await;
+    daemon.recorded(BLOCKS).await;
     node.fault(unknown_block(Some(1)));
     let block = chain.mine(vec![transfer()]);
     daemon.said_times(FAILED, 1).await;
@@ -32,7 +32,7 @@ async fn a_block_that_stays_unreadable_is_a_stall_until_it_is_read() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
     let mut daemon = started(folder.path(), &[&node], ["1500ms", "never"]).await;
-    daemon.recorded(12).await;
+    daemon.recorded(BLOCKS).await;
     node.fault(unknown_block(None));
     let block = chain.mine(vec![transfer()]);
     // The waits between them grow: together they are longer than what is patiently borne.
@@ -64,7 +64,7 @@ async fn a_look_that_takes_long_is_a_stall_until_it_ends() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
     let mut daemon = started(folder.path(), &[&node], ["500ms", "never"]).await;
-    daemon.recorded(12).await;
+    daemon.recorded(BLOCKS).await;
     node.fault(Fault::Hang { methods: Methods::only(&["eth_getLogs"]), times: None });
     let block = chain.mine(vec![transfer()]);
     daemon.said_times("this look takes long, and goes on", 1).await;
@@ -82,7 +82,7 @@ async fn an_endpoint_that_is_wrong_for_a_moment_does_not_end_the_daemon() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
     let mut daemon = started(folder.path(), &[&node], ["60s", "never"]).await;
-    daemon.recorded(12).await;
+    daemon.recorded(BLOCKS).await;
     daemon.stop().await;
     let path = folder.path().join("bursar.toml");
     let config = std::fs::read_to_string(&path).expect("the config");
@@ -110,7 +110,7 @@ async fn nodes_that_never_answered_are_a_stall_until_they_do() {
     daemon.said_times("no node yet", 5).await;
     assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
     node.restart().await.expect("up");
-    daemon.recorded(12).await;
+    daemon.recorded(BLOCKS).await;
     daemon.stop().await;
     assert_eq!(marks(folder.path()).await, ["chain.stalled", "chain.recovered"]);
 }

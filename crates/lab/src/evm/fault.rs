@@ -137,6 +137,14 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The node does not have these methods, and says so as JSON-RPC 2.0 has it (-32601).
+    #[must_use]
+    pub fn lacks(methods: &[&str], times: Option<u32>) -> Self {
+        let error = r#"{"code":-32601,"message":"the method does not exist"}"#;
+        let body = format!(r#"{{"jsonrpc":"2.0","id":$ID,"error":{error}}}"#);
+        Self::Error { methods: Methods::only(methods), http_status: 200, body, times }
+    }
+
     /// Whether a batch of so many calls is too large.
     pub(crate) fn refuses(&self, batch: usize) -> bool {
         matches!(self, Self::BatchLimit { calls } if batch > *calls)
