@@ -54,19 +54,20 @@ async fn killed_at_any_moment_it_credits_once(engine: Engine) {
 }
 
 /// SIGTERM at each place of a commit that a payment comes to, noticed before the commit goes on:
-/// what was being written is written whole.
+/// what was being written is written whole. The payment is there before the daemon is: its first
+/// commit has it, where one that runs may first write what has become final.
 async fn told_to_stop_inside_a_commit_it_finishes_it(engine: Engine) {
     let shop = Shop::with(Setup { confirmations: 1, ..Setup::new(engine) }).await;
     let armed = shop.folder.path().join("armed");
+    // It watches from the block on that it has seen first.
+    shop.watching().await.stop().await;
     let mut due = Vec::new();
     for place in PLACES {
         let address = shop.order(place, "100").await;
-        let mut daemon = Daemon::armed(shop.folder.path(), &["run"], &armed);
-        shop.anvil.mine(1).await;
-        daemon.recorded(shop.anvil.height().await).await;
-        std::fs::write(&armed, format!("commit.{place} SIGTERM")).expect("armed");
         shop.pay(address, 100 * USDT).await;
         shop.anvil.mine(1).await;
+        std::fs::write(&armed, format!("commit.{place} SIGTERM")).expect("armed");
+        let mut daemon = Daemon::armed(shop.folder.path(), &["run"], &armed);
         daemon.said_times("told to stop: finishing what is being written", 1).await;
         std::fs::remove_file(&armed).expect("it goes on");
         let (code, _) = daemon.ended().await;
