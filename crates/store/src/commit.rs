@@ -76,7 +76,7 @@ impl Store {
                 Ok(committed)
             }
             Err(error) => {
-                transaction.take_back().await;
+                transaction.take_back(&error).await;
                 Err(error)
             }
         }

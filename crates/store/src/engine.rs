@@ -32,6 +32,11 @@ const BUSY_TIMEOUT: u64 = 10_000;
 const PATIENCE_SQLITE: Duration = Duration::from_secs(30);
 /// A server may be away: whoever waits for it is told soon, and asks again or does not.
 const PATIENCE_POSTGRES: Duration = Duration::from_secs(5);
+/// How long a server may be silent over one statement of a commit, or of what it is decided by. It
+/// may have died after it took the question: TCP says nothing of that, for hours or for ever.
+const SILENCE: Duration = Duration::from_secs(60);
+/// The same over any other statement: one that goes over large books takes its time.
+const LONG_SILENCE: Duration = Duration::from_secs(600);
 /// Readers beside the one writer on SQLite; on PostgreSQL those that commit, and as many others.
 pub(crate) const CONNECTIONS: u32 = 6;
 
@@ -89,8 +94,12 @@ impl Engine {
         match self {
             // Takes the one write lock now: a reader that becomes a writer would have to fail.
             Self::Sqlite => "BEGIN IMMEDIATE",
-            // Every commit updates the one row of `counters` first, which is the lock.
-            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            // Every commit updates the one row of `counters` first, which is the lock. One whose
+            // process is gone, or cut off, gives it back after a minute, and not when TCP knows.
+            Self::Postgres => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED; \
+                 SET LOCAL idle_in_transaction_session_timeout = 60000"
+            }
         }
     }
 
@@ -136,8 +145,8 @@ impl Pools {
             Engine::Postgres => {
                 // A pool tries a refused connection again for as long as it may wait; the first
                 // one tells at once.
-                let reached = timeout(PATIENCE_POSTGRES, options.connect()).await;
-                reached.map_err(|_| silence())??.close().await?;
+                let reached = within(PATIENCE_POSTGRES, options.connect()).await;
+                reached?.close().await?;
                 let writer = pool(engine, CONNECTIONS).connect_with(options.clone()).await?;
                 let commits = Commits::at(engine, &options)?;
                 Ok(Self { commits, reader: writer.clone(), writer })
@@ -146,10 +155,38 @@ impl Pools {
     }
 }
 
-/// What is said of a server that takes a connection and then says nothing.
-fn silence() -> sqlx::Error {
-    let why = format!("no answer within {} s", PATIENCE_POSTGRES.as_secs());
-    std::io::Error::new(std::io::ErrorKind::TimedOut, why).into()
+/// Waits for a server's answer for so long at most.
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Error> {
+    match timeout(patience, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => {
+            let why = format!("no answer within {} s", patience.as_secs());
+            let why = std::io::Error::new(std::io::ErrorKind::TimedOut, why);
+            Err(Error::Unavailable(why.into()))
+        }
+    }
+}
+
+/// Waits for PostgreSQL's answer to a statement of a commit, or of what it is decided by. Where
+/// there is none the connection is not to be used again.
+pub(crate) async fn heard<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Error> {
+    within(SILENCE, answer).await
+}
+
+/// Waits for the answer to any other statement; a file is never silent.
+pub(crate) async fn heard_of_any<T>(
+    engine: Engine,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Error> {
+    match engine {
+        Engine::Sqlite => Ok(answer.await?),
+        Engine::Postgres => within(LONG_SILENCE, answer).await,
+    }
 }
 
 fn with_mode(engine: Engine, url: &str, create: bool) -> String {

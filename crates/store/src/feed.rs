@@ -10,7 +10,7 @@ use sqlx::SqlStr;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, heard};
 use crate::error::Error;
 use crate::sql::{Binds, Bulk, Link, Ready, Texts, chunks};
 use crate::wire::Driver;
@@ -132,13 +132,15 @@ impl Supply {
         let mut copy = link.wire.copy(text).await?;
         let sent = loop {
             match self.0.recv().await {
-                Some(Ok(Piece::Lines(lines))) => copy.send(lines).await?,
+                Some(Ok(Piece::Lines(lines))) => {
+                    heard(copy.send(lines)).await?;
+                }
                 Some(Ok(Piece::EndOfCopy)) => break Ok(()),
                 Some(Err(error)) => break Err(error),
                 None | Some(Ok(_)) => break Err(left_out()),
             };
         };
-        let written = copy.finish().await?;
+        let written = heard(copy.finish()).await?;
         sent.map(|()| written)
     }
 

@@ -125,7 +125,7 @@ impl Store {
     }
 
     fn link<'a>(&'a self, connection: &'a mut AnyConnection) -> Link<'a> {
-        self.link_to(Wire::Any(connection))
+        self.link_to(Wire::Any(connection, self.engine))
     }
 
     fn link_to<'a>(&'a self, wire: Wire<'a>) -> Link<'a> {

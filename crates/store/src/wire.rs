@@ -19,7 +19,7 @@ use sqlx::{
     Row, SqlStr, Sqlite, SqliteConnection, SqlitePool, Transaction, Type,
 };
 
-use crate::engine::{CONNECTIONS, Engine, pool};
+use crate::engine::{CONNECTIONS, Engine, heard, heard_of_any, pool};
 use crate::error::Error;
 
 /// Room for a field of a line, in bytes.
@@ -74,7 +74,7 @@ impl Commits {
             }
             Self::Postgres(pool) => {
                 let mut session = Session { connection: pool.acquire().await?, ended: false };
-                sqlx::raw_sql(begin).execute(&mut *session.connection).await?;
+                heard(sqlx::raw_sql(begin).execute(&mut *session.connection)).await?;
                 Ok(Committing::Postgres(session))
             }
         }
@@ -108,7 +108,7 @@ pub(crate) struct Session {
 
 impl Session {
     async fn end(mut self, how: &'static str) -> Result<(), Error> {
-        sqlx::raw_sql(how).execute(&mut *self.connection).await?;
+        heard(sqlx::raw_sql(how).execute(&mut *self.connection)).await?;
         self.ended = true;
         Ok(())
     }
@@ -138,10 +138,12 @@ impl Committing {
         Ok(())
     }
 
-    /// Takes everything back. Where that is refused the connection is not used again, which takes
-    /// it back as well.
-    pub(crate) async fn take_back(self) {
+    /// Takes everything back, after `error`. Where that is refused, or the server was silent, the
+    /// connection is not used again, which takes it back as well.
+    pub(crate) async fn take_back(self, error: &Error) {
+        let is_away = matches!(error, Error::Unavailable(_)) && !error.is_busy();
         let _ = match self {
+            Self::Postgres(_) if is_away => Ok(()),
             Self::Sqlite { transaction, .. } => transaction.rollback().await.map_err(Error::from),
             Self::Postgres(session) => session.end("ROLLBACK").await,
         };
@@ -153,7 +155,7 @@ pub(crate) type Copy<'a> = PgCopyIn<&'a mut PgConnection>;
 
 /// A connection on which statements are run.
 pub(crate) enum Wire<'a> {
-    Any(&'a mut AnyConnection),
+    Any(&'a mut AnyConnection, Engine),
     Sqlite(&'a mut SqliteConnection),
     Postgres(&'a mut PgConnection),
 }
@@ -169,7 +171,7 @@ pub(crate) enum Driver {
 impl Wire<'_> {
     pub(crate) const fn driver(&self) -> Driver {
         match self {
-            Self::Any(_) => Driver::Any,
+            Self::Any(..) => Driver::Any,
             Self::Sqlite(_) => Driver::Sqlite,
             Self::Postgres(_) => Driver::Postgres,
         }
@@ -178,14 +180,16 @@ impl Wire<'_> {
     /// Runs a statement. The number of rows that were changed.
     pub(crate) async fn execute(&mut self, text: SqlStr, bound: Bound) -> Result<u64, Error> {
         Ok(match (self, bound) {
-            (Self::Any(connection), Bound::Any(values)) => {
-                sqlx::query_with(text, values).execute(&mut **connection).await?.rows_affected()
+            (Self::Any(connection, engine), Bound::Any(values)) => {
+                let running = sqlx::query_with(text, values).execute(&mut **connection);
+                heard_of_any(*engine, running).await?.rows_affected()
             }
             (Self::Sqlite(connection), Bound::Sqlite(values)) => {
                 sqlx::query_with(text, values).execute(&mut **connection).await?.rows_affected()
             }
             (Self::Postgres(connection), Bound::Postgres(values)) => {
-                sqlx::query_with(text, values).execute(&mut **connection).await?.rows_affected()
+                let running = sqlx::query_with(text, values).execute(&mut **connection);
+                heard(running).await?.rows_affected()
             }
             _ => return Err(mismatched()),
         })
@@ -195,8 +199,8 @@ impl Wire<'_> {
     /// whole: every other way leaves an answer behind that sqlx does not count.
     pub(crate) async fn copy(&mut self, text: &SqlStr) -> Result<Copy<'_>, Error> {
         match self {
-            Self::Postgres(connection) => Ok(connection.copy_in_raw(text.as_str()).await?),
-            Self::Any(_) | Self::Sqlite(_) => Err(mismatched()),
+            Self::Postgres(connection) => heard(connection.copy_in_raw(text.as_str())).await,
+            Self::Any(..) | Self::Sqlite(_) => Err(mismatched()),
         }
     }
 
@@ -207,8 +211,9 @@ impl Wire<'_> {
         bound: Bound,
     ) -> Result<Option<String>, Error> {
         Ok(match (self, bound) {
-            (Self::Any(connection), Bound::Any(values)) => {
-                let row = sqlx::query_with(text, values).fetch_optional(&mut **connection).await?;
+            (Self::Any(connection, engine), Bound::Any(values)) => {
+                let asking = sqlx::query_with(text, values).fetch_optional(&mut **connection);
+                let row = heard_of_any(*engine, asking).await?;
                 row.map(|row| row.try_get(0)).transpose()?.flatten()
             }
             (Self::Sqlite(connection), Bound::Sqlite(values)) => {
@@ -216,7 +221,8 @@ impl Wire<'_> {
                 row.map(|row| row.try_get(0)).transpose()?.flatten()
             }
             (Self::Postgres(connection), Bound::Postgres(values)) => {
-                let row = sqlx::query_with(text, values).fetch_optional(&mut **connection).await?;
+                let asking = sqlx::query_with(text, values).fetch_optional(&mut **connection);
+                let row = heard(asking).await?;
                 row.map(|row| row.try_get(0)).transpose()?.flatten()
             }
             _ => return Err(mismatched()),

@@ -1,9 +1,10 @@
 //! A line to a node or a database that can be cut and mended: a relay on loopback.
 //!
 //! In: where a server listens. Out: a port that leads there while the line is whole.
-//! Never: a byte changed or delayed. Why: a daemon is cut off from a server that goes on.
+//! Never: a byte changed or delayed. Why: a daemon is cut off from a server that goes on, or hears
+//! nothing more of it.
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Proxy {
     port: u16,
     whole: watch::Sender<bool>,
+    hushed: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -57,12 +59,13 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let (whole, seen) = watch::channel(true);
+        let (hushed, heard) = watch::channel(false);
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(relay(near, far.clone(), seen.clone()));
+                tokio::spawn(relay(near, far.clone(), seen.clone(), heard.clone()));
             }
         });
-        Self { port, whole, task }
+        Self { port, whole, hushed, task }
     }
 
     pub(crate) fn http_url(&self) -> String {
@@ -78,6 +81,11 @@ impl Proxy {
         self.whole.send_replace(false);
     }
 
+    /// Leads nothing on any more, and ends no connection: each end believes in the other.
+    pub(crate) fn hush(&self) {
+        self.hushed.send_replace(true);
+    }
+
     pub(crate) fn mend(&self) {
         self.whole.send_replace(true);
     }
@@ -90,23 +98,42 @@ impl Proxy {
 }
 
 /// Leads one connection on until either side, or a cut, ends it.
-async fn relay(mut near: TcpStream, far: Far, mut whole: watch::Receiver<bool>) {
+async fn relay(
+    near: TcpStream,
+    far: Far,
+    mut whole: watch::Receiver<bool>,
+    hushed: watch::Receiver<bool>,
+) {
     if !*whole.borrow_and_update() {
         return;
     }
-    let led = async {
-        match far {
-            Far::Tcp(authority) => {
-                copy_bidirectional(&mut near, &mut TcpStream::connect(authority).await?).await
-            }
-            Far::Unix(path) => {
-                copy_bidirectional(&mut near, &mut UnixStream::connect(path).await?).await
-            }
+    // Whoever cannot be led anywhere is let go.
+    match far {
+        Far::Tcp(authority) => {
+            let Ok(far) = TcpStream::connect(authority).await else { return };
+            lead(near, far, whole, hushed).await;
         }
-    };
+        Far::Unix(path) => {
+            let Ok(far) = UnixStream::connect(path).await else { return };
+            lead(near, far, whole, hushed).await;
+        }
+    }
+}
+
+async fn lead(
+    mut near: TcpStream,
+    mut far: impl AsyncRead + AsyncWrite + Unpin,
+    mut whole: watch::Receiver<bool>,
+    mut hushed: watch::Receiver<bool>,
+) {
     // Any change means a cut, even one mended already. Why a line ended is its ends' to say.
-    tokio::select! {
-        _ = whole.changed() => {}
-        _ = led => {}
+    let is_held = tokio::select! {
+        biased;
+        _ = whole.changed() => false,
+        _ = hushed.wait_for(|hushed| *hushed) => true,
+        _ = copy_bidirectional(&mut near, &mut far) => false,
+    };
+    if is_held {
+        let _ = whole.changed().await;
     }
 }
