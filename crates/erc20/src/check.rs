@@ -244,7 +244,8 @@ async fn block(endpoint: &Endpoint, facts: &Facts, tag: &str) -> Result<Block, R
 
 async fn logs(endpoint: &Endpoint, facts: &Facts, tip: &Block) -> Result<(), Refusal> {
     let body = endpoint.logs(&facts.token.in_block(&tip.header.id.hash)).await?;
-    decode::logs(&body, &facts.token, std::slice::from_ref(tip), |_| Ok(()))?;
+    decode::logs(&body, &facts.token, std::slice::from_ref(tip), |_| Ok(()))
+        .map_err(|error| endpoint.refusal(error))?;
     Ok(())
 }
 

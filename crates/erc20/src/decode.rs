@@ -18,6 +18,7 @@ use payments::watch::WatchSet;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::header::first_line;
 use crate::hex;
 use crate::notice;
 use crate::token::{TRANSFER_TEXT, Token};
@@ -202,7 +203,7 @@ pub fn logs<'b>(
     match read.and_then(|seen| reader.end().map(|()| seen)) {
         Ok(true) => Ok(checker.counts),
         Ok(false) => Err(DecodeError::Garbled("neither a result nor an error".to_owned())),
-        Err(error) => Err(DecodeError::Garbled(garbled(&error))),
+        Err(error) => Err(DecodeError::Garbled(first_line(&error))),
     }
 }
 
@@ -227,11 +228,6 @@ pub fn matching(
         Ok(())
     })?;
     Ok(found)
-}
-
-/// The first line of a JSON error: the rest is an excerpt of the body.
-fn garbled(error: &sonic_rs::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// A log as nodes write it. An escaped character does not parse.

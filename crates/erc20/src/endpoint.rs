@@ -214,21 +214,24 @@ impl Endpoint {
         self.requests.fetch_add(u64::from(weight), Ordering::Relaxed);
         let asked = Instant::now();
         let answer = timeout(self.deadline, question).await;
-        let mut refusal = match answer {
+        Err(match answer {
             Ok(Ok(answer)) => {
                 self.state().latency = Some(asked.elapsed());
                 return Ok(answer);
             }
-            Ok(Err(error)) => Refusal::from(error),
+            Ok(Err(error)) => self.refusal(error),
             Err(_) => {
                 self.link.let_go();
                 let seconds = self.deadline.as_secs_f32();
                 Refusal::new(Class::Timeout, format!("no answer within {seconds} s"))
             }
-        };
-        // Some providers repeat the key in what they say.
-        refusal.why = self.location.hide_in(&refusal.why);
-        Err(refusal)
+        })
+    }
+
+    /// What is wrong with an answer. Some providers repeat the key in what they say.
+    pub(crate) fn refusal(&self, error: impl Into<Refusal>) -> Refusal {
+        let refusal = error.into();
+        Refusal { why: self.location.hide_in(&refusal.why), ..refusal }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

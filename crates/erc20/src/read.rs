@@ -307,7 +307,7 @@ async fn range(
     if read.is_err() {
         rows.truncate(before);
     }
-    Ok(read?)
+    read.map_err(|error| endpoint.refusal(error))
 }
 
 /// The blocks that had no log although their bloom says that there may be one.
@@ -331,6 +331,7 @@ pub(crate) async fn by_hash(
     decode::logs(&body, &facts.token, std::slice::from_ref(block), |log| {
         rows.push(Row { at, ..log.row()? });
         Ok(())
-    })?;
+    })
+    .map_err(|error| endpoint.refusal(error))?;
     Ok(rows)
 }
