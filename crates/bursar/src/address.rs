@@ -47,7 +47,7 @@ pub async fn next(
             let why = "is missing; give an xpub, or imported = true";
             Err(input(&format!("chains.{name}.addresses"), why))
         }
-        Some(AddressSource::Imported { high_water }) => {
+        Some(AddressSource::Imported { high_water, .. }) => {
             let path = high_water.clone();
             let open = tokio::task::spawn_blocking(move || Taken::open(&path));
             let taken = open.await.map_err(|why| Error::Failed(why.to_string()))??;

@@ -26,7 +26,7 @@ const AT_ONCE: u32 = 1024;
 pub async fn all(store: &Store, name: &ChainName, chain: &Chain) -> Result<u64, Error> {
     match &chain.addresses {
         None => Ok(0),
-        Some(AddressSource::Imported { high_water }) => {
+        Some(AddressSource::Imported { high_water, .. }) => {
             let shown: Vec<Address> = Taken::peek(high_water)?.into_iter().collect();
             let mut recalled = 0u64;
             for some in shown.chunks(usize::try_from(AT_ONCE).unwrap_or(usize::MAX)) {

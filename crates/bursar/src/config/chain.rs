@@ -4,7 +4,7 @@
 //! Never: an endpoint without a URL, a rule that can never be reached.
 //! Why: these are the fields that cost money when they are wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -299,11 +299,16 @@ fn read_addresses(
     let xpub = secret::read(&field, addresses.xpub.as_ref(), addresses.xpub_file.as_ref(), beside)?;
     let imported = addresses.imported.unwrap_or(false);
     let mark = addresses.high_water.clone();
+    if addresses.key_pairs.is_some() && !imported {
+        let field = format!("chains.{name}.addresses.key_pairs");
+        return Err(input(&field, "is said of imported addresses; give imported = true too"));
+    }
     let Some(xpub) = xpub else {
         // The list is one for all chains, and so is its mark.
         let mark = mark.unwrap_or_else(|| "bursar-imported.taken".to_owned());
         let high_water = beside.join(mark);
-        return Ok(imported.then_some(AddressSource::Imported { high_water }));
+        let key_pairs = addresses.key_pairs.unwrap_or(false);
+        return Ok(imported.then_some(AddressSource::Imported { high_water, key_pairs }));
     };
     if imported {
         return Err(input(&field, "give an xpub or imported = true, not both"));
@@ -311,29 +316,4 @@ fn read_addresses(
     let account = Account::parse(xpub.expose()).map_err(|why| input(&field, why))?;
     let mark = mark.unwrap_or_else(|| format!("bursar-{}.index", account.fingerprint()));
     Ok(Some(AddressSource::Account { account, high_water: beside.join(mark) }))
-}
-
-/// Refuses two marks for one supply of addresses: neither would know what the other chain gave,
-/// and a restored database would give it again. And one mark for two supplies.
-pub(super) fn one_mark_each(chains: &BTreeMap<ChainName, Chain>) -> Result<(), Error> {
-    let marked = chains.iter().filter_map(|(name, chain)| match chain.addresses.as_ref()? {
-        AddressSource::Account { account, high_water } => {
-            Some((name, account.fingerprint(), high_water))
-        }
-        AddressSource::Imported { high_water } => Some((name, "imported", high_water)),
-    });
-    let marked: Vec<_> = marked.collect();
-    for (at, (name, supply, mark)) in marked.iter().enumerate() {
-        for (other, of, its) in marked.iter().take(at) {
-            if (supply == of) != (mark == its) {
-                let why = if supply == of {
-                    format!("must be that of chains.{other}, whose addresses are the same ones")
-                } else {
-                    format!("is that of chains.{other}, whose addresses are other ones")
-                };
-                return Err(input(&format!("chains.{name}.addresses.high_water"), why));
-            }
-        }
-    }
-    Ok(())
 }

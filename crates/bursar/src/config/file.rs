@@ -182,6 +182,7 @@ pub(super) struct Addresses {
     pub(super) xpub: Option<String>,
     pub(super) xpub_file: Option<String>,
     pub(super) imported: Option<bool>,
+    pub(super) key_pairs: Option<bool>,
     pub(super) high_water: Option<String>,
 }
 

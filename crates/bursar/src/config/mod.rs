@@ -9,6 +9,7 @@ mod evm;
 mod file;
 mod node;
 mod orders;
+mod together;
 mod tron;
 
 use std::collections::BTreeMap;
@@ -87,6 +88,8 @@ pub enum AddressSource {
     Imported {
         /// The addresses that were taken, outside the database.
         high_water: PathBuf,
+        /// Whether each is of a key pair, and so ours on every chain.
+        key_pairs: bool,
     },
 }
 
@@ -175,7 +178,7 @@ impl Config {
             let chain = chain::read_chain(&name, chain, &orders, two_person_above, beside)?;
             chains.insert(name, chain);
         }
-        chain::one_mark_each(&chains)?;
+        together::check(&chains)?;
         if chains.is_empty() {
             return Err(input("chains", "no chain is configured; write [chains.ethereum]"));
         }

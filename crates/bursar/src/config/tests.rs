@@ -98,6 +98,51 @@ fn a_private_key_is_refused_and_not_repeated() {
     assert!(line.contains(": nonsense: this is a seed phrase"), "{line}");
 }
 
+#[test]
+fn one_token_of_one_chain_has_one_name() {
+    let again = GOOD.replace("chains.ethereum", "chains.eth2");
+    let line = refusal(&format!("{GOOD}{again}"));
+    let why = "chains.ethereum.token: is that of chains.eth2, on the same chain: give it one name";
+    assert_eq!(line, why);
+    let sibling = again.replace("chain_id = 1", "chain_id = 5");
+    parse(&format!("{GOOD}{sibling}")).unwrap();
+    let coin = again.replace("0xdAC17F958D2ee523a2206206994597C13D831ec7", USDC);
+    parse(&format!("{GOOD}{coin}")).unwrap();
+    let nile = TRON.replace("chains.tron", "chains.nile");
+    assert!(refusal(&format!("{TRON}{nile}")).starts_with("chains.tron.token: is that of"));
+    let genesis = |text: &str, byte: &str| {
+        let hash = byte.repeat(32);
+        text.replace("kind = \"tron\"", &format!("kind = \"tron\"\ngenesis = \"{hash}\""))
+    };
+    parse(&format!("{}{}", genesis(TRON, "01"), genesis(&nile, "02"))).unwrap();
+    assert!(parse(&format!("{}{}", genesis(TRON, "01"), genesis(&nile, "01"))).is_err());
+}
+
+const USDC: &str = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
+
+#[test]
+fn a_list_serves_several_chains_where_it_is_of_key_pairs() {
+    let importing = |text: &str, chain: &str, more: &str| {
+        format!("{text}\n[chains.{chain}.addresses]\nimported = true\n{more}\n")
+    };
+    let keys = "key_pairs = true";
+    parse(&importing(GOOD, "ethereum", "")).unwrap();
+    for (one, other, named, with) in [
+        ("", "", "ethereum", "tron"),
+        (keys, "", "tron", "ethereum"),
+        ("", keys, "ethereum", "tron"),
+    ] {
+        let both = importing(GOOD, "ethereum", one) + &importing(TRON, "tron", other);
+        let line = refusal(&both);
+        let begins =
+            format!("chains.{named}.addresses.imported: shares its list with chains.{with}: where");
+        assert!(line.starts_with(&begins), "{line}");
+    }
+    parse(&(importing(GOOD, "ethereum", keys) + &importing(TRON, "tron", keys))).unwrap();
+    let derived = format!("{GOOD}\n[chains.ethereum.addresses]\n{keys}\n");
+    assert!(refusal(&derived).starts_with("chains.ethereum.addresses.key_pairs: is said of"));
+}
+
 const TRON: &str = r#"
 [chains.tron]
 kind = "tron"
