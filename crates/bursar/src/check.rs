@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use store::Store;
 
 use crate::address;
+use crate::begin;
 use crate::clock::Clock;
 use crate::config::{self, AddressSource, Chain, Config, TronNode, Way};
 use crate::contract;
@@ -58,6 +59,7 @@ pub async fn run(path: &Path, output: Output) -> Result<(), Error> {
         findings.push(addresses(store.as_ref(), name, chain).await);
         findings.append(&mut treasury(store.as_ref(), name.as_str(), chain).await);
         findings.push(token(&config, store.as_ref(), name, chain).await);
+        findings.extend(start(store.as_ref(), name, chain).await);
         findings.append(&mut endpoints(&config, store.as_ref(), name.as_str(), chain).await);
     }
     if let Some(store) = store {
@@ -124,6 +126,26 @@ async fn treasury(store: Option<&Store>, name: &str, chain: &Chain) -> Vec<Findi
         count => format!("{count} addresses; what is sent there is a sweep"),
     };
     vec![finding(what(), Ok(text))]
+}
+
+/// Where its books are to begin, where they have not. Endpoints that fail are told by themselves.
+async fn start(
+    store: Option<&Store>,
+    name: &payments::name::ChainName,
+    chain: &Chain,
+) -> Option<Finding> {
+    let height = chain.node.start_height()?;
+    let has_begun = match store {
+        Some(store) => begin::has_begun(store, name).await.ok()?,
+        None => false,
+    };
+    let node = Node::connect(chain.node.clone()).await.ok().filter(|_| !has_begun)?;
+    let said = match begin::within_the_chain(name, chain, &node).await {
+        Ok(()) => Ok(format!("at block {height}")),
+        Err(why) if why.exit_code() == 2 => Err(why.line()),
+        Err(_) => return None,
+    };
+    Some(finding(format!("{name} start"), said))
 }
 
 /// What the token's issuer did, as the contract itself says now and as far as the books know. A

@@ -8,6 +8,7 @@ mod acknowledge;
 pub mod address;
 pub mod adopt;
 mod ahead;
+mod begin;
 pub mod books;
 mod case_story;
 pub mod cases;

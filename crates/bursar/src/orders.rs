@@ -3,7 +3,6 @@
 //! In: what a shop asks for. Out: an order whose address is watched before it is shown.
 //! Never: two answers to one id. Why: a shop that is told twice must be told the same.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use payments::address::Address;
@@ -16,17 +15,16 @@ use serde_json::{Value, json};
 use store::{OrderFilter, Standing, point};
 
 use crate::address::{self, Fresh};
+use crate::begin;
 use crate::cli::{OrderCreate, OrderList};
 use crate::config::{Chain, Config};
 use crate::error::{Error, input};
 use crate::metadata;
-use crate::node::Node;
 use crate::notices;
 use crate::open::Opened;
 use crate::outflows::{self, Left};
 use crate::output::{Output, table};
 use crate::pay;
-use crate::watch::Watcher;
 
 /// The shop's own words about an order may not be longer, in bytes.
 const LONGEST_METADATA: usize = 4096;
@@ -42,6 +40,8 @@ struct Asked {
     expires_after: Option<Duration>,
     /// Whether that was said, and not taken from the config.
     states_expiry: bool,
+    /// Whether the price is the config's rate.
+    by_rate: bool,
     refund_to: Option<Address>,
     metadata: Option<String>,
     terms: Terms,
@@ -98,13 +98,16 @@ pub async fn make(opened: &Opened, asked: &OrderCreate) -> Result<(Dossier, bool
             // What the config says by now is nothing that was asked for.
             draft.expires_at = existing.order.lifetime().map(|life| draft.created_at.after(life));
         }
+        if asked.by_rate && matches!(existing.order.price, Price::Rate { .. }) {
+            draft.price = existing.order.price;
+        }
         opened.books.judge(&Update::Create(draft)).await?;
         return Ok((existing, false));
     }
     opened.books.judge(&Update::Create(draft)).await?;
     point!("create.judged");
     let node = opened.node(&asked.chain, chain).await?;
-    let watcher = begin(opened, &asked.chain, chain, node).await?;
+    let watcher = begin::before_an_order(opened, &asked.chain, chain, node).await?;
     point!("create.begun");
     let node = watcher.node();
     let fresh = address::next(&opened.books.store, &asked.chain, chain, node).await?;
@@ -115,32 +118,6 @@ pub async fn make(opened: &Opened, asked: &OrderCreate) -> Result<(Dossier, bool
     let dossier = opened.books.store.order(&asked.id).await?;
     let dossier = dossier.ok_or_else(|| PlanError::UnknownOrder(asked.id.clone()))?;
     Ok((dossier, changes.created.is_some()))
-}
-
-/// Makes sure that the books of a chain begin before its first address is shown. A daemon that
-/// starts later would begin at the finalized block of that moment, above a payment made meanwhile.
-async fn begin(
-    opened: &Opened,
-    name: &ChainName,
-    chain: &Chain,
-    node: Node,
-) -> Result<Watcher, Error> {
-    let (books, watched) = (opened.books.clone(), Arc::default());
-    let mut watcher = Watcher::new(name.clone(), chain, node, books, watched);
-    if chain.node.starts_at_a_height() || has_begun(opened, name).await? {
-        return Ok(watcher);
-    }
-    // Boxed, for it is needed once in the life of the books, and large.
-    match Box::pin(watcher.step()).await {
-        Ok(_) => Ok(watcher),
-        // A daemon that was started in this moment has begun them.
-        Err(_) if has_begun(opened, name).await? => Ok(watcher),
-        Err(error) => Err(error),
-    }
-}
-
-async fn has_begun(opened: &Opened, name: &ChainName) -> Result<bool, Error> {
-    Ok(opened.books.store.cursor(name).await?.last().is_some())
 }
 
 impl Asked {
@@ -184,6 +161,7 @@ fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
     let terms = terms(chain, due)?;
     let chain = name.clone();
     let states_expiry = asked.expires_after.is_some();
+    let by_rate = matches!(price, Price::Rate { .. });
     Ok(Asked {
         id,
         customer,
@@ -192,6 +170,7 @@ fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
         price,
         expires_after,
         states_expiry,
+        by_rate,
         refund_to,
         metadata,
         terms,

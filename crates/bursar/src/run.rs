@@ -15,8 +15,10 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::address;
+use crate::begin;
 use crate::config::Chain;
 use crate::error::Error;
+use crate::node::Node;
 use crate::open::Opened;
 use crate::recall;
 use crate::reconcile;
@@ -151,8 +153,24 @@ async fn one_chain(
     };
     point!("run.connected");
     tracing::info!(chain = %name, "watching");
+    if let Err(why) = begins(&opened, &name, &chain, &node).await {
+        tracing::warn!(chain = %name, why = why.line(), "nothing is read yet");
+    }
     let watcher = Watcher::new(name, &chain, node, opened.books.clone(), watched);
     watcher.run(chain.poll_interval, stop, report).await
+}
+
+/// Whether the first block to be read is one that the chain has, where none was read yet.
+async fn begins(
+    opened: &Opened,
+    name: &ChainName,
+    chain: &Chain,
+    node: &Node,
+) -> Result<(), Error> {
+    if chain.node.start_height().is_none() || begin::has_begun(&opened.books.store, name).await? {
+        return Ok(());
+    }
+    begin::within_the_chain(name, chain, node).await
 }
 
 /// Marks a chain of which no node has answered since `begun`, once that is too long. A database

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::counter::{Counter, create, pay};
+use super::counter::{Counter, Running, create, pay};
 
 const NOBODY: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 
@@ -111,6 +111,47 @@ async fn an_order_told_again_after_the_config_changed_is_the_same_order() {
     assert_eq!(said, "order `A-1` exists with another expiry");
     let third = counter.json(&create("A-2", &["--amount=100"])).await;
     assert_ne!(third["expires_at"], first["expires_at"]);
+}
+
+/// A caller that heard no answer asks again, perhaps after the price was changed.
+#[tokio::test]
+async fn an_order_told_again_at_another_rate_is_the_same_order() {
+    let counter = Counter::open().await;
+    let fixed = counter.json(&create("A-1", &["--amount=100"])).await;
+    let open = counter.json(&create("A-2", &["--top-up"])).await;
+    counter.json(&create("A-3", &["--amount=100", "--credits=7"])).await;
+    counter.write_with("credits_per_usdt = \"100\"", "credits_per_usdt = \"50\"");
+    for (id, more, first) in [("A-1", "--amount=100", &fixed), ("A-2", "--top-up", &open)] {
+        let second = counter.json(&create(id, &[more])).await;
+        assert_eq!(second["created"], false);
+        assert_eq!(second["price"], first["price"]);
+    }
+    for (id, more) in [("A-1", &["--amount=100", "--credits=7"][..]), ("A-3", &["--amount=100"])] {
+        let said = counter.refused(&create(id, more)).await;
+        assert_eq!(said, format!("order `{id}` exists with another price"));
+    }
+}
+
+/// Nothing below it is read, and nothing would tell.
+#[tokio::test]
+async fn no_address_is_shown_where_the_books_would_begin_above_the_chain() {
+    let counter = Counter::open().await;
+    counter.write_with("poll_interval =", "start = 23\npoll_interval =");
+    let why = "is 23, above the newest block: what is paid before it is never read";
+    let line = format!("chains.ethereum.start: {why}");
+    // The first that speaks to a chain writes down which one it is.
+    assert_eq!(counter.run(&create("A-1", &["--amount=5"])).await.code, 2);
+    assert_eq!(counter.refused(&create("A-1", &["--amount=5"])).await, line);
+    assert!(!counter.path("ethereum.index").exists());
+    let checked = counter.run(&["check"]).await;
+    assert!(checked.code == 2 && checked.out.contains(&line), "{checked:?}");
+    let mut daemon = Running::start(&counter, &["run"], &[]);
+    daemon.hears("nothing is read yet").await;
+    assert!(daemon.heard.join("").contains(why), "{:?}", daemon.heard);
+    assert_eq!(daemon.stop().await, 0);
+    counter.chain.mine_empty(2);
+    counter.good(&create("A-1", &["--amount=5"])).await;
+    assert!(counter.run(&["check"]).await.out.contains("at block 23"));
 }
 
 /// Nothing is found of a chain that is not there: that is no list of nothing.

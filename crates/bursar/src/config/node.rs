@@ -163,12 +163,18 @@ impl Node {
         })
     }
 
-    /// Whether scanning begins at a height that does not depend on when it begins.
+    /// The height at which scanning begins; none where that depends on when it does.
     #[must_use]
-    pub const fn starts_at_a_height(&self) -> bool {
+    pub const fn start_height(&self) -> Option<u64> {
         match self {
-            Self::Evm(config) => matches!(config.start, erc20::Start::Height(_)),
-            Self::Tron(tron) => matches!(tron.source.start, trc20::Start::Height(_)),
+            Self::Evm(config) => match config.start {
+                erc20::Start::Height(height) => Some(height),
+                erc20::Start::Finalized | erc20::Start::Tip => None,
+            },
+            Self::Tron(tron) => match tron.source.start {
+                trc20::Start::Height(height) => Some(height),
+                trc20::Start::Finalized | trc20::Start::Tip => None,
+            },
         }
     }
 }
