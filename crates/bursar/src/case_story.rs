@@ -35,6 +35,11 @@ struct Way {
     effect: String,
 }
 
+/// Whether somebody has more credits by it.
+fn is_credited(resolution: &str) -> bool {
+    matches!(resolution, "credit" | "reassign")
+}
+
 /// What is kept of a refund of this case by the config.
 pub(crate) fn usual_fee(chain: &Chain, case: &Case) -> Usdt {
     if case.kind == CaseKind::WrongNetwork { chain.recovery_fee } else { chain.refund_fee }
@@ -71,6 +76,7 @@ impl CaseStory {
             fields.insert("at_stake".to_owned(), json!(self.about().to_string()));
             fields.insert("decidable".to_owned(), json!(waits.is_none()));
             fields.insert("waits_for".to_owned(), json!(waits));
+            fields.insert("crediting_paused".to_owned(), json!(self.paused()));
             if let Some(left) = &self.left {
                 fields.insert("left".to_owned(), outflows::as_json(&opened.view, left));
             }
@@ -118,6 +124,12 @@ impl CaseStory {
         lines.extend(self.refund_lines(opened));
         if let Some(waits) = self.waits_for() {
             lines.push(waits);
+        } else if let Some(why) = self.paused() {
+            let chain = &case.chain;
+            lines.push(format!(
+                "Crediting on {chain} is paused: {why}. Until `bursar chain resume {chain}` it can \
+                 be neither credited nor reassigned."
+            ));
         }
         let ways = self.ways(opened);
         if !ways.is_empty() {
@@ -179,6 +191,13 @@ impl CaseStory {
         }
     }
 
+    /// Why crediting is paused, where that keeps a decision from being made.
+    fn paused(&self) -> Option<&str> {
+        let mut kinds = self.case.kind.resolutions().iter();
+        let credits = kinds.any(|word| is_credited(word)) && !self.case.amount.is_zero();
+        self.cursor.paused.as_deref().filter(|_| credits && self.case.decision.is_none())
+    }
+
     fn ways(&self, opened: &Opened) -> Vec<Way> {
         let id = &self.case.id;
         if let Some(refund) = self.case.refund() {
@@ -205,11 +224,18 @@ impl CaseStory {
             let confirm = Way { resolution: word.copied().unwrap_or("withdraw"), command, effect };
             let (resolution, command) = ("withdraw", format!("bursar case withdraw {id} {who}"));
             let effect = "takes the proposal back".to_owned();
-            return vec![confirm, Way { resolution, command, effect }];
+            let withdraw = Way { resolution, command, effect };
+            return [confirm, withdraw].into_iter().filter(|way| self.is_open_to(way)).collect();
         }
         let all = self.case.kind.resolutions();
         let fitting = all.iter().filter(|word| **word == "dismiss" || !self.case.amount.is_zero());
-        fitting.map(|word| self.way(opened, word)).collect()
+        let ways = fitting.map(|word| self.way(opened, word));
+        ways.filter(|way| self.is_open_to(way)).collect()
+    }
+
+    /// Whether no pause forbids it: a paused chain is credited to nobody.
+    fn is_open_to(&self, way: &Way) -> bool {
+        self.cursor.paused.is_none() || !is_credited(way.resolution)
     }
 
     fn way(&self, opened: &Opened, resolution: &'static str) -> Way {

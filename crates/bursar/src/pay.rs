@@ -37,9 +37,15 @@ pub fn request(dossier: &Dossier, chain: &Chain) -> Option<Request> {
         // It is there, and too late to count: a person decides about it.
         return None;
     }
+    let (missing, dust) = (rest, order.terms.dust);
+    // Less than that would not count.
+    let rest = missing.map(|missing| missing.max(dust));
     let address = order.address.spell(chain.node.spelling());
     let amount = rest.map_or_else(|| "any amount of".to_owned(), |rest| rest.to_string());
-    let words = format!("send {amount} USDT on {} to {address}", order.chain);
+    let mut words = format!("send {amount} USDT on {} to {address}", order.chain);
+    if let Some(missing) = missing.filter(|missing| *missing < dust) {
+        words.push_str(&format!(" ({missing} is missing, and less than {dust} does not count)"));
+    }
     let uri = match &chain.node {
         Node::Tron(_) => address,
         // EIP-681: the call `transfer(address,uint256)` of the token, in its base units. Plain

@@ -48,6 +48,23 @@ async fn a_case_tells_what_can_be_typed() {
 }
 
 #[tokio::test]
+async fn a_case_of_a_paused_chain_offers_no_credits() {
+    let (counter, id) = paid_twice().await;
+    let mark = ["--by", "ann", "--why", "a flood"];
+    counter.good(&[&["chain", "pause", "ethereum"], &mark[..]].concat()).await;
+    let told = counter.json(&["case", "show", &id]).await;
+    let ways = told["story"][0]["possible"].as_array().expect("a list");
+    let ways: Vec<&Value> = ways.iter().map(|way| &way["resolution"]).collect();
+    assert_eq!(ways, ["refund", "dismiss"]);
+    assert_eq!(told["story"][0]["crediting_paused"], "ann: a flood");
+    let shown = counter.good(&["case", "show", &id]).await;
+    let why = "Crediting on ethereum is paused: ann: a flood. Until `bursar chain resume ethereum`";
+    assert!(shown.contains(why) && !shown.contains("grants"), "{shown}");
+    let refused = counter.refused(&resolve(&id, &["credit"], &WHO)).await;
+    assert!(refused.contains("paused"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_refund_to_a_stated_address_takes_two_persons() {
     let (counter, id) = paid_twice().await;
     let nowhere = counter.refused(&resolve(&id, &["refund"], &WHO)).await;

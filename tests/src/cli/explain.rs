@@ -36,6 +36,18 @@ async fn an_order_its_payment_its_address_and_its_case_tell_one_story() {
 }
 
 #[tokio::test]
+async fn a_customer_may_have_the_name_of_a_wallet() {
+    let counter = Counter::open().await;
+    let wallet = "0x00000000219ab540356cBB839Cbe05303d7705Fa";
+    let foreign = counter.json(&["explain", wallet]).await;
+    assert_eq!(foreign["kind"], "foreign_address");
+    let order = ["order", "create", "--id=A-1", "--chain=ethereum", "--amount=5", "--customer"];
+    counter.json(&[&order[..], &[wallet]].concat()).await;
+    let told = counter.json(&["explain", wallet]).await;
+    assert_eq!(told["kind"], "customer", "{told}");
+}
+
+#[tokio::test]
 async fn an_order_says_what_it_waits_for() {
     let counter = Counter::open().await;
     let address = counter.order("A-1").await;

@@ -105,6 +105,31 @@ async fn credits_that_were_taken_back_are_listed_by_what_they_were_for() {
     assert!(line(&text, &case).contains(" 100.00 "), "{text}");
     let text = counter.good(&["case", "show", &case]).await;
     assert!(text.contains("reversed_after_credit of 100.00 USDT"), "{text}");
+    counter.resolve(&case, &["dismiss"], &ANN).await;
+    let next = counter.next("A-1").await;
+    assert!(next.starts_with("100.00 USDT was seen in a block that is no longer part"), "{next}");
+}
+
+/// What is asked for is what counts.
+#[tokio::test]
+async fn a_rest_below_the_dust_limit_is_asked_for_as_what_counts() {
+    let counter = Counter::open().await;
+    let to = counter.order("A-1").await;
+    counter.chain.mine(vec![pay(to, 99_950_000)]);
+    counter.chain.mine_empty(2);
+    counter.watch().await;
+    let next = counter.next("A-1").await;
+    assert!(next.starts_with("the rest, 0.05 USDT, has to arrive before the order"), "{next}");
+    assert!(next.contains("in a payment of at least 0.10: less does not count"), "{next}");
+    let text = counter.good(&["order", "show", "A-1"]).await;
+    let asked = line(&text, "send ");
+    assert!(asked.starts_with("send 0.10 USDT on ethereum to 0x"), "{asked}");
+    assert!(asked.ends_with("(0.05 is missing, and less than 0.10 does not count)"), "{asked}");
+    assert!(line(&text, "/transfer?").ends_with("&uint256=100000"), "{text}");
+    counter.chain.mine(vec![pay(to, 100_000)]);
+    counter.chain.mine_empty(2);
+    counter.watch().await;
+    assert_eq!(counter.told("A-1").await["status"], "paid");
 }
 
 #[tokio::test]

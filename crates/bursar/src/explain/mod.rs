@@ -63,6 +63,10 @@ pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Erro
         });
         return output.print(&value, || story.text);
     }
+    // A customer may be named after a wallet.
+    if customer(opened, term, output).await? {
+        return Ok(());
+    }
     if let Some(hash) = TxHash::parse(term) {
         return foreign(opened, hash, output).await;
     }
@@ -71,9 +75,6 @@ pub async fn run(opened: &Opened, term: &str, output: Output) -> Result<(), Erro
         // As it was typed: an address alone does not say which chain's it is.
         let text = format!("{term} was never a deposit address of ours.");
         return output.print(&json!({ "term": term, "kind": "foreign_address" }), || text);
-    }
-    if customer(opened, term, output).await? {
-        return Ok(());
     }
     let why = "is no order, transaction, address, case or customer that is known here";
     Err(input(&format!("`{}`", term.chars().take(80).collect::<String>()), why))

@@ -157,7 +157,7 @@ fn by_status(dossier: &Dossier, arriving: bool) -> String {
             (false, _, None) => "nothing; the credits are granted.".to_owned(),
         },
         Status::Confirming => with("wait; it becomes final by itself."),
-        Status::PartiallyPaid => with("the rest has to arrive before the order expires."),
+        Status::PartiallyPaid => with(&rest_to_come(dossier)),
         Status::AwaitingPayment | Status::Expired | Status::Cancelled if arriving => with(
             "wait; what arrived last becomes final by itself, and then counts or waits for a \
              person.",
@@ -175,6 +175,20 @@ fn by_status(dossier: &Dossier, arriving: bool) -> String {
             }
             .to_owned()
         }),
+    }
+}
+
+/// What a payment that lacks something waits for.
+fn rest_to_come(dossier: &Dossier) -> String {
+    let (order, dust) = (&dossier.order, dossier.order.terms.dust);
+    let seen = dossier.counted().plus(dossier.pending());
+    let missing = order.due.zip(seen).map(|(due, seen)| due.minus_or_zero(seen));
+    match missing.filter(|missing| *missing < dust) {
+        Some(missing) => format!(
+            "the rest, {missing} USDT, has to arrive before the order expires, in a payment of at \
+             least {dust}: less does not count."
+        ),
+        None => "the rest has to arrive before the order expires.".to_owned(),
     }
 }
 
@@ -221,7 +235,7 @@ fn uncounted(dossier: &Dossier) -> Option<String> {
                  payment is still to come.",
                 dossier.order.terms.dust
             )),
-            State::Orphaned => Some(format!(
+            State::Orphaned | State::Reversed => Some(format!(
                 "{amount} USDT was seen in a block that is no longer part of the chain. Unless its \
                  transaction is mined again, it has to be paid once more."
             )),
