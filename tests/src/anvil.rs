@@ -809,9 +809,11 @@ mod tests {
     async fn a_node_that_does_not_start_says_why() {
         let scratch = tempfile::tempdir().expect("a scratch folder");
         let program = scratch.path().join("anvil");
-        std::fs::write(&program, "#!/bin/sh\necho no such node\n").expect("written");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&program, mode).expect("made runnable");
+        // By another process: a file that is open for writing in any child of this one, of another
+        // test's, cannot be run.
+        let write = "printf '#!/bin/sh\\necho no such node\\n' >\"$1\" && chmod 755 \"$1\"";
+        let written = Command::new("sh").args(["-c", write, "sh"]).arg(&program).status();
+        assert!(written.expect("a shell").success());
         Process::start(&program, &Options::default()).await;
     }
 

@@ -24,7 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::serve::{IncomingStream, Listener};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::Error;
@@ -75,6 +75,31 @@ impl Reply {
     /// JSON in pieces.
     pub(crate) fn whole(status: u16, pieces: Vec<Bytes>) -> Self {
         Self::Send { status, kind: JSON, retry_after: None, pieces }
+    }
+}
+
+/// A port that stays a node's own while nothing listens on it: it is bound all the time, so that
+/// nobody who asks for a free one is given it, and who connects meanwhile is refused.
+pub(crate) struct Place {
+    port: u16,
+    _bound: TcpSocket,
+}
+
+impl Place {
+    /// A free port on 127.0.0.1.
+    pub(crate) fn new() -> Result<Self, Error> {
+        let bind = || {
+            let socket = TcpSocket::new_v4()?;
+            // Linux lets another socket bind the same port, and listen, where both say so.
+            socket.set_reuseaddr(true)?;
+            socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+            Ok(Self { port: socket.local_addr()?.port(), _bound: socket })
+        };
+        bind().map_err(|source| Error::Listen { port: 0, source })
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 }
 

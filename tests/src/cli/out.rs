@@ -143,14 +143,17 @@ async fn what_was_repaired_is_told_where_the_report_cannot_be_kept() {
     counter.node.fault(Fault::Delay { ms: 20 });
     let mut command = binary::command(counter.folder.path());
     command.args(["--json", "reconcile", "--repair", "--out", "reports"]);
+    counter.node.forget_requests();
     let running = tokio::spawn(async move { Command::from(command).output().await });
+    // Every file is begun before anything is asked.
     let begun = async {
-        while !counter.path("reports/deposits.csv.partial").exists() {
-            assert!(!running.is_finished(), "it writes its files at the end only");
+        while counter.node.requests().total() == 0 {
+            assert!(!running.is_finished(), "it asks nothing");
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, begun).await.expect("it writes its files");
+    tokio::time::timeout(PATIENCE, begun).await.expect("it asks the node");
+    assert!(counter.path("reports/deposits.csv.partial").exists(), "it begins its files late");
     std::fs::remove_dir_all(counter.path("reports")).expect("removed");
     let ended = running.await.expect("joined").expect("bursar runs");
     let report: Value = serde_json::from_slice(&ended.stdout).expect("a report");

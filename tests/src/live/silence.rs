@@ -47,10 +47,10 @@ async fn a_payment_that_the_only_node_is_silent_about_is_waited_for_at_its_heigh
     for comes in [Comes::Now, Comes::Before] {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let (chain, [liar, _]) = scripted_nodes().await;
-        let daemon = started(folder.path(), &[&liar], ["1500ms", "never"]).await;
+        let daemon = started(folder.path(), &[&liar], ["3s", "never"]).await;
         let (mut daemon, height) = paid(folder.path(), daemon, (&chain, &liar), comes).await;
         // The waits between them grow: together they are longer than what is patiently borne.
-        daemon.said_times(FAILED, 5).await;
+        daemon.said_times(FAILED, 6).await;
         let shown = answer(folder.path(), &["chain", "show"]).await;
         let waits = &shown["chains"][0];
         assert!(text(&waits["stalled"]).contains(&format!("at height {height} ")), "{waits}");

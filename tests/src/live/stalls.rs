@@ -31,12 +31,12 @@ async fn a_block_that_is_unreadable_for_a_moment_is_no_stall() {
 async fn a_block_that_stays_unreadable_is_a_stall_until_it_is_read() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &[&node], ["1500ms", "never"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["3s", "never"]).await;
     daemon.recorded(BLOCKS).await;
     node.fault(unknown_block(None));
     let block = chain.mine(vec![transfer()]);
     // The waits between them grow: together they are longer than what is patiently borne.
-    daemon.said_times(FAILED, 5).await;
+    daemon.said_times(FAILED, 6).await;
     assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
     node.heal();
     daemon.recorded(block.height).await;
@@ -63,7 +63,7 @@ async fn nodes_that_answer_and_stand_still_are_a_stall() {
 async fn a_look_that_takes_long_is_a_stall_until_it_ends() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (chain, node) = scripted_node().await;
-    let mut daemon = started(folder.path(), &[&node], ["500ms", "never"]).await;
+    let mut daemon = started(folder.path(), &[&node], ["3s", "never"]).await;
     daemon.recorded(BLOCKS).await;
     node.fault(Fault::Hang { methods: Methods::only(&["eth_getLogs"]), times: None });
     let block = chain.mine(vec![transfer()]);
@@ -106,8 +106,8 @@ async fn nodes_that_never_answered_are_a_stall_until_they_do() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (_chain, node) = scripted_node().await;
     node.stop().await;
-    let mut daemon = started(folder.path(), &[&node], ["500ms", "never"]).await;
-    daemon.said_times("no node yet", 5).await;
+    let mut daemon = started(folder.path(), &[&node], ["3s", "never"]).await;
+    daemon.said_times("no node yet", 6).await;
     assert_eq!(marks(folder.path()).await, ["chain.stalled"]);
     node.restart().await.expect("up");
     daemon.recorded(BLOCKS).await;

@@ -21,13 +21,13 @@ use crate::Error;
 use crate::faults::{FaultId, Faults};
 use crate::jsonrpc::{self, Answer, Call, Packet, RpcError};
 use crate::requests::{Register, Requests};
-use crate::server::{Incoming, JSON, Line, Lines, Reply, Serve, Server};
+use crate::server::{Incoming, JSON, Line, Lines, Place, Reply, Serve, Server};
 
 /// A node listening on 127.0.0.1. Clones are the same node; it stops with the last of them.
 #[derive(Clone)]
 pub struct Node {
     shared: Arc<Shared>,
-    port: u16,
+    place: Arc<Place>,
     server: Arc<Mutex<Option<Server>>>,
 }
 
@@ -63,21 +63,21 @@ impl Node {
             log_times: AtomicBool::new(false),
             sockets: Lines::default(),
         });
-        let server = Server::start(Arc::clone(&shared), 0).await?;
-        let port = server.port();
-        Ok(Self { shared, port, server: Arc::new(Mutex::new(Some(server))) })
+        let place = Arc::new(Place::new()?);
+        let server = Server::start(Arc::clone(&shared), place.port()).await?;
+        Ok(Self { shared, place, server: Arc::new(Mutex::new(Some(server))) })
     }
 
     /// Where it takes HTTP posts. Any path does.
     #[must_use]
     pub fn http_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.place.port())
     }
 
     /// Where it takes WebSockets. Any path does.
     #[must_use]
     pub fn ws_url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.port)
+        format!("ws://127.0.0.1:{}", self.place.port())
     }
 
     /// The chain it serves.
@@ -120,7 +120,7 @@ impl Node {
         self.shared.register.clear();
     }
 
-    /// Frees the port and cuts every connection. What the node was asked, and what is wrong with
+    /// Listens no more and cuts every connection. What the node was asked, and what is wrong with
     /// it, stays.
     pub async fn stop(&self) {
         if let Some(server) = self.server.lock().await.take() {
@@ -131,10 +131,10 @@ impl Node {
     /// Listens again on the same port; stops first if it is running.
     ///
     /// # Errors
-    /// [`Error::Listen`] if somebody else has taken the port since.
+    /// [`Error::Listen`] if the operating system does not let it.
     pub async fn restart(&self) -> Result<(), Error> {
         self.stop().await;
-        let server = Server::start(Arc::clone(&self.shared), self.port).await?;
+        let server = Server::start(Arc::clone(&self.shared), self.place.port()).await?;
         *self.server.lock().await = Some(server);
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::Error;
 use crate::faults::{FaultId, Faults};
 use crate::jsonrpc;
 use crate::requests::{Register, Requests};
-use crate::server::{Incoming, JSON, Kind, Line, Reply, Serve, Server};
+use crate::server::{Incoming, JSON, Kind, Line, Place, Reply, Serve, Server};
 
 /// The header a key comes in.
 const KEY: &str = "tron-pro-api-key";
@@ -33,7 +33,7 @@ const KEY: &str = "tron-pro-api-key";
 pub struct Node {
     shared: Arc<Shared>,
     /// The full node's port and the solidity interface's, or one for all.
-    ports: Vec<(Door, u16)>,
+    places: Vec<(Door, Arc<Place>)>,
     servers: Arc<Mutex<Vec<Server>>>,
 }
 
@@ -86,22 +86,20 @@ impl Node {
     async fn open(chain: Chain, doors: &[Door]) -> Result<Self, Error> {
         let (faults, register) = (Faults::default(), Register::default());
         let shared = Arc::new(Shared { chain, faults, register });
-        let ports = doors.iter().map(|door| (*door, 0)).collect();
-        let mut node = Self { shared, ports, servers: Arc::default() };
+        let places = doors.iter().map(|door| Ok((*door, Arc::new(Place::new()?))));
+        let places = places.collect::<Result<_, Error>>()?;
+        let node = Self { shared, places, servers: Arc::default() };
         let servers = node.listen().await?;
-        for ((_, port), server) in node.ports.iter_mut().zip(&servers) {
-            *port = server.port();
-        }
         *node.servers.lock().await = servers;
         Ok(node)
     }
 
     async fn listen(&self) -> Result<Vec<Server>, Error> {
         let mut servers = Vec::new();
-        for (door, port) in &self.ports {
+        for (door, place) in &self.places {
             let (shared, door) = (Arc::clone(&self.shared), *door);
             let service = Arc::new(Port { shared, door, origin: std::sync::OnceLock::new() });
-            let server = Server::start(Arc::clone(&service), *port).await?;
+            let server = Server::start(Arc::clone(&service), place.port()).await?;
             let _first = service.origin.set(url(server.port()));
             servers.push(server);
         }
@@ -111,13 +109,13 @@ impl Node {
     /// Where the full node is; on TronGrid, where everything is.
     #[must_use]
     pub fn url(&self) -> String {
-        self.ports.first().map_or_else(String::new, |(_, port)| url(*port))
+        self.places.first().map_or_else(String::new, |(_, place)| url(place.port()))
     }
 
     /// Where the solidity interface is.
     #[must_use]
     pub fn solidity_url(&self) -> String {
-        self.ports.last().map_or_else(String::new, |(_, port)| url(*port))
+        self.places.last().map_or_else(String::new, |(_, place)| url(place.port()))
     }
 
     /// The chain it serves.
@@ -153,7 +151,7 @@ impl Node {
         self.shared.register.clear();
     }
 
-    /// Frees the ports and cuts every connection. What the node was asked, and what is wrong with
+    /// Listens no more and cuts every connection. What the node was asked, and what is wrong with
     /// it, stays.
     pub async fn stop(&self) {
         for server in self.servers.lock().await.drain(..) {
@@ -164,7 +162,7 @@ impl Node {
     /// Listens again on the same ports; stops first if it is running.
     ///
     /// # Errors
-    /// [`Error::Listen`] if somebody else has taken a port since.
+    /// [`Error::Listen`] if the operating system does not let it.
     pub async fn restart(&self) -> Result<(), Error> {
         self.stop().await;
         let servers = self.listen().await?;
