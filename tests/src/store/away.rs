@@ -59,7 +59,7 @@ async fn one_that_falls_silent_in_the_middle_of_a_commit() {
     };
     timeout(SOON, asked).await.expect("it waits for the lock");
     line.hush();
-    held.rollback().await.unwrap();
+    held.commit().await.unwrap();
     match timeout(PATIENCE, committing).await.expect("an end").unwrap() {
         Err(Error::Unavailable(why)) => {
             assert_eq!(why.to_string(), "error communicating with database: no answer within 60 s");
