@@ -273,6 +273,7 @@ async fn a_part_above_a_sweep_is_clean() {
     let treasury = alloy::primitives::Address::repeat_byte(0x77);
     shop.chain.mine(vec![Tx::transfer(ours, treasury, 30_000_000)]);
     shop.all_final(&mut daemon).await;
+    daemon.told("case.opened", "T-1").await;
     let case = shop.bursar(&["case", "list"]).await;
     let case = text(&case["cases"][0]["id"]).to_owned();
     let decide = ["case", "resolve", &case, "dismiss", "--by", "maria", "--why", "a sweep"];

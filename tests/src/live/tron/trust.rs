@@ -130,6 +130,7 @@ async fn other_tokens_are_no_money() {
     // More of them than are recorded of an order.
     shop.chain.mine((0..25).map(send).collect());
     shop.all_final(&mut daemon).await;
+    daemon.told_times("case.opened", "T-1", 20).await;
     daemon.stop().await;
     // Those that are recorded wait for a person.
     let (code, report) = shop.reconcile(&[]).await;
