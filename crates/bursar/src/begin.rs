@@ -57,18 +57,22 @@ pub(crate) async fn has_begun(store: &Store, name: &ChainName) -> Result<bool, E
 /// until then never.
 ///
 /// # Errors
-/// Exit 2 where it is above the next block; where the nodes do not answer.
+/// Exit 2 where it is above the block after the newest that any endpoint has; where none tells one.
 pub(crate) async fn within_the_chain(
     name: &ChainName,
     chain: &Chain,
     node: &Node,
 ) -> Result<(), Error> {
-    let height = chain.node.start_height().unwrap_or_default();
-    let Some(below) = height.checked_sub(1).filter(|below| *below > 0) else { return Ok(()) };
-    let base = node.header(below).await.map_err(|source| Error::chain(name, source))?;
-    if base.is_some() {
+    let Some(height) = chain.node.start_height() else { return Ok(()) };
+    let newest = node.tips().await.into_iter().max();
+    let Some(newest) = newest else {
+        let why = format!("no endpoint of {name} tells its newest block; see `bursar check`");
+        return Err(Error::Failed(why));
+    };
+    if height <= newest.saturating_add(1) {
         return Ok(());
     }
-    let why = format!("is {height}, above the newest block: what is paid before it is never read");
+    let why =
+        format!("is {height}, above the newest block {newest}: what is paid before is never read");
     Err(input(&format!("chains.{name}.start"), why))
 }

@@ -127,8 +127,9 @@ impl CaseStory {
         } else if let Some(why) = self.paused() {
             let chain = &case.chain;
             lines.push(format!(
-                "Crediting on {chain} is paused: {why}. Until `bursar chain resume {chain}` it can \
-                 be neither credited nor reassigned."
+                "Crediting on {chain} is paused: {why}. Until a person has found out why, and lets \
+                 it go on with `bursar chain resume {chain} --by NAME --why TEXT`, this can be \
+                 neither credited nor reassigned."
             ));
         }
         let ways = self.ways(opened);

@@ -139,7 +139,10 @@ async fn start(
         Some(store) => begin::has_begun(store, name).await.ok()?,
         None => false,
     };
-    let node = Node::connect(chain.node.clone()).await.ok().filter(|_| !has_begun)?;
+    if has_begun {
+        return None;
+    }
+    let node = Node::connect(chain.node.clone()).await.ok()?;
     let said = match begin::within_the_chain(name, chain, &node).await {
         Ok(()) => Ok(format!("at block {height}")),
         Err(why) if why.exit_code() == 2 => Err(why.line()),

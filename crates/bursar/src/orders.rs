@@ -40,8 +40,6 @@ struct Asked {
     expires_after: Option<Duration>,
     /// Whether that was said, and not taken from the config.
     states_expiry: bool,
-    /// Whether the price is the config's rate.
-    by_rate: bool,
     refund_to: Option<Address>,
     metadata: Option<String>,
     terms: Terms,
@@ -87,19 +85,17 @@ fn shown(opened: &Opened, dossier: &Dossier, cursors: &[Cursor], left: &[Left]) 
 /// # Errors
 /// As [`create`].
 pub async fn make(opened: &Opened, asked: &OrderCreate) -> Result<(Dossier, bool), Error> {
-    let asked = read(&opened.config, asked)?;
+    let id = OrderId::new(&asked.id).map_err(|why| input("--id", why))?;
+    let existing = opened.books.store.order(&id).await?;
+    let asked = read(&opened.config, id, asked, existing.as_ref().map(|known| &known.order))?;
     let (_, chain) = opened.config.chain(asked.chain.as_str())?;
     // The rules are asked before an address is used up: for an order that exists, or cannot be.
     let nowhere = Fresh { address: Address([0; 20]), index: None };
     let mut draft = asked.order(opened.books.clock.now(), nowhere);
-    let existing = opened.books.store.order(&asked.id).await?;
     if let Some(existing) = existing {
         if !asked.states_expiry {
             // What the config says by now is nothing that was asked for.
             draft.expires_at = existing.order.lifetime().map(|life| draft.created_at.after(life));
-        }
-        if asked.by_rate && matches!(existing.order.price, Price::Rate { .. }) {
-            draft.price = existing.order.price;
         }
         opened.books.judge(&Update::Create(draft)).await?;
         return Ok((existing, false));
@@ -140,11 +136,16 @@ impl Asked {
     }
 }
 
-fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
-    let id = OrderId::new(&asked.id).map_err(|why| input("--id", why))?;
+/// Checks what is asked for; `known` is the order of that id, where there is one.
+fn read(
+    config: &Config,
+    id: OrderId,
+    asked: &OrderCreate,
+    known: Option<&Order>,
+) -> Result<Asked, Error> {
     let customer = CustomerId::new(&asked.customer).map_err(|why| input("--customer", why))?;
     let (name, chain) = config.chain(&asked.chain)?;
-    let (due, price) = read_price(config, asked)?;
+    let (due, price) = read_price(config, asked, known)?;
     let expires_after = match &asked.expires_after {
         Some(text) => Some(read_expiry(text)?),
         // A top-up address waits for ever unless the shop says otherwise.
@@ -161,7 +162,6 @@ fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
     let terms = terms(chain, due)?;
     let chain = name.clone();
     let states_expiry = asked.expires_after.is_some();
-    let by_rate = matches!(price, Price::Rate { .. });
     Ok(Asked {
         id,
         customer,
@@ -170,7 +170,6 @@ fn read(config: &Config, asked: &OrderCreate) -> Result<Asked, Error> {
         price,
         expires_after,
         states_expiry,
-        by_rate,
         refund_to,
         metadata,
         terms,
@@ -200,9 +199,17 @@ fn read_metadata(text: &str) -> Result<String, Error> {
     metadata::read(text).map_err(|why| input(field, why))
 }
 
-/// What is due and what it buys, from a plan, an amount or an open order.
-fn read_price(config: &Config, asked: &OrderCreate) -> Result<(Option<Usdt>, Price), Error> {
+/// What is due and what it buys, from a plan, an amount or an open order. An order that is known
+/// has the rate it was made at: what the config says by now is nothing that was asked for.
+fn read_price(
+    config: &Config,
+    asked: &OrderCreate,
+    known: Option<&Order>,
+) -> Result<(Option<Usdt>, Price), Error> {
     let rate = || {
+        if let Some(price @ Price::Rate { .. }) = known.map(|order| order.price) {
+            return Ok(price);
+        }
         let way = if asked.top_up { "a top-up needs it" } else { "set it or state --credits" };
         let unset = || input("pricing.credits_per_usdt", format!("is not set; {way}"));
         config.pricing.rate.ok_or_else(unset)

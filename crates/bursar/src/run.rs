@@ -153,7 +153,15 @@ async fn one_chain(
     };
     point!("run.connected");
     tracing::info!(chain = %name, "watching");
-    if let Err(why) = begins(&opened, &name, &chain, &node).await {
+    let begins = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        begins = begins(&opened, &name, &chain, &node) => begins,
+    };
+    // Nodes and books that fail are told of by the watcher.
+    if let Err(why) = begins
+        && why.exit_code() == 2
+    {
         tracing::warn!(chain = %name, why = why.line(), "nothing is read yet");
     }
     let watcher = Watcher::new(name, &chain, node, opened.books.clone(), watched);

@@ -12,8 +12,9 @@ use crate::changes::{ChainRules, Changes, CursorMove, Snapshot};
 use crate::desk::Desk;
 use crate::event::EventKind;
 use crate::name::ChainName;
-use crate::plan::{PlanError, View};
+use crate::plan::PlanError;
 use crate::time::Time;
+use crate::view::View;
 
 /// The choice.
 #[derive(Debug, Clone, PartialEq, Eq)]

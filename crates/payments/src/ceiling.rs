@@ -9,8 +9,9 @@ use crate::amount::Usdt;
 use crate::changes::CursorMove;
 use crate::desk::Desk;
 use crate::event::EventKind;
-use crate::plan::{PlanError, View};
+use crate::plan::PlanError;
 use crate::time::Time;
+use crate::view::View;
 
 /// Confirms what is final and expires what is over, as far as the ceiling of the view's chain
 /// allows; pauses the chain of `mv` where it does not.

@@ -17,7 +17,8 @@ use crate::ledger::{Account, Journal};
 use crate::name::ChainName;
 use crate::outflow::{Explanation, Outflow, OutflowState};
 use crate::outflows::of;
-use crate::plan::{PlanError, View};
+use crate::plan::PlanError;
+use crate::view::View;
 
 /// What this update's deposits did to the custody of an address, by the height of their blocks,
 /// and the lowest height at which one is not decided yet.

@@ -20,10 +20,11 @@ use crate::loose::Loose;
 use crate::name::{ChainName, OrderId};
 use crate::order::{Dossier, Order, Status};
 use crate::outflows::Outflows;
-use crate::plan::{PlanError, View};
+use crate::plan::PlanError;
 use crate::resolve;
 use crate::sheet::Sheet;
 use crate::time::Time;
+use crate::view::View;
 
 #[derive(Clone)]
 pub(crate) struct Desk {

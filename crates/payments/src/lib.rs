@@ -43,6 +43,7 @@ mod settle;
 mod sheet;
 mod silence;
 pub mod time;
+mod view;
 pub mod watch;
 
 pub use changes::{Changes, Snapshot, Update};

@@ -12,8 +12,9 @@ use crate::desk::{is_round_of, same};
 use crate::event::{Event, EventKind};
 use crate::ledger::{Account, Entry, Journal};
 use crate::name::ChainName;
-use crate::plan::{PlanError, View};
+use crate::plan::PlanError;
 use crate::time::Time;
+use crate::view::View;
 
 #[derive(Clone)]
 pub(crate) struct Loose {

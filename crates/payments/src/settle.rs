@@ -14,8 +14,9 @@ use crate::event::EventKind;
 use crate::ledger::{Account, Entry};
 use crate::name::ChainName;
 use crate::order::{Dossier, Policy};
-use crate::plan::{PlanError, View};
+use crate::plan::PlanError;
 use crate::time::Time;
+use crate::view::View;
 
 /// What becomes of a final deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

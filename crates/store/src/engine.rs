@@ -35,7 +35,7 @@ const PATIENCE_POSTGRES: Duration = Duration::from_secs(5);
 /// How long a server may be silent over one statement of a commit, or of what it is decided by. It
 /// may have died after it took the question: TCP says nothing of that, for hours or for ever.
 const SILENCE: Duration = Duration::from_secs(60);
-/// The same over any other statement: one that goes over large books takes its time.
+/// The same over another statement: one that goes over large books takes its time.
 const LONG_SILENCE: Duration = Duration::from_secs(600);
 /// Readers beside the one writer on SQLite; on PostgreSQL those that commit, and as many others.
 pub(crate) const CONNECTIONS: u32 = 6;
@@ -54,8 +54,12 @@ const SQLITE_SETTINGS: &str = "PRAGMA page_size = 8192; \
     PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 50000";
 /// Nearly every statement looks up a few rows by key. A plan that was made for a small table and
 /// kept would read all of a large one. A plan that cannot avoid it looks expensive then, and
-/// compiling it would cost 40 ms a statement.
-const POSTGRES_SETTINGS: &str = "SET enable_seqscan = off; SET jit = off";
+/// compiling it would cost 40 ms a statement. A process that is gone without a word holds what it
+/// has locked until the server knows: in the middle of a `COPY` by these probes alone, after a
+/// minute. They mean nothing where the connection is a local socket.
+const POSTGRES_SETTINGS: &str = "SET enable_seqscan = off; SET jit = off; \
+    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+    SET tcp_user_timeout = 60000";
 
 /// `server_version_num` of the first PostgreSQL with `MERGE`.
 const OLDEST_POSTGRES: u64 = 150_000;
@@ -164,6 +168,10 @@ async fn within<T>(
         Ok(answer) => Ok(answer?),
         Err(_) => {
             let why = format!("no answer within {} s", patience.as_secs());
+            let why = match patience {
+                PATIENCE_POSTGRES => why,
+                _ => format!("{why}: the server is away, or another long write goes before"),
+            };
             let why = std::io::Error::new(std::io::ErrorKind::TimedOut, why);
             Err(Error::Unavailable(why.into()))
         }
@@ -178,7 +186,7 @@ pub(crate) async fn heard<T>(
     within(SILENCE, answer).await
 }
 
-/// Waits for the answer to any other statement; a file is never silent.
+/// Waits for the answer to another statement; a file is never silent.
 pub(crate) async fn heard_of_any<T>(
     engine: Engine,
     answer: impl Future<Output = Result<T, sqlx::Error>>,
@@ -221,11 +229,14 @@ where
         // sqlx it goes on, and nothing could begin on this connection any more.
         .after_release(move |connection: &mut D::Connection, _| {
             Box::pin(async move {
+                // Behind what was sent to take it back.
                 if engine == Engine::Sqlite {
-                    // Behind what was sent to take it back.
                     connection.ping().await?;
                     return Ok(!connection.is_in_transaction());
                 }
+                // The pool waits for the same without an end, and for its place meanwhile.
+                let alive = timeout(PATIENCE_POSTGRES, connection.ping()).await;
+                alive.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
                 Ok(true)
             })
         })

@@ -108,6 +108,8 @@ impl Trouble {
                 ("53100", _) => Some(Self::Full),
                 ("40001" | "40P01", _) => Some(Self::Busy),
                 ("57P01" | "57P02" | "57P03", _) | (_, "08" | "53" | "58") => Some(Self::Away),
+                // Idle for too long, in a transaction or not, and ended for that.
+                ("25P03" | "57P05", _) => Some(Self::Away),
                 _ => None,
             };
         }
@@ -199,6 +201,8 @@ mod tests {
             ("08006", Some(Trouble::Away)),
             ("53300", Some(Trouble::Away)),
             ("57P01", Some(Trouble::Away)),
+            ("57P05", Some(Trouble::Away)),
+            ("25P03", Some(Trouble::Away)),
             ("58030", Some(Trouble::Away)),
             ("26", Some(Trouble::Foreign)),
             // A constraint, a trigger; a statement ended by a person.

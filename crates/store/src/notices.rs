@@ -12,6 +12,7 @@ use payments::chain::{BlockId, TxHash};
 use payments::changes::Snapshot;
 use payments::name::ChainName;
 use payments::notice::{Noted, Notice, NoticeId, What};
+use payments::time::Time;
 use sqlx::Row as _;
 
 use crate::Store;
@@ -73,6 +74,23 @@ impl Store {
         let count = sqlx::query("SELECT count(*) FROM adoptions WHERE chain = $1");
         let count = count.bind(chain.to_string()).fetch_one(&mut *connection).await?;
         Ok(u64::try_from(count.try_get::<i64, _>(0)?).unwrap_or(0))
+    }
+
+    /// The lowest block on which a branch stands that a person chose for `chain` since `at`: above
+    /// it the chain was another before.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn lowest_adoption(
+        &self,
+        chain: &ChainName,
+        since: Time,
+    ) -> Result<Option<u64>, Error> {
+        let mut connection = self.reader().await?;
+        let lowest = "SELECT min(base_height) FROM adoptions WHERE chain = $1 AND at >= $2";
+        let lowest = sqlx::query(lowest).bind(chain.to_string()).bind(since.0);
+        let lowest: Option<i64> = lowest.fetch_one(&mut *connection).await?.try_get(0)?;
+        Ok(lowest.and_then(|height| u64::try_from(height).ok()))
     }
 
     async fn notices_by(&self, from: &str, key: String) -> Result<Vec<Noted>, Error> {

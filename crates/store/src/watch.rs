@@ -10,6 +10,7 @@ use payments::watch::WatchSet;
 use sqlx::Row;
 
 use crate::Store;
+use crate::engine::heard_of_any;
 use crate::error::Error;
 
 /// Addresses joined into one text of one row; ten million rows of one each would take minutes.
@@ -34,7 +35,8 @@ impl Store {
     pub async fn watch(&self, state: &mut WatchState) -> Result<Arc<WatchSet>, Error> {
         let mut connection = self.reader().await?;
         let last = "SELECT coalesce(max(seq), 0) FROM addresses";
-        let last: i64 = sqlx::query(last).fetch_one(&mut *connection).await?.try_get(0)?;
+        let asking = sqlx::query(last).fetch_one(&mut *connection);
+        let last: i64 = heard_of_any(self.engine, asking).await?.try_get(0)?;
         if last == state.seq {
             return Ok(Arc::clone(&state.set));
         }
@@ -45,7 +47,8 @@ impl Store {
         let mut from = state.seq;
         while from < last {
             let to = from.saturating_add(CHUNK).min(last);
-            let row = sqlx::query(query).bind(from).bind(to).fetch_one(&mut *connection).await?;
+            let asking = sqlx::query(query).bind(from).bind(to).fetch_one(&mut *connection);
+            let row = heard_of_any(self.engine, asking).await?;
             let text: Option<&str> = row.try_get(0)?;
             read(text.unwrap_or_default(), from, &mut found)?;
             from = to;

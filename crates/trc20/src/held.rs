@@ -57,6 +57,10 @@ impl Source {
             let to = verify::solidified(node).await?.id.height;
             // Two nodes behind one name may answer in any order.
             let (from, to) = (from.min(to), from.max(to));
+            // The chain goes on while it is asked, and those blocks may be asked for next.
+            let mut state = node.state();
+            state.tip = state.tip.map(|tip| tip.max(to));
+            drop(state);
             Ok(held.into_iter().map(|raw| Balance { raw, from, to }).collect())
         });
         asked.await.map(|(balances, _)| balances).map_err(|exhausted| exhausted.error())

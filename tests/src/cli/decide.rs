@@ -58,7 +58,7 @@ async fn a_case_of_a_paused_chain_offers_no_credits() {
     assert_eq!(ways, ["refund", "dismiss"]);
     assert_eq!(told["story"][0]["crediting_paused"], "ann: a flood");
     let shown = counter.good(&["case", "show", &id]).await;
-    let why = "Crediting on ethereum is paused: ann: a flood. Until `bursar chain resume ethereum`";
+    let why = "Crediting on ethereum is paused: ann: a flood. Until a person has found out why";
     assert!(shown.contains(why) && !shown.contains("grants"), "{shown}");
     let refused = counter.refused(&resolve(&id, &["credit"], &WHO)).await;
     assert!(refused.contains("paused"), "{refused}");

@@ -1,5 +1,6 @@
 //! `bursar order`: what is refused, and that saying a thing twice does it once.
 
+use lab::evm::{BeyondTip, Fault, Node};
 use serde_json::Value;
 
 use super::counter::{Counter, Running, create, pay};
@@ -130,6 +131,11 @@ async fn an_order_told_again_at_another_rate_is_the_same_order() {
         let said = counter.refused(&create(id, more)).await;
         assert_eq!(said, format!("order `{id}` exists with another price"));
     }
+    counter.write_with("credits_per_usdt = \"100\"", "");
+    let third = counter.json(&create("A-1", &["--amount=100"])).await;
+    assert_eq!(third["price"], fixed["price"]);
+    let said = counter.refused(&create("A-4", &["--amount=100"])).await;
+    assert!(said.starts_with("pricing.credits_per_usdt: is not set"), "{said}");
 }
 
 /// Nothing below it is read, and nothing would tell.
@@ -137,7 +143,7 @@ async fn an_order_told_again_at_another_rate_is_the_same_order() {
 async fn no_address_is_shown_where_the_books_would_begin_above_the_chain() {
     let counter = Counter::open().await;
     counter.write_with("poll_interval =", "start = 23\npoll_interval =");
-    let why = "is 23, above the newest block: what is paid before it is never read";
+    let why = "is 23, above the newest block 20: what is paid before is never read";
     let line = format!("chains.ethereum.start: {why}");
     // The first that speaks to a chain writes down which one it is.
     assert_eq!(counter.run(&create("A-1", &["--amount=5"])).await.code, 2);
@@ -150,6 +156,13 @@ async fn no_address_is_shown_where_the_books_would_begin_above_the_chain() {
     assert!(daemon.heard.join("").contains(why), "{:?}", daemon.heard);
     assert_eq!(daemon.stop().await, 0);
     counter.chain.mine_empty(2);
+    // One endpoint that is behind is not the chain.
+    let behind = Node::start(counter.chain.clone()).await.expect("a port");
+    behind.fault(Fault::Lag { blocks: 5, beyond: BeyondTip::Clamp });
+    let first = format!("\n[[chains.ethereum.endpoints]]\nurl = \"{}\"\n", behind.http_url());
+    let both = "\n[[chains.ethereum.endpoints]]\n";
+    let config = std::fs::read_to_string(counter.path("bursar.toml")).expect("the config");
+    counter.write(&config.replacen(both, &(first + both), 1));
     counter.good(&create("A-1", &["--amount=5"])).await;
     assert!(counter.run(&["check"]).await.out.contains("at block 23"));
 }

@@ -110,6 +110,24 @@ async fn credits_that_were_taken_back_are_listed_by_what_they_were_for() {
     assert!(next.starts_with("100.00 USDT was seen in a block that is no longer part"), "{next}");
 }
 
+/// All of it is there, and a part of it came too late.
+#[tokio::test]
+async fn nobody_is_asked_for_what_is_there() {
+    let counter = Counter::open().await;
+    counter.write_with("[pricing]\n", "[orders]\nlate_window = \"1s\"\n\n[pricing]\n");
+    let made = counter.json(&create("A-1", &["--amount=100", "--expires-after=1m"])).await;
+    let to: Account = made["address"].as_str().and_then(|to| to.parse().ok()).expect("an address");
+    counter.chain.mine(vec![pay(to, 50_000_000)]);
+    counter.chain.mine_empty(2);
+    counter.watch().await;
+    let later = counter.chain.time(counter.chain.tip().height).expect("the tip") + 600;
+    counter.chain.mine_at(later, vec![pay(to, 50_000_000).tagged(2)]);
+    counter.watch().await;
+    assert_eq!(counter.told("A-1").await["status"], "partially_paid");
+    let next = counter.next("A-1").await;
+    assert!(next.starts_with("wait; what arrived last came too late to count: once"), "{next}");
+}
+
 /// What is asked for is what counts.
 #[tokio::test]
 async fn a_rest_below_the_dust_limit_is_asked_for_as_what_counts() {
@@ -120,7 +138,8 @@ async fn a_rest_below_the_dust_limit_is_asked_for_as_what_counts() {
     counter.watch().await;
     let next = counter.next("A-1").await;
     assert!(next.starts_with("the rest, 0.05 USDT, has to arrive before the order"), "{next}");
-    assert!(next.contains("in a payment of at least 0.10: less does not count"), "{next}");
+    let how = "in a payment of at least 0.10: less does not count, and what is then too much is";
+    assert!(next.contains(how), "{next}");
     let text = counter.good(&["order", "show", "A-1"]).await;
     let asked = line(&text, "send ");
     assert!(asked.starts_with("send 0.10 USDT on ethereum to 0x"), "{asked}");
@@ -130,6 +149,7 @@ async fn a_rest_below_the_dust_limit_is_asked_for_as_what_counts() {
     counter.chain.mine_empty(2);
     counter.watch().await;
     assert_eq!(counter.told("A-1").await["status"], "paid");
+    assert!(counter.one_case().await.starts_with("overpaid:"));
 }
 
 #[tokio::test]

@@ -144,6 +144,10 @@ async fn a_stretch_has_its_opening_balances() {
     let said = place.bursar(&["ledger", "export", "--format", "csv", "--from", "yesterday"]);
     assert_eq!(said.code, 2);
     assert!(said.err.starts_with("bursar: --from: `yesterday` is no day"), "{}", said.err);
+    let turned = ["--from", &moment, "--to", &moment];
+    let said = place.bursar(&[&["ledger", "export", "--format", "csv"][..], &turned].concat());
+    let line = "bursar: --to: is not after --from: nothing can be recorded in between\n";
+    assert_eq!((said.code, said.err.as_str(), said.out.as_str()), (2, line, ""));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use store::{Ended, Mark, Store};
 
 use super::{Place, on_both};
 
-on_both!(what_a_run_missed_is_read_again);
+on_both!(what_a_run_missed_is_read_again, a_run_that_was_killed_keeps_its_evidence);
 
 const LIGHT: &str = "{\"light\":true}";
 
@@ -46,4 +46,24 @@ async fn what_a_run_missed_is_read_again(place: Place) {
     let lie = of(Code::EndpointsDisagree, "ethereum:balance:0x1");
     let balance = ended(store, &[lie]).await;
     assert_eq!(last("ethereum").await, Some(balance));
+}
+
+/// The daemon looks meanwhile, and has evidence of its own; a look at everything makes it needless.
+async fn a_run_that_was_killed_keeps_its_evidence(place: Place) {
+    let store = &place.store;
+    let finding = Finding::new(Code::ChainOnly, "tron:a".to_owned(), "found".to_owned());
+    let killed = store.begin_run("{}", Time(1)).await.unwrap();
+    store.keep_evidence(killed, "tron", "pin", "a block").await.unwrap();
+    let kept = async || store.evidence(killed, "tron").await.unwrap().len();
+    let light = ended(store, std::slice::from_ref(&finding)).await;
+    assert_eq!((light, kept().await), (killed + 1, 1));
+    let all = store.begin_run("{}", Time(1)).await.unwrap();
+    let whole =
+        Ended { at: Time(2), as_of: None, ledger_seq: 0, code: 0, summary: "{}", whole: true };
+    store.end_run(all, std::slice::from_ref(&finding), &whole).await.unwrap();
+    assert_eq!(kept().await, 0);
+    // One that is resumed saw what it found before the others did.
+    store.end_run(killed, &[finding], &Ended { whole: false, ..whole }).await.unwrap();
+    let known = store.discrepancies(false).await.unwrap();
+    assert_eq!(known.iter().map(|known| known.last.0).collect::<Vec<_>>(), [all]);
 }

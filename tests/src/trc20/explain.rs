@@ -113,3 +113,23 @@ async fn a_stretch_is_read_again() {
     assert_eq!(follower.source.header(999).await.unwrap(), None);
     assert_eq!(ChainSpec::tron().token.decimals, 6);
 }
+
+/// Whoever compares asks for the blocks up to which it was told; they came while it was read.
+#[tokio::test]
+async fn blocks_up_to_a_later_balance_can_be_read() {
+    let chain = chain();
+    let node = node(&chain).await;
+    chain.mine(vec![pay(1, 5)]);
+    chain.mine_empty(30);
+    let follower = Follower::new(&[&node]).await;
+    let (cut, _) = follower.source.newest_final().await.unwrap().expect("a final block");
+    chain.mine_empty(60);
+    let held = follower.source.balances(&[ours(1)]).await.unwrap();
+    assert_eq!(held[0].to, chain.solid().height);
+    assert!(held[0].to > cut.id.height + 30);
+    let mut from = cut.id.height + 1;
+    while from <= held[0].to {
+        let read = follower.source.rescan(from, held[0].to, &WatchSet::default()).await.unwrap();
+        from = read.blocks.last().expect("blocks").id.height + 1;
+    }
+}

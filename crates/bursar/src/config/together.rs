@@ -27,7 +27,11 @@ fn one_name_each(chains: &BTreeMap<ChainName, Chain>) -> Result<(), Error> {
             other.rules.token == chain.rules.token && is_one_chain(&other.node, &chain.node)
         };
         if let Some((other, _)) = all.iter().take(at).find(same) {
-            let why = format!("is that of chains.{other}, on the same chain: give it one name");
+            let or = match chain.node {
+                Node::Evm(_) => "",
+                Node::Tron(_) => ", or state the genesis of each",
+            };
+            let why = format!("is that of chains.{other}, on the same chain: give it one name{or}");
             return Err(input(&format!("chains.{name}.token"), why));
         }
     }

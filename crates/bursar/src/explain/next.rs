@@ -4,6 +4,7 @@
 //! Never: an advice to resume a chain, or to send money, that leaves out what must be known first.
 //! Why: what stands here is done, by people who have a queue behind them.
 
+use payments::amount::Usdt;
 use payments::case::{Case, CaseKind, RefundState};
 use payments::chain::Cursor;
 use payments::deposit::{Deposit, State};
@@ -184,9 +185,14 @@ fn rest_to_come(dossier: &Dossier) -> String {
     let seen = dossier.counted().plus(dossier.pending());
     let missing = order.due.zip(seen).map(|(due, seen)| due.minus_or_zero(seen));
     match missing.filter(|missing| *missing < dust) {
+        Some(Usdt::ZERO) => {
+            "wait; what arrived last came too late to count: once that is final, a \
+            person decides about it."
+                .to_owned()
+        }
         Some(missing) => format!(
             "the rest, {missing} USDT, has to arrive before the order expires, in a payment of at \
-             least {dust}: less does not count."
+             least {dust}: less does not count, and what is then too much is an excess."
         ),
         None => "the rest has to arrive before the order expires.".to_owned(),
     }

@@ -80,6 +80,11 @@ pub async fn run(opened: &Opened, asked: &LedgerExport) -> Result<(), Error> {
         from: asked.from.as_deref().map(|text| moment("--from", text)).transpose()?,
         to: asked.to.as_deref().map(|text| moment("--to", text)).transpose()?,
     };
+    if let (Some(from), Some(to)) = (stretch.from, stretch.to)
+        && from >= to
+    {
+        return Err(input("--to", "is not after --from: nothing can be recorded in between"));
+    }
     let begin = |path| Whole::begin(path, Existing::forced(asked.force));
     let mut file = asked.out.as_deref().map(begin).transpose()?;
     let mut reading = opened.books.store.read().await?;

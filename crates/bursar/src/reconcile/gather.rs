@@ -396,7 +396,7 @@ impl Gather<'_> {
         let mut read = seen.cut.height;
         let mut done = Vec::with_capacity(held.len());
         for (address, mut at) in held {
-            let mut attempt = 0;
+            let (mut attempt, mut retry) = (0, Retry::default());
             let raw = loop {
                 if at.to > read {
                     match self.again(|| self.piece(node, read.saturating_add(1), at.to)).await {
@@ -408,10 +408,17 @@ impl Gather<'_> {
                 match back(&later, address, at, seen.cut.height) {
                     Some(raw) => break Ok(raw),
                     None if attempt >= MOVED => {
-                        let address = address.spell(self.spelling);
-                        break Err(format!("{address} moves all the time"));
+                        let (address, cut) = (address.spell(self.spelling), seen.cut.height);
+                        break Err(match at.from < cut {
+                            true => format!("it is behind block {cut}, at {}", at.from),
+                            false => format!("{address} moves all the time"),
+                        });
                     }
                     None => attempt = attempt.saturating_add(1),
+                }
+                if at.from < seen.cut.height {
+                    // Another server behind the same name is a block behind.
+                    tokio::time::sleep(retry.next_wait()).await;
                 }
                 match self.again(|| node.balances(std::slice::from_ref(&address), seen.cut)).await {
                     Ok(again) => at = again.first().copied().unwrap_or(at),
@@ -514,8 +521,12 @@ fn moved(stretch: Stretch, token: Address) -> Vec<Transfer> {
     transfers
 }
 
-/// The balance at `cut` of an address that held `at` later; none where it moved while it was told.
+/// The balance at `cut` of an address that held `at` later; none where it moved while it was told,
+/// or may be that of an earlier block.
 fn back(later: &[Transfer], address: Address, at: trc20::Balance, cut: u64) -> Option<U256> {
+    if at.from < cut {
+        return None;
+    }
     let mut raw = at.raw;
     for transfer in later.iter().filter(|transfer| transfer.block.height > cut) {
         let (came, went) = (transfer.to == address, transfer.from == address);

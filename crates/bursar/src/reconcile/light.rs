@@ -193,18 +193,20 @@ fn subject(finding: &Finding) -> (Code, String) {
 }
 
 /// How far the last look of this kind that missed nothing of a chain had read it; what it found
-/// there stays open, and is not read again. A run that a person asked for may have looked at a
-/// part, or with other eyes.
+/// there stays open, and is not read again; of a branch that a person chose since, all is new. A
+/// run that a person asked for may have looked at a part, or with other eyes.
 async fn heights(opened: &Opened) -> Result<BTreeMap<ChainName, u64>, Error> {
     let mut heights = BTreeMap::new();
     for name in opened.config.chains.keys() {
-        let last = opened.books.store.last_without_gap(LIGHT, name.as_str()).await?;
-        let summary = last.and_then(|run| run.summary);
+        let store = &opened.books.store;
+        let Some(last) = store.last_without_gap(LIGHT, name.as_str()).await? else { continue };
+        let adopted = store.lowest_adoption(name, last.began).await?;
+        let summary = last.summary;
         let summary: serde_json::Value =
             summary.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let height = summary.get("heights").and_then(|heights| heights.get(name.as_str()));
         if let Some(height) = height.and_then(serde_json::Value::as_u64) {
-            heights.insert(name.clone(), height);
+            heights.insert(name.clone(), adopted.map_or(height, |base| height.min(base)));
         }
     }
     Ok(heights)

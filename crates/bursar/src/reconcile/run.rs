@@ -188,6 +188,13 @@ async fn asked(opened: &Opened, options: &Run) -> Result<(Asked, String), Error>
         if known.ended.is_some() {
             return Err(input("--resume", format!("run {number} has ended; begin another")));
         }
+        let everything = described(&Asked::default(), None, None);
+        let later = opened.books.store.last_run_of(&everything).await?;
+        if let Some(later) = later.filter(|later| later.seq > number) {
+            let later = later.seq;
+            let why = format!("run {later} has looked at everything since; begin another");
+            return Err(input("--resume", why));
+        }
         let value: serde_json::Value = serde_json::from_str(&known.options).unwrap_or_default();
         let text = |field: &str| value.get(field).and_then(|v| v.as_str()).map(str::to_owned);
         chain = text("chain");
@@ -207,8 +214,14 @@ async fn asked(opened: &Opened, options: &Run) -> Result<(Asked, String), Error>
     if let Some(chain) = &chain {
         asked.chain = Some(opened.config.chain(chain)?.0.clone());
     }
-    let described = json!({ "chain": chain, "from": asked.from, "to": asked.to, "second": server });
-    Ok((asked, described.to_string()))
+    let described = described(&asked, chain.as_deref(), server.as_deref());
+    Ok((asked, described))
+}
+
+/// What a run was asked, as text to be remembered.
+fn described(asked: &Asked, chain: Option<&str>, server: Option<&str>) -> String {
+    let Asked { from, to, .. } = asked;
+    json!({ "chain": chain, "from": from, "to": to, "second": server }).to_string()
 }
 
 /// Where an endpoint is, without what may be a key.

@@ -15,14 +15,15 @@ use crate::address::Address;
 use crate::amount::Usdt;
 use crate::case::{CaseId, Decision, Step};
 use crate::chain::{BlockHash, BlockId, Cursor, Header};
-use crate::changes::{Bounds, ChainRules, Finality, FinalityRule, Snapshot};
-use crate::deposit::{Deposit, DepositId, State};
+use crate::changes::{Bounds, ChainRules, Snapshot};
+use crate::deposit::{Deposit, DepositId};
 use crate::desk::Desk;
 use crate::name::{ChainName, OrderId};
 use crate::order::Dossier;
-use crate::plan::{PlanError, View};
+use crate::plan::PlanError;
 use crate::reconcile::Group;
 use crate::time::Time;
+use crate::view::View;
 
 use difference::difference;
 pub use left::{keys_of, left_difference, outflow_of};
@@ -236,7 +237,7 @@ fn look(
             }
         }
     }
-    let rules = rules(desk, group);
+    let rules = no_rules();
     let mut cursor = Cursor::new(first.chain.clone());
     let hash = BlockHash([0; 32]);
     let id_of_last = BlockId { height: LAST, hash };
@@ -246,6 +247,11 @@ fn look(
     let paused = !crediting && !group.iter().any(is_judged);
     cursor.paused = paused.then(String::new);
     let mut view = View::of_cursor(&rules, &cursor);
+    let told = group.iter().filter_map(|fact| match &fact.what {
+        What::Final(deposit) => Some(deposit.clone()),
+        _ => None,
+    });
+    view.as_told(told.collect());
     let expired = group.iter().any(|fact| fact.what == What::Expired);
     let expiry = before.order.and_then(|dossier| dossier.order.expires_at);
     view.final_time = expiry.filter(|_| expired).map(|expiry| expiry.after(1));
@@ -254,33 +260,14 @@ fn look(
     Ok(())
 }
 
-/// Rules by which exactly those are final that were found to be: what is final at some height is so
-/// at every lower one for the same amount.
-fn rules(desk: &Desk, group: &[Fact]) -> ChainRules {
-    let is_final = |id: &DepositId| {
-        group.iter().any(|fact| matches!(&fact.what, What::Final(told) if told == id))
-    };
-    let mut highest = BTreeMap::new();
-    let deposits = desk.works.values().flat_map(|work| &work.dossier.deposits);
-    let pending = |deposit: &&Deposit| deposit.state == State::Pending;
-    for deposit in deposits.chain(desk.loose.deposits()).filter(pending) {
-        let known: &mut Option<u64> = highest.entry(deposit.amount).or_default();
-        if is_final(&deposit.id) {
-            *known = Some(known.unwrap_or(0).max(deposit.block.height));
-        }
-    }
-    let rule = |(amount, height): (_, Option<u64>)| FinalityRule {
-        up_to: Some(amount),
-        finality: height.map_or(Finality::Finalized, |height| {
-            Finality::Confirmations(LAST.saturating_sub(height).saturating_add(1))
-        }),
-    };
+/// Rules that nothing here is judged by: what is final was told.
+fn no_rules() -> ChainRules {
     ChainRules {
         token: Address::NOBODY,
         decimals: 6,
         max_reorg: LAST,
         treasury: Vec::new(),
         bounds: Bounds::default(),
-        finality: highest.into_iter().map(rule).collect(),
+        finality: Vec::new(),
     }
 }

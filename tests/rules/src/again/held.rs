@@ -7,7 +7,7 @@ use payments::Update;
 use payments::order::{Dossier, Policy};
 use payments::replay::{Fact, replay};
 
-use crate::world::{World, chain, id, pay, says};
+use crate::world::{World, chain, id, pay, says, usdt};
 
 /// A takes what arrives: 60, and 30 in the block after it.
 fn in_part() -> World {
@@ -73,6 +73,31 @@ fn what_a_pause_held_up_is_seen_by_what_was_not_credited_then() {
     // The ceiling of an hour holds as much up, and no event says that it did.
     let untold: Vec<Fact> = facts.into_iter().map(|fact| Fact { paused: false, ..fact }).collect();
     assert_eq!(difference(&stored, &untold, false), None);
+}
+
+/// What arrives is credited, 20 and 20 in one block, and the ceiling of an hour has room for one.
+#[test]
+fn what_a_ceiling_held_up_within_a_block_is_told_by_its_deposit() {
+    let mut world = World::new();
+    let rules = world.rules.get_mut(&chain("ethereum")).unwrap();
+    rules.bounds.hourly_credits = Some(usdt("30"));
+    world.open_order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "20"), pay("t2", "A", "20")]);
+    world.all_final("ethereum");
+    says(
+        &world.state("A"),
+        "paid
+        ethereum:t1:0 20.00 credited
+        ethereum:t2:0 20.00 pending",
+    );
+    let (stored, facts) = told(&world);
+    assert_eq!(difference(&stored, &facts, true), None);
+    let (by, why) = ("maria".to_owned(), "all good".to_owned());
+    world.apply(&Update::Resume { chain: chain("ethereum"), by, why }).unwrap();
+    world.scan("ethereum").unwrap();
+    let (stored, facts) = told(&world);
+    assert!(world.state("A").contains("ethereum:t2:0 20.00 credited"), "{}", world.state("A"));
+    assert_eq!(difference(&stored, &facts, true), None);
 }
 
 /// A was cancelled with 90, loses the 30, and 60 are credited in their place. Somebody took that

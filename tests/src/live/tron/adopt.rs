@@ -3,8 +3,11 @@
 use lab::tron::{BlockRef, Fault, LogSpec, Paths, Tx};
 use serde_json::Value;
 
+use super::hourly::{AGREE, DIFFER};
+use super::list;
+use super::reconcile::FORGETFUL;
 use super::shop::{Shop, payment};
-use crate::live::daemon::Daemon;
+use crate::live::daemon::{DEADLINE, Daemon};
 use crate::live::shop::{Engine, deposits, on_both_engines, text};
 
 on_both_engines!(
@@ -12,6 +15,7 @@ on_both_engines!(
     what_a_look_from_before_an_adoption_says_is_not_recorded,
     another_branch_is_followed_after_a_restart,
     what_the_contract_said_on_the_lost_branch_is_asked_again,
+    the_branch_that_was_adopted_is_compared_from_where_it_begins,
 );
 
 const BY_ACCOUNTS: &str = "read = \"accounts\"";
@@ -171,5 +175,39 @@ async fn what_the_contract_said_on_the_lost_branch_is_asked_again(engine: Engine
     daemon.told("credits.granted", "LATER").await;
     assert_eq!(text(&paused().await["told_by"]), "contract");
     shop.is_as_the_branch().await;
+    daemon.stop().await;
+}
+
+/// The daemon's looks had come above it on the lost branch; and the index has lost a payment of the
+/// other one.
+async fn the_branch_that_was_adopted_is_compared_from_where_it_begins(engine: Engine) {
+    let shop = Shop::open(engine, FORGETFUL).await;
+    let (daemon, branches) = shop.credited().await;
+    daemon.stop().await;
+    shop.rewrite(|config| format!("{config}\n[reconcile]\nevery = \"100ms\"\n"));
+    shop.chain.mine_empty(10);
+    shop.solidify();
+    let mut daemon = shop.daemon();
+    daemon.recorded_on("tron", shop.chain.solid().height).await;
+    daemon.said_times(AGREE, daemon.said(AGREE) + 2).await;
+    let height = branches.from.height + 4;
+    assert!(height < shop.chain.solid().height, "it has looked beyond");
+    let named = shop.other_branch(branches);
+    shop.node.fault(Fault::LostRows { tx: shop.chain.transactions(height)[0] });
+    shop.paused(&mut daemon).await;
+    shop.adopted(named).await;
+    daemon.told("credits.granted", "AGAIN").await;
+    let found = async {
+        loop {
+            daemon.said_times(DIFFER, daemon.said(DIFFER) + 1).await;
+            let known = shop.bursar(&["reconcile", "list"]).await;
+            let lost = list(&known).iter().find(|known| text(&known["code"]) == "C101");
+            if let Some(lost) = lost {
+                return text(&lost["amount"]).to_owned();
+            }
+        }
+    };
+    let found = tokio::time::timeout(DEADLINE, found).await.expect("it is never found");
+    assert_eq!(found, "100.00");
     daemon.stop().await;
 }

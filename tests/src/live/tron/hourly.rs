@@ -19,8 +19,8 @@ on_both_engines!(
     a_chain_that_was_away_is_read_on_from_where_it_was,
 );
 
-const AGREE: &str = "chain and books agree";
-const DIFFER: &str = "chain and books do not agree: `bursar reconcile`";
+pub(super) const AGREE: &str = "chain and books agree";
+pub(super) const DIFFER: &str = "chain and books do not agree: `bursar reconcile`";
 
 impl Shop {
     /// Both chains have a payment, the daemon looks all the time and has found nothing; and the

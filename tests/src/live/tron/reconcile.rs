@@ -7,8 +7,10 @@ use std::process::Stdio;
 
 use lab::evm::{self, BeyondTip};
 use lab::tron::Fault;
+use payments::time::Time;
 use serde_json::Value;
 use sqlx::Connection as _;
+use store::{OpenMode, Store};
 use tokio::process::Command;
 
 use super::{Engine, Shop, list, on_both_engines, payment, text};
@@ -272,4 +274,13 @@ async fn a_run_that_was_killed_is_resumed_to_the_same_bytes() {
     }
     let (code, _, said) = shop.ended(&["reconcile", "--resume", "1"]).await;
     assert_eq!(code, Some(2), "{said}");
+    // What it had gathered is let go of where another one has looked at everything.
+    let store = Store::open(&shop.url, OpenMode::Use).await.expect("the books");
+    let options = store.run_of(1).await.expect("a run").expect("a run").options;
+    let late = store.begin_run(&options, Time(1)).await.expect("begun").to_string();
+    store.close().await;
+    shop.reconciled(&[]).await;
+    let (code, _, said) = shop.ended(&["reconcile", "--resume", &late]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("has looked at everything since; begin another"), "{said}");
 }
