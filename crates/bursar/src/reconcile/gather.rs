@@ -564,3 +564,17 @@ fn compare(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server behind the same name may be a block behind the one that was asked for the cut-off.
+    #[test]
+    fn a_balance_that_may_be_of_an_earlier_block_is_none() {
+        let whose = Address([7; 20]);
+        let told = |from| trc20::Balance { raw: U256::from(5), from, to: 12 };
+        assert_eq!(back(&[], whose, told(9), 10), None);
+        assert_eq!(back(&[], whose, told(10), 10), Some(U256::from(5)));
+    }
+}

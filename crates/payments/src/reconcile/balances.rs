@@ -11,9 +11,9 @@ use ruint::aliases::U256;
 use super::chain::amount;
 use super::code::Code;
 use super::compare::{Comparison, text};
+use super::left::is_burnt;
 use super::observed::TokenEvent;
 use crate::address::Address;
-use crate::chain::Transfer;
 use crate::name::ChainName;
 
 impl Comparison<'_> {
@@ -84,14 +84,8 @@ impl Comparison<'_> {
         // What one endpoint alone could read is known by the books, as everything beside it.
         let read = |event: &&TokenEvent| !index.seen.leaves_to_the_books(event.block.height);
         for event in index.seen.token_events.iter().filter(read) {
-            // A transfer to nobody beside it is the same money.
-            let burnt = |t: &Transfer| {
-                (t.tx, t.to, t.raw) == (event.tx, Address::NOBODY, event.taken)
-                    && Some(t.from) == event.address
-                    && Some(t.token) == token
-            };
             if let Some(address) = event.address
-                && !index.seen.transfers.iter().any(burnt)
+                && !is_burnt(&index.seen.transfers, event, token)
             {
                 let (_, went) = moved.entry(address).or_default();
                 *went = went.saturating_add(event.taken);

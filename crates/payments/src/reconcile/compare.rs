@@ -388,6 +388,7 @@ impl<'a> Comparison<'a> {
     #[must_use]
     pub fn finish(mut self) -> Report {
         self.unmatched();
+        self.destroyed();
         self.balances();
         if !self.unheld {
             self.held_after_decisions();

@@ -1,7 +1,7 @@
 //! The side of what left: outflows, their transfers or notices, their journals.
 //!
 //! In: an outflow of the books, after every journal. Out: findings C102, C103, C105, C106 and C109
-//! about it, L302, L303 and L304 about its journal.
+//! about it, L302, L303 and L304 about its journal; B502 about what was destroyed without one.
 //! Never: an amount of the ledger taken for the chain's; the journal says what the outflow says.
 //! Why: a sweep that a node made up hides where the money of an address is.
 
@@ -207,6 +207,44 @@ impl Comparison<'_> {
         near.filter(move |(key, _)| base(key) == wanted).map(|(_, journal)| journal)
     }
 
+    /// What the token's owner destroyed of ours, and no outflow says so.
+    pub(super) fn destroyed(&mut self) {
+        let mut missed = Vec::new();
+        for (name, index) in &self.chains {
+            let token = self.frame.rules.get(name).map(|rules| rules.token);
+            for event in &index.seen.token_events {
+                let ours = |address: &Address| index.seen.ours.contains(address);
+                let Some(from) = event.address.filter(ours) else { continue };
+                let (tx, n, way) = (event.tx, event.n, Way::Destroyed);
+                let id = OutflowId { chain: name.clone(), tx, n, way };
+                let is_known =
+                    self.is_taken_out(&id) || self.unbooked.contains_key(&id.to_string());
+                if event.taken.is_zero()
+                    || is_known
+                    || !index.seen.covers(event.block.height)
+                    || is_burnt(&index.seen.transfers, event, token)
+                {
+                    continue;
+                }
+                let micro = amount(event.taken, index.decimals);
+                missed.push((id, from, event.block.height, event.time, micro));
+            }
+        }
+        for (id, from, height, time, micro) in missed {
+            let (size, spelled) = (text(micro), self.frame.spell(&id.chain, &from));
+            let what = format!(
+                "the token's owner destroyed {size} at {spelled} in block {height}, and the books \
+                 do not know: a rescan of that block records it"
+            );
+            self.held.entry((id.chain.clone(), from)).or_default().named = true;
+            if let Some(finding) = self.find(Code::UnexplainedOutflow, id.to_string(), what) {
+                finding.chain = Some(id.chain.clone());
+                finding.amount = micro;
+                finding.since = Some(time);
+            }
+        }
+    }
+
     /// Whether the ledger has taken an outflow out.
     pub(super) fn is_taken_out(&self, id: &OutflowId) -> bool {
         self.standing(id).next().is_some()
@@ -223,4 +261,13 @@ impl Comparison<'_> {
             finding.since = Some(outflow.time);
         }
     }
+}
+
+/// Whether a transfer to nobody beside a notice is the same money.
+pub(super) fn is_burnt(transfers: &[Transfer], event: &TokenEvent, token: Option<Address>) -> bool {
+    transfers.iter().any(|t| {
+        (t.tx, t.to, t.raw) == (event.tx, Address::NOBODY, event.taken)
+            && Some(t.from) == event.address
+            && Some(t.token) == token
+    })
 }

@@ -311,6 +311,28 @@ fn what_was_destroyed_is_compared_with_what_the_token_said() {
     assert!(other.starts_with("C102 critical 100.00"), "{other}");
 }
 
+/// A node left the notice out when it was read: the balance is right, and the books are not.
+#[test]
+fn what_was_destroyed_and_is_not_in_the_books_is_missing_there() {
+    let mut world = World::new();
+    world.order("A", |_| {});
+    world.mine("ethereum", &[pay("t1", "A", "100")]);
+    world.mine("ethereum", &[]);
+    world.all_final("ethereum");
+    let mut sides = Sides { books: super::books(&world), observed: super::observed(&world) };
+    sides.a_holds(0);
+    let outflow = emptied().books.outflows[0].clone();
+    sides.seen("ethereum").token_events.push(destruction(&outflow));
+    let found = sides.report().findings;
+    let lines: Vec<String> = found.iter().map(super::line).collect();
+    assert!(
+        lines.iter().any(|line| line.starts_with("B502 critical 100.00 [ethereum")
+            && line.contains("the token's owner destroyed 100.00 at @A in block")),
+        "{lines:#?}"
+    );
+    assert!(!lines.iter().any(|line| line.starts_with("B501")), "{lines:#?}");
+}
+
 /// Some contracts log a transfer to nobody beside the notice: it is the same money.
 #[test]
 fn what_was_destroyed_by_a_transfer_left_once() {
