@@ -33,7 +33,7 @@ pub fn request(dossier: &Dossier, chain: &Chain) -> Option<Request> {
         let seen = dossier.counted().plus(dossier.pending()).unwrap_or(due);
         due.minus_or_zero(seen)
     });
-    if rest.is_some_and(|rest| rest.is_zero()) {
+    if rest.is_some_and(|rest| rest.is_zero()) || dossier.has_come_too_late() {
         // It is there, and too late to count: a person decides about it.
         return None;
     }

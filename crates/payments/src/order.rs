@@ -247,6 +247,17 @@ impl Dossier {
         self.sum(|deposit| deposit.state == State::Pending)
     }
 
+    /// Whether something was seen on its chain that came too late to count: so will whatever comes
+    /// after it.
+    #[must_use]
+    pub fn has_come_too_late(&self) -> bool {
+        self.deposits.iter().any(|deposit| {
+            deposit.state == State::Pending
+                && deposit.id.chain == self.order.chain
+                && self.is_too_late_at(deposit.time)
+        })
+    }
+
     /// Whether `amount` covers the order. Any amount covers an open one.
     #[must_use]
     pub fn covers(&self, amount: Usdt) -> bool {

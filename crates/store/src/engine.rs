@@ -170,7 +170,7 @@ async fn within<T>(
             let why = format!("no answer within {} s", patience.as_secs());
             let why = match patience {
                 PATIENCE_POSTGRES => why,
-                _ => format!("{why}: the server is away, or another long write goes before"),
+                _ => format!("{why}: the server is away, or busy with something long"),
             };
             let why = std::io::Error::new(std::io::ErrorKind::TimedOut, why);
             Err(Error::Unavailable(why.into()))

@@ -405,12 +405,10 @@ const FOUND: &str = "INSERT INTO discrepancies (id, code, key, chain, order_id, 
     amount, since, severity, what, first_run, first_as_of, last_run, last_as_of, state) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $12, $13, 'open') \
     ON CONFLICT (id) DO UPDATE SET amount = excluded.amount, since = excluded.since, \
-    severity = excluded.severity, what = excluded.what, \
-    last_run = CASE WHEN excluded.last_run > discrepancies.last_run THEN excluded.last_run \
-    ELSE discrepancies.last_run END, \
-    last_as_of = CASE WHEN excluded.last_run > discrepancies.last_run THEN excluded.last_as_of \
-    ELSE discrepancies.last_as_of END, state = CASE WHEN discrepancies.state = 'acknowledged' \
-    THEN 'acknowledged' ELSE 'open' END";
+    severity = excluded.severity, what = excluded.what, last_run = excluded.last_run, \
+    last_as_of = excluded.last_as_of, state = CASE WHEN discrepancies.state = 'acknowledged' \
+    THEN 'acknowledged' ELSE 'open' END \
+    WHERE excluded.last_run > discrepancies.last_run";
 
 pub(crate) fn run(row: &AnyRow) -> Result<Run, Error> {
     let (code, seq): (Option<i64>, i64) = (row.try_get(5)?, row.try_get(0)?);

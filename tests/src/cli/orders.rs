@@ -143,7 +143,7 @@ async fn an_order_told_again_at_another_rate_is_the_same_order() {
 async fn no_address_is_shown_where_the_books_would_begin_above_the_chain() {
     let counter = Counter::open().await;
     counter.write_with("poll_interval =", "start = 23\npoll_interval =");
-    let why = "is 23, above the newest block 20: what is paid before is never read";
+    let why = "is 23, above the newest block: what is paid before is never read";
     let line = format!("chains.ethereum.start: {why}");
     // The first that speaks to a chain writes down which one it is.
     assert_eq!(counter.run(&create("A-1", &["--amount=5"])).await.code, 2);

@@ -14,7 +14,7 @@ use crate::live::proxy::Proxy;
 const SOON: Duration = Duration::from_secs(20);
 /// What is said after a minute.
 const SILENT: &str = "error communicating with database: no answer within 60 s: the server is \
-    away, or another long write goes before";
+    away, or busy with something long";
 /// A daemon waits longer: a commit may be a large one, or behind one.
 const PATIENCE: Duration = Duration::from_secs(90);
 

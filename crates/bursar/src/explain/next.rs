@@ -4,7 +4,6 @@
 //! Never: an advice to resume a chain, or to send money, that leaves out what must be known first.
 //! Why: what stands here is done, by people who have a queue behind them.
 
-use payments::amount::Usdt;
 use payments::case::{Case, CaseKind, RefundState};
 use payments::chain::Cursor;
 use payments::deposit::{Deposit, State};
@@ -182,14 +181,14 @@ fn by_status(dossier: &Dossier, arriving: bool) -> String {
 /// What a payment that lacks something waits for.
 fn rest_to_come(dossier: &Dossier) -> String {
     let (order, dust) = (&dossier.order, dossier.order.terms.dust);
+    if dossier.has_come_too_late() {
+        let said = "wait; what arrived last came too late to count: once that is final, a person \
+            decides about it.";
+        return said.to_owned();
+    }
     let seen = dossier.counted().plus(dossier.pending());
     let missing = order.due.zip(seen).map(|(due, seen)| due.minus_or_zero(seen));
     match missing.filter(|missing| *missing < dust) {
-        Some(Usdt::ZERO) => {
-            "wait; what arrived last came too late to count: once that is final, a \
-            person decides about it."
-                .to_owned()
-        }
         Some(missing) => format!(
             "the rest, {missing} USDT, has to arrive before the order expires, in a payment of at \
              least {dust}: less does not count, and what is then too much is an excess."

@@ -205,14 +205,6 @@ impl Node {
         })
     }
 
-    /// The height of the newest block of each endpoint that tells one.
-    pub async fn tips(&self) -> Vec<u64> {
-        match self {
-            Self::Evm(source) => source.check().await.iter().filter_map(|told| told.tip).collect(),
-            Self::Tron(source) => source.check().await.iter().filter_map(|told| told.tip).collect(),
-        }
-    }
-
     /// What `accounts` held of the token after the block `at`, in their order. On TRON, whose nodes
     /// answer for now alone, after some final block that each answer names.
     ///

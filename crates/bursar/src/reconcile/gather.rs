@@ -416,7 +416,7 @@ impl Gather<'_> {
                     }
                     None => attempt = attempt.saturating_add(1),
                 }
-                if at.from < seen.cut.height {
+                if at.from < seen.cut.height && attempt > 1 {
                     // Another server behind the same name is a block behind.
                     tokio::time::sleep(retry.next_wait()).await;
                 }

@@ -190,7 +190,11 @@ async fn asked(opened: &Opened, options: &Run) -> Result<(Asked, String), Error>
         }
         let everything = described(&Asked::default(), None, None);
         let later = opened.books.store.last_run_of(&everything).await?;
-        if let Some(later) = later.filter(|later| later.seq > number) {
+        let mut kept = false;
+        for chain in opened.config.chains.keys() {
+            kept |= !opened.books.store.evidence(number, chain.as_str()).await?.is_empty();
+        }
+        if let Some(later) = later.filter(|later| later.seq > number && !kept) {
             let later = later.seq;
             let why = format!("run {later} has looked at everything since; begin another");
             return Err(input("--resume", why));

@@ -8,6 +8,7 @@ use ruint::aliases::U256;
 
 use super::code::Code;
 use super::compare::{Comparison, text};
+use super::left::notice_key;
 use super::observed::Observed;
 use crate::amount::Usdt;
 use crate::chain::{Transfer, TxHash};
@@ -34,7 +35,7 @@ impl Comparison<'_> {
                 }
             }
             for event in &seen.token_events {
-                let key = format!("{chain}:{}:{}", event.tx, event.log_index);
+                let key = notice_key(chain, event);
                 let spelled = |address| format!(" {}", self.frame.spell(chain, &address));
                 let about = event.address.map(spelled).unwrap_or_default();
                 let what = format!("the token's owner: {}{about}", event.what);

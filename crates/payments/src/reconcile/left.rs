@@ -1,7 +1,7 @@
 //! The side of what left: outflows, their transfers or notices, their journals.
 //!
 //! In: an outflow of the books, after every journal. Out: findings C102, C103, C105, C106 and C109
-//! about it, L302, L303 and L304 about its journal; B502 about what was destroyed without one.
+//! about it, L302, L303 and L304 about its journal; B504 with what was destroyed without one.
 //! Never: an amount of the ledger taken for the chain's; the journal says what the outflow says.
 //! Why: a sweep that a node made up hides where the money of an address is.
 
@@ -12,10 +12,12 @@ use super::chain::amount;
 use super::code::Code;
 use super::compare::{Comparison, text};
 use super::observed::TokenEvent;
+use super::report::Finding;
 use crate::address::Address;
 use crate::amount::Usdt;
 use crate::chain::{BlockId, Transfer};
 use crate::ledger::{Account, Journal};
+use crate::name::ChainName;
 use crate::outflow::{Outflow, OutflowId, OutflowState, Way, rounded_up};
 
 /// What the chain says of an outflow, in the words of either way.
@@ -207,40 +209,33 @@ impl Comparison<'_> {
         near.filter(move |(key, _)| base(key) == wanted).map(|(_, journal)| journal)
     }
 
-    /// What the token's owner destroyed of ours, and no outflow says so.
+    /// What the token's owner destroyed of ours and no outflow says so: its notice is told with
+    /// what that was, and is the one finding of it.
     pub(super) fn destroyed(&mut self) {
         let mut missed = Vec::new();
         for (name, index) in &self.chains {
             let token = self.frame.rules.get(name).map(|rules| rules.token);
             for event in &index.seen.token_events {
-                let ours = |address: &Address| index.seen.ours.contains(address);
-                let Some(from) = event.address.filter(ours) else { continue };
                 let (tx, n, way) = (event.tx, event.n, Way::Destroyed);
                 let id = OutflowId { chain: name.clone(), tx, n, way };
-                let is_known =
-                    self.is_taken_out(&id) || self.unbooked.contains_key(&id.to_string());
-                if event.taken.is_zero()
-                    || is_known
-                    || !index.seen.covers(event.block.height)
-                    || is_burnt(&index.seen.transfers, event, token)
-                {
-                    continue;
-                }
+                let is_known = self.is_taken_out(&id)
+                    || self.unbooked.contains_key(&id.to_string())
+                    || is_burnt(&index.seen.transfers, event, token);
                 let micro = amount(event.taken, index.decimals);
-                missed.push((id, from, event.block.height, event.time, micro));
+                if micro > 0 && !is_known && index.seen.covers(event.block.height) {
+                    missed.push((notice_key(name, event), event.block.height, micro));
+                }
             }
         }
-        for (id, from, height, time, micro) in missed {
-            let (size, spelled) = (text(micro), self.frame.spell(&id.chain, &from));
-            let what = format!(
-                "the token's owner destroyed {size} at {spelled} in block {height}, and the books \
-                 do not know: a rescan of that block records it"
-            );
-            self.held.entry((id.chain.clone(), from)).or_default().named = true;
-            if let Some(finding) = self.find(Code::UnexplainedOutflow, id.to_string(), what) {
-                finding.chain = Some(id.chain.clone());
+        for (key, height, micro) in missed {
+            let mut findings = self.report.findings.iter_mut();
+            let own = |found: &&mut Finding| found.code == Code::TokenAdmin && found.key == key;
+            if let Some(finding) = findings.find(own) {
                 finding.amount = micro;
-                finding.since = Some(time);
+                finding.what.push_str(&format!(
+                    ": {} in block {height}, and the books do not know; a rescan of it records it",
+                    text(micro)
+                ));
             }
         }
     }
@@ -270,4 +265,9 @@ pub(super) fn is_burnt(transfers: &[Transfer], event: &TokenEvent, token: Option
             && Some(t.from) == event.address
             && Some(t.token) == token
     })
+}
+
+/// What a notice of the token is known by.
+pub(super) fn notice_key(chain: &ChainName, event: &TokenEvent) -> String {
+    format!("{chain}:{}:{}", event.tx, event.log_index)
 }
